@@ -1,0 +1,53 @@
+package bundle
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
+
+// PointerPredicate is the in-toto predicate type of a signed channel pointer.
+const PointerPredicate = "https://vigo.dev/channel/v1"
+
+// A Pointer says what the nodes of a channel should run now. It is the same bytes for every node, signed by the
+// channel role key. See design: a pointer never goes back; a wanted content rollback is a new Seq with an old digest.
+type Pointer struct {
+	Fleet     string          `json:"fleet"`
+	Channel   string          `json:"channel"`
+	Epoch     int64           `json:"epoch"`
+	Seq       int64           `json:"seq"`
+	Issued    time.Time       `json:"issued"`
+	Expires   time.Time       `json:"expires"`
+	Stable    Target          `json:"stable"`
+	Candidate *Target         `json:"candidate,omitempty"`
+	Prefetch  []Target        `json:"prefetch,omitempty"`
+	Revoked   []string        `json:"revoked,omitempty"` // bundle digests that must not run
+	Modes     map[string]bool `json:"modes,omitempty"`
+	Prev      string          `json:"prev,omitempty"` // digest of the previous pointer's payload
+}
+
+// A Target is a bundle a pointer names.
+type Target struct {
+	Digest string `json:"digest"` // of the manifest
+	Size   int64  `json:"size"`
+	Commit string `json:"commit,omitempty"`
+}
+
+// Version renders epoch and sequence number, such as "3.1412".
+func (p Pointer) Version() string { return fmt.Sprintf("%d.%d", p.Epoch, p.Seq) }
+
+// Compare orders two pointers by (epoch, seq).
+func (p Pointer) Compare(q Pointer) int {
+	switch {
+	case p.Epoch != q.Epoch:
+		return cmp.Compare(p.Epoch, q.Epoch)
+	default:
+		return cmp.Compare(p.Seq, q.Seq)
+	}
+}
+
+// Tags returns the tag that moves with the channel and the one that stays with this pointer.
+func (p Pointer) Tags() (moving, fixed string) {
+	moving = "channel-" + p.Channel
+	return moving, moving + "-" + p.Version()
+}

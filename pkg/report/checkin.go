@@ -1,0 +1,58 @@
+package report
+
+import (
+	"time"
+
+	"vigo.dev/pkg/trait"
+)
+
+// A CheckIn is what a node says every interval. Unchanged, it is about 250 bytes.
+type CheckIn struct {
+	Node     string            `json:"node"`
+	Seq      int64             `json:"seq"` // rises with every check-in of the node, also over restarts
+	Boot     string            `json:"boot,omitempty"`
+	Agent    string            `json:"agent"` // version
+	Interval time.Duration     `json:"interval"`
+	Channel  string            `json:"channel"`
+	Pointer  string            `json:"pointer,omitempty"` // version of the last accepted pointer
+	Bundle   string            `json:"bundle,omitempty"`  // digest that is enforced
+	Age      time.Duration     `json:"age,omitempty"`     // since the pointer was issued
+	Run      Summary           `json:"run"`
+	Traits   string            `json:"traits,omitempty"` // trait root
+	Facets   map[string]string `json:"facets,omitempty"` // name to digest; sent when the root has changed since the last acknowledged check-in
+	Refusals []Refusal         `json:"refusals,omitempty"`
+	Spooled  int               `json:"spooled,omitempty"` // runs waiting on disk
+}
+
+// A Summary is the last run in few bytes.
+type Summary struct {
+	ID      string        `json:"id,omitempty"`
+	Started time.Time     `json:"started,omitzero"`
+	Took    time.Duration `json:"took,omitempty"`
+	Counts  Counts        `json:"counts"`
+	Error   string        `json:"error,omitempty"`
+}
+
+// A Refusal is something the agent would not accept: the last good state stays.
+type Refusal struct {
+	Name   string    `json:"name"` // such as "rollback", "expired", "unsigned", "digest"; see package trust
+	Detail string    `json:"detail"`
+	What   string    `json:"what,omitempty"` // the digest or tag refused
+	First  time.Time `json:"first"`
+	Count  int       `json:"count"`
+}
+
+// An Answer is what the service says to a check-in.
+type Answer struct {
+	Interval time.Duration     `json:"interval,omitempty"` // to use from now on; 0: unchanged
+	Pointer  string            `json:"pointer,omitempty"`  // version the service knows of this channel
+	Need     []string          `json:"need,omitempty"`     // facet digests the service lacks
+	Names    bool              `json:"names,omitempty"`    // the service does not know this trait root: send Facets
+	Labels   map[string]string `json:"labels,omitempty"`   // labels granted at enrolment
+}
+
+// Facets is an upload of trait documents the service asked for.
+type Facets struct {
+	Node   string        `json:"node"`
+	Facets []trait.Facet `json:"facets"`
+}

@@ -1,0 +1,116 @@
+// Package resource is the contract between the policy language and the resource types: what a type must do
+// ([Resource]), how its struct is its schema ([KindOf]), and what a compiled policy is ([Catalog]).
+//
+// It refuses to contain any resource type (package resources does), to read YAML (package policy does) and to run
+// anything (package converge does).
+package resource
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"vigo.dev/pkg/change"
+	"vigo.dev/pkg/host"
+)
+
+// A Resource is one thing a policy declares, decoded into a struct. Its exported fields are the policy language: the
+// yaml tag names the key, the vigo tag says required / enum / secret / identity, the doc comment is the manual.
+type Resource interface {
+	// Plan compares the host with the declaration and returns the steps that bring the host into line. It changes
+	// nothing. An empty plan: the host conforms.
+	Plan(ctx context.Context, h *host.Host) (Plan, error)
+}
+
+// A Validator has rules over several fields; it does no I/O.
+type Validator interface{ Validate() error }
+
+// A Refresher does something when a resource that notifies it has changed: a service restarts, a refresh_only exec
+// runs. It is called once a run, after its own plan was applied, however many notifiers changed.
+type Refresher interface {
+	Refresh(ctx context.Context, h *host.Host) error
+}
+
+// A Requirer implies order: those of the IDs that are in the catalog come first. It does no I/O.
+type Requirer interface{ Requires() []ID }
+
+// A Binder takes content from the module it is declared in, before it is planned: a template, a file. It is called
+// once, when the catalog is built.
+type Binder interface{ Bind(c Content) error }
+
+// Content is what a resource may take from its module.
+type Content interface {
+	// File returns files/<path> of the module; fs.ErrNotExist if it has none.
+	File(path string) (Blob, error)
+	// Template returns templates/<path> of the module, rendered for the node.
+	Template(path string) ([]byte, error)
+	// List returns the paths of all files below files/<dir>, sorted, relative to dir.
+	List(dir string) ([]string, error)
+}
+
+// A Blob is a file of a module.
+type Blob struct {
+	Size   int64
+	Digest string // sha256:<hex>
+	Exec   bool
+	Open   func() (io.ReadCloser, error) // the caller closes
+}
+
+// An ID names a resource inside a catalog: type and identity, such as file:/etc/motd.
+type ID struct{ Type, Name string }
+
+// String renders the ID as it is written in a policy.
+func (id ID) String() string { return id.Type + ":" + id.Name }
+
+// ParseID reads type:identity.
+func ParseID(s string) (ID, error) {
+	typ, name, ok := strings.Cut(s, ":")
+	if !ok || typ == "" || name == "" {
+		return ID{}, fmt.Errorf("reading reference %q: want type:identity, such as file:/etc/motd", s)
+	}
+	return ID{typ, name}, nil
+}
+
+// A Plan is the steps that bring one resource into line, in order. The zero Plan is empty.
+type Plan struct{ steps []step }
+
+type step struct {
+	do      func(context.Context) error
+	changes []change.Change
+}
+
+// Do adds a step and the changes it brings about. A step without changes is a programmer's mistake: what changes
+// nothing need not be done.
+func (p *Plan) Do(do func(context.Context) error, changes ...change.Change) {
+	if len(changes) == 0 {
+		panic("resource: a step that changes nothing")
+	}
+	p.steps = append(p.steps, step{do, changes})
+}
+
+// Empty reports whether the host conforms.
+func (p Plan) Empty() bool { return len(p.steps) == 0 }
+
+// Changes returns what the plan would change, in order.
+func (p Plan) Changes() []change.Change {
+	var all []change.Change
+	for _, s := range p.steps {
+		all = append(all, s.changes...)
+	}
+	return all
+}
+
+// Apply carries out the steps and stops at the first failure or when ctx ends. It returns the changes that were made.
+func (p Plan) Apply(ctx context.Context) (made []change.Change, err error) {
+	for _, s := range p.steps {
+		if err := ctx.Err(); err != nil {
+			return made, err
+		}
+		if err := s.do(ctx); err != nil {
+			return made, err
+		}
+		made = append(made, s.changes...)
+	}
+	return made, nil
+}
