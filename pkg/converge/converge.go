@@ -1,0 +1,178 @@
+// Package converge brings a host into line with a catalog: plan, apply, plan again, refresh, and say what happened.
+//
+// It refuses to build catalogs (package catalog does), to know any resource type, and to keep state itself: what must
+// survive a crash goes through a [Journal].
+package converge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/resource"
+)
+
+// DefaultTimeout bounds the plan and the apply of a resource that sets no timeout of its own.
+const DefaultTimeout = 10 * time.Minute
+
+// A Journal keeps what a later run must know, also after kill -9. Resources are named as in reports:
+// module/type:identity.
+type Journal interface {
+	// Pending reports whether a refresh of the resource is owed.
+	Pending(name string) bool
+	// Notify records that each of targets owes a refresh because of the change that is about to be made to by. It
+	// returns once that is durable.
+	Notify(by string, targets []string) error
+	// Settle forgets the refreshes owed by the targets: they were carried out, or what would have caused them did
+	// not happen.
+	Settle(targets []string) error
+	// Enforced returns the declaration digest that the resource was last brought into line with, or "".
+	Enforced(name string) string
+	// Finish records the declarations in force after a run, and forgets all that is said of other resources.
+	Finish(enforced map[string]string) error
+}
+
+// Options says how to run.
+type Options struct {
+	DryRun  bool // look only: every difference is drift
+	Journal Journal
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Run converges the host with the catalog, in order, and returns what happened: times, counts, and a result for every
+// resource that is not ok. It returns when all is done or ctx ends; what was not reached by then is skipped.
+//
+// A resource is skipped when one it requires failed or was skipped; the reason names the root cause. A refresh is
+// owed from before the change that causes it is made until it succeeded, so it survives a crash in between.
+func Run(ctx context.Context, cat *resource.Catalog, h *host.Host, o Options) report.Run {
+	r := &run{cat: cat, host: h, Options: o, states: make([]state, len(cat.Items)), owed: make([]bool, len(cat.Items))}
+	started := o.Now()
+	rep := report.Run{Started: started, DryRun: o.DryRun}
+	for i := range cat.Items {
+		result := r.item(ctx, i)
+		rep.Counts.Add(result)
+		if result.Outcome != report.OK || result.Refresh != "" {
+			rep.Results = append(rep.Results, result)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		rep.Error = fmt.Sprintf("the run was ended before it was complete: %v", context.Cause(ctx))
+	}
+	if !o.DryRun {
+		if err := o.Journal.Finish(r.enforced()); err != nil {
+			rep.Error = fmt.Sprintf("keeping the journal: %v", err)
+		}
+	}
+	rep.Took = o.Now().Sub(started)
+	return rep
+}
+
+// run is one pass over a catalog.
+type run struct {
+	Options
+	cat    *resource.Catalog
+	host   *host.Host
+	states []state
+	owed   []bool // a notifier changed in this run, or would have
+}
+
+// state is what a later resource must know of an earlier one.
+type state struct {
+	cause   string // root cause, when it failed or was skipped
+	pending bool   // has changes that were not made (dry run, audit)
+}
+
+func (r *run) item(ctx context.Context, i int) report.Result {
+	it := r.cat.Items[i]
+	res := report.Result{ID: it.Name(), Outcome: report.OK, Controls: it.Meta.Controls}
+	if cause := r.blocked(ctx, i); cause != "" {
+		res.Outcome, res.Reason = report.Skipped, cause
+		r.states[i] = state{cause: r.rootCause(i, cause)}
+		if r.owes(i) {
+			res.Refresh = "pending"
+		}
+		return res
+	}
+	timeout := it.Meta.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	began := r.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it took longer than %s", timeout))
+	defer cancel()
+	r.converge(ctx, i, &res)
+	if res.Outcome == report.OK || res.Outcome == report.Changed || res.Outcome == report.Corrected {
+		r.refresh(ctx, i, &res)
+	} else if r.owes(i) {
+		res.Refresh = "pending"
+	}
+	if res.Outcome != report.OK {
+		res.Took = r.Now().Sub(began)
+	}
+	if res.Outcome == report.Failed {
+		r.states[i] = state{cause: it.Name()}
+		r.Log.Warn("resource failed", "resource", it.Name(), "reason", res.Reason)
+	}
+	mask(it.Meta, &res)
+	return res
+}
+
+// blocked returns why an item must not be converged, or "".
+func (r *run) blocked(ctx context.Context, i int) string {
+	if ctx.Err() != nil {
+		return fmt.Sprintf("the run ended before its turn: %v", context.Cause(ctx))
+	}
+	for _, dep := range r.cat.Items[i].Requires {
+		cause := r.states[dep].cause
+		if cause == "" {
+			continue
+		}
+		name := r.cat.Items[dep].Name()
+		if cause == name {
+			return fmt.Sprintf("requires %s, which failed", name)
+		}
+		return fmt.Sprintf("requires %s, which was skipped because of %s", name, cause)
+	}
+	return ""
+}
+
+func (r *run) rootCause(i int, fallback string) string {
+	for _, dep := range r.cat.Items[i].Requires {
+		if cause := r.states[dep].cause; cause != "" {
+			return cause
+		}
+	}
+	return fallback
+}
+
+// dependsOnPending reports whether something the item requires has changes that were not made.
+func (r *run) dependsOnPending(i int) bool {
+	for _, dep := range r.cat.Items[i].Requires {
+		if r.states[dep].pending {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *run) owes(i int) bool {
+	return r.owed[i] || (r.Journal != nil && r.Journal.Pending(r.cat.Items[i].Name()))
+}
+
+// enforced returns the declarations in force: of what conforms now, and of what did before and could not be looked at.
+func (r *run) enforced() map[string]string {
+	all := make(map[string]string, len(r.cat.Items))
+	for i, it := range r.cat.Items {
+		name := it.Name()
+		if r.states[i].cause == "" && !r.states[i].pending {
+			all[name] = it.Digest
+		} else if before := r.Journal.Enforced(name); before != "" {
+			all[name] = before
+		}
+	}
+	return all
+}
