@@ -1,0 +1,46 @@
+# Vigo: `make demo` shows the whole system at work, `make test` proves it.
+SHELL := /bin/sh
+VERSION ?= 0.1.0-dev
+LDFLAGS := -s -w -X main.version=$(VERSION)
+export CGO_ENABLED ?= 0
+
+.PHONY: help build demo test race lint docs bench size fuzz fleet clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+build: ## build bin/vigo and bin/vigo-agent
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+demo: build ## the whole system in one go: push, converge, drift, tampering; KEEP=1 leaves it running
+	@go run ./test/demo -bin bin $(if $(KEEP),-keep)
+
+test: ## every test that needs no root
+	go vet ./...
+	go test ./...
+
+race: ## the same under the race detector (needs gcc)
+	CGO_ENABLED=1 go test -race ./pkg/...
+
+lint: ## gofmt, vet, staticcheck
+	@test -z "$$(gofmt -l cmd pkg test)" || { gofmt -l cmd pkg test; exit 1; }
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
+
+docs: ## generate docs/reference from the code
+	go test ./pkg/manual ./pkg/cli/... -run 'Reference|Docs' -update
+
+bench: build ## our figures beside physical limits and peers
+	go run ./test/bench -bin bin
+
+size: ## binary sizes per platform, and the agent's idle memory
+	go run ./test/size
+
+fuzz: ## each fuzz target for 20 s
+	@sh test/fuzz.sh 20s
+
+fleet: build ## booted Debian machines (needs root)
+	VIGO_FLEET=1 VIGO_BIN=$(CURDIR)/bin go test -count=1 -timeout 25m ./test/fleet/... ./test/e2e/...
+
+clean: ## remove what was built
+	rm -rf bin out
