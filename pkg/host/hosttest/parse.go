@@ -3,6 +3,7 @@ package hosttest
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -111,7 +112,22 @@ func (p *parser) line(l *line) error {
 	if l.body != nil && l.word != "file" && l.word != "url" {
 		return fmt.Errorf("%s has no content", l.word)
 	}
+	if takesName(l.word) && len(l.args) > 0 && !plainName.MatchString(l.args[0]) {
+		return fmt.Errorf("%q is not a name", l.args[0])
+	}
 	return read(l)
+}
+
+// plainName is what names an account, package or service.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9_][-A-Za-z0-9_.+@:]*$`)
+
+// takesName reports whether the first argument of a word is such a name.
+func takesName(word string) bool {
+	switch word {
+	case "user", "group", "package", "candidate", "service", "hostname":
+		return true
+	}
+	return false
 }
 
 // content sets the content of a file given as a section of the archive.

@@ -44,12 +44,12 @@ func (m *Machine) String() string {
 		m.services[name].print(&b)
 	}
 	for _, key := range sortedKeys(m.sysctls) {
-		fmt.Fprintf(&b, "sysctl %s %s\n", key, bare(m.sysctls[key]))
+		fmt.Fprintf(&b, "sysctl %s %s\n", bare(key), bare(m.sysctls[key]))
 	}
 	for _, mt := range m.mounts {
-		fmt.Fprintf(&b, "mount %s %s %s", mt.Source, mt.Path, mt.Type)
+		fmt.Fprintf(&b, "mount %s %s %s", bare(mt.Source), bare(mt.Path), bare(mt.Type))
 		if len(mt.Options) > 0 {
-			fmt.Fprintf(&b, " %s", strings.Join(mt.Options, ","))
+			fmt.Fprintf(&b, " %s", bare(strings.Join(mt.Options, ",")))
 		}
 		if mt.busy {
 			b.WriteString(" busy")
@@ -143,7 +143,7 @@ func (m *Machine) printGroup(b *strings.Builder, name string, g *group) {
 }
 
 func printPackage(b *strings.Builder, p *host.Package) {
-	fmt.Fprintf(b, "package %s %s", p.Name, p.Version)
+	fmt.Fprintf(b, "package %s %s", p.Name, bare(p.Version))
 	attr(b, "arch", p.Arch, "")
 	if p.Held {
 		b.WriteString(" held")
@@ -155,7 +155,7 @@ func printPackage(b *strings.Builder, p *host.Package) {
 }
 
 func (s *service) print(b *strings.Builder) {
-	fmt.Fprintf(b, "service %s boot=%s running=%t", s.Name, s.Boot, s.Running)
+	fmt.Fprintf(b, "service %s boot=%s running=%t", s.Name, bare(string(s.Boot)), s.Running)
 	if s.Failed {
 		b.WriteString(" failed=true")
 	}
