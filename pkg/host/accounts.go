@@ -21,9 +21,12 @@ type User struct {
 	Home     string
 	Shell    string
 	Groups   []string // supplementary groups, sorted
-	Password string   // hash as in shadow(5); secret
+	Password string   // hash as in shadow(5), secret; UnknownPassword if it may not be read
 	Expires  string   // date 2006-01-02; empty: never
 }
+
+// UnknownPassword stands for a password hash that could not be read for want of privileges. It is no valid hash.
+const UnknownPassword = "(unknown)"
 
 // A Group is one local group.
 type Group struct {

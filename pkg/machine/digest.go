@@ -1,0 +1,100 @@
+//go:build linux
+
+package machine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// settled is how old the last change of a file must be before its digest is kept: a change within the same tick
+	// of the clock of the file system would not be seen. Two seconds is the coarsest tick in use (FAT).
+	settled = 2 * time.Second
+	// maxDigests bounds the memory of the cache: about 150 bytes each.
+	maxDigests = 200_000
+)
+
+// A fileKey is what changes whenever the content of a file does.
+type fileKey struct {
+	dev, ino     uint64
+	size         int64
+	mtime, ctime unix.Timespec
+}
+
+type digestEntry struct {
+	sum  [sha256.Size]byte
+	read time.Time
+}
+
+// digests remembers the digests of files from run to run.
+type digests struct {
+	now    func() time.Time
+	rehash time.Duration
+	bufs   sync.Pool
+
+	mu    sync.Mutex
+	known map[fileKey]digestEntry
+}
+
+func newDigests(now func() time.Time, rehash time.Duration) *digests {
+	return &digests{
+		now: now, rehash: rehash, known: map[fileKey]digestEntry{},
+		bufs: sync.Pool{New: func() any { return new([64 << 10]byte) }},
+	}
+}
+
+func keyOf(st *unix.Stat_t) fileKey {
+	return fileKey{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}
+}
+
+// of returns the digest of an open file, whose status st was taken after it was opened.
+func (d *digests) of(file *os.File, st *unix.Stat_t) (string, error) {
+	if digest, ok := d.lookup(st); ok {
+		return digest, nil
+	}
+	key, now := keyOf(st), d.now()
+	h := sha256.New()
+	buf := d.bufs.Get().(*[64 << 10]byte)
+	_, err := io.CopyBuffer(h, struct{ io.Reader }{file}, buf[:])
+	d.bufs.Put(buf)
+	if err != nil {
+		return "", err
+	}
+	entry := digestEntry{read: now}
+	h.Sum(entry.sum[:0])
+	var after unix.Stat_t
+	if unix.Fstat(int(file.Fd()), &after) == nil && keyOf(&after) == key && now.Sub(time.Unix(st.Ctim.Unix())) > settled {
+		d.keep(key, entry)
+	}
+	return name(entry.sum), nil
+}
+
+// lookup returns the digest of the file with a status, if it is known and not too old.
+func (d *digests) lookup(st *unix.Stat_t) (string, bool) {
+	d.mu.Lock()
+	entry, ok := d.known[keyOf(st)]
+	d.mu.Unlock()
+	if !ok {
+		return "", false
+	}
+	age := d.now().Sub(entry.read)
+	return name(entry.sum), age >= 0 && age < d.rehash
+}
+
+func (d *digests) keep(key fileKey, entry digestEntry) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.known) >= maxDigests {
+		clear(d.known)
+	}
+	d.known[key] = entry
+}
+
+func name(sum [sha256.Size]byte) string { return "sha256:" + hex.EncodeToString(sum[:]) }

@@ -1,0 +1,113 @@
+//go:build linux
+
+package machine
+
+import (
+	"bytes"
+	"sort"
+	"strings"
+
+	"vigo.dev/pkg/host"
+)
+
+// parseStatus reads the status database of dpkg (deb-control(5) paragraphs) and returns the packages that are
+// installed, wholly or in part, sorted by name and architecture. A paragraph that is damaged is passed over.
+func parseStatus(data []byte) []host.Package {
+	pkgs := make([]host.Package, 0, bytes.Count(data, []byte("\nStatus: install ok installed\n"))+16)
+	var p host.Package
+	var status []byte
+	flush := func() {
+		if p.Name != "" && p.Version != "" && fromStatus(&p, status) {
+			pkgs = append(pkgs, p)
+		}
+		p, status = host.Package{}, nil
+	}
+	for len(data) > 0 {
+		line := data
+		if i := bytes.IndexByte(data, '\n'); i >= 0 {
+			line, data = data[:i], data[i+1:]
+		} else {
+			data = nil
+		}
+		if len(line) == 0 {
+			flush()
+			continue
+		}
+		// Most lines are not wanted: decide by the first letter.
+		switch line[0] {
+		case 'P':
+			if v, ok := bytes.CutPrefix(line, []byte("Package: ")); ok {
+				p.Name = string(v)
+			}
+		case 'S':
+			if v, ok := bytes.CutPrefix(line, []byte("Status: ")); ok {
+				status = v
+			}
+		case 'V':
+			if v, ok := bytes.CutPrefix(line, []byte("Version: ")); ok {
+				p.Version = string(v)
+			}
+		case 'A':
+			if v, ok := bytes.CutPrefix(line, []byte("Architecture: ")); ok {
+				p.Arch = string(v)
+			}
+		}
+	}
+	flush()
+	sort.Slice(pkgs, func(i, j int) bool {
+		if pkgs[i].Name != pkgs[j].Name {
+			return pkgs[i].Name < pkgs[j].Name
+		}
+		return pkgs[i].Arch < pkgs[j].Arch
+	})
+	return pkgs
+}
+
+// fromStatus reads the three words of a Status field and reports whether the package counts as installed.
+func fromStatus(p *host.Package, status []byte) bool {
+	want, rest, _ := strings.Cut(string(status), " ")
+	flag, state, ok := strings.Cut(rest, " ")
+	if !ok {
+		return false
+	}
+	p.Held = want == "hold"
+	p.Broken = flag != "ok"
+	switch state {
+	case "installed", "triggers-awaited", "triggers-pending":
+	case "unpacked", "half-configured", "half-installed":
+		p.Broken = true
+	default: // not-installed, config-files
+		return false
+	}
+	return true
+}
+
+// findPackage finds a package by name, or by name:architecture. Of several architectures the first is meant:
+// their versions may not differ.
+func findPackage(pkgs []host.Package, name string) (host.Package, bool) {
+	base, arch, _ := strings.Cut(name, ":")
+	i := sort.Search(len(pkgs), func(i int) bool { return pkgs[i].Name >= base })
+	for ; i < len(pkgs) && pkgs[i].Name == base; i++ {
+		if arch == "" || pkgs[i].Arch == arch {
+			return pkgs[i], true
+		}
+	}
+	return host.Package{}, false
+}
+
+// parsePolicy reads what "apt-cache policy" says and returns the candidate of each package that has one.
+func parsePolicy(out []byte) map[string]string {
+	candidates := map[string]string{}
+	name := ""
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimRight(line, "\n")
+		if n, ok := strings.CutSuffix(line, ":"); ok && !strings.HasPrefix(line, " ") {
+			name = n
+			continue
+		}
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "Candidate: "); ok && name != "" && v != "(none)" {
+			candidates[name] = v
+		}
+	}
+	return candidates
+}
