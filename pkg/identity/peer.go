@@ -1,0 +1,79 @@
+package identity
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"vigo.dev/pkg/fault"
+)
+
+// Role is what the holder of a certificate or of an operator token is.
+type Role string
+
+// The roles. Viewer may read, Operator may also change what the service keeps, Node is an agent, Publisher is a
+// controller that says what is current.
+const (
+	RoleNode      Role = "node"
+	RoleViewer    Role = "viewer"
+	RoleOperator  Role = "operator"
+	RolePublisher Role = "publisher"
+)
+
+// ErrPeer says that a certificate does not say who its holder is in this fleet.
+var ErrPeer = errors.New("certificate names nobody of this fleet")
+
+// ErrName says that a name cannot be used for a node or a fleet.
+var ErrName = fault.WithHint(errors.New("name not allowed"),
+	"names are 1 to 128 letters, digits, dots, dashes and underscores, beginning and ending with a letter or a digit")
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?$`)
+
+// CheckName returns [ErrName] for what cannot name a node, an operator or a fleet.
+func CheckName(name string) error {
+	if !nameForm.MatchString(name) || strings.Contains(name, "..") {
+		return fmt.Errorf("%.140q: %w", name, ErrName)
+	}
+	return nil
+}
+
+// A Peer is who holds a client certificate.
+type Peer struct {
+	Fleet string
+	Role  Role
+	Name  string
+}
+
+// uri is the URI SAN of a certificate: vigo://<fleet>/<role>/<name>.
+func (p Peer) uri() *url.URL {
+	return &url.URL{Scheme: "vigo", Host: p.Fleet, Path: "/" + string(p.Role) + "/" + p.Name}
+}
+
+// PeerOf reads who holds a certificate whose chain has been verified. The name must be in the subject and in the URI.
+func PeerOf(cert *x509.Certificate) (Peer, error) {
+	if len(cert.URIs) != 1 || cert.URIs[0].Scheme != "vigo" {
+		return Peer{}, ErrPeer
+	}
+	u := cert.URIs[0]
+	role, name, found := strings.Cut(strings.TrimPrefix(u.Path, "/"), "/")
+	p := Peer{Fleet: u.Host, Role: Role(role), Name: name}
+	if !found || CheckName(name) != nil || name != cert.Subject.CommonName {
+		return Peer{}, ErrPeer
+	}
+	return p, nil
+}
+
+// NeedsRenewal reports whether less than a third of a certificate's life is left at now.
+func NeedsRenewal(cert *x509.Certificate, now time.Time) bool {
+	life := cert.NotAfter.Sub(cert.NotBefore)
+	return now.After(cert.NotAfter.Add(-life / 3))
+}
+
+// Expired reports whether a certificate is past its end, or not yet valid, at now.
+func Expired(cert *x509.Certificate, now time.Time) bool {
+	return now.After(cert.NotAfter) || now.Before(cert.NotBefore)
+}

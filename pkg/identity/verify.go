@@ -1,0 +1,133 @@
+package identity
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"vigo.dev/pkg/fault"
+)
+
+// maxHeader bounds the signature headers, in bytes.
+const maxHeader = 1 << 10
+
+// Counters refuses requests that were seen before. Implementations are safe for concurrent use.
+type Counters interface {
+	// Accept takes note of a counter of a node; [ErrReplay] if it was seen, or is too old to tell.
+	Accept(node string, counter int64) error
+}
+
+// Keys finds the public key of a node. The error is returned as it is.
+type Keys func(node string) (ed25519.PublicKey, error)
+
+// Verify checks the signature of a request against the key of the node it names: first the digest of body, then the
+// signature, then the clock (at most [Skew] from now), and last the counter, so that only what is genuine uses it up.
+func Verify(req *http.Request, body []byte, keys Keys, counters Counters, now time.Time) (Stamp, error) {
+	stamp, err := VerifyStamp(req, body, keys)
+	if err != nil {
+		return Stamp{}, err
+	}
+	if off := now.Sub(stamp.Created); off > Skew || off < -Skew {
+		return Stamp{}, fault.WithHint(fmt.Errorf("signed at %s, received at %s: %w", stamp.Created.UTC().Format(time.RFC3339),
+			now.UTC().Format(time.RFC3339), ErrSkew), "set the clock of the node")
+	}
+	if err := counters.Accept(stamp.KeyID, stamp.Counter); err != nil {
+		return Stamp{}, fmt.Errorf("counter %d of %s: %w", stamp.Counter, stamp.KeyID, err)
+	}
+	return stamp, nil
+}
+
+// VerifyStamp is [Verify] without clock and counter.
+func VerifyStamp(req *http.Request, body []byte, keys Keys) (Stamp, error) {
+	if req.URL.RawQuery != "" {
+		return Stamp{}, fmt.Errorf("a query is not covered: %w", ErrSignature)
+	}
+	digest, params, sig, err := signatureHeaders(req.Header)
+	if err != nil {
+		return Stamp{}, err
+	}
+	if digest != contentDigest(body) {
+		return Stamp{}, ErrDigest
+	}
+	stamp, err := parseParams(params)
+	if err != nil {
+		return Stamp{}, err
+	}
+	key, err := keys(stamp.KeyID)
+	if err != nil {
+		return Stamp{}, err
+	}
+	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, signatureBase(req.Method, req.URL.EscapedPath(), digest, params), sig) {
+		return Stamp{}, fmt.Errorf("by %s: %w", stamp.KeyID, ErrSignature)
+	}
+	return stamp, nil
+}
+
+// signatureHeaders returns the one content digest, the parameters and the bytes of the one signature labelled vigo.
+func signatureHeaders(h http.Header) (digest, params string, sig []byte, err error) {
+	var values [3]string
+	for i, name := range []string{headerDigest, headerInput, headerSignature} {
+		all := h[name]
+		if len(all) != 1 || len(all[0]) > maxHeader {
+			return "", "", nil, fmt.Errorf("want one %s header: %w", name, ErrSignature)
+		}
+		values[i] = all[0]
+	}
+	params, ok := strings.CutPrefix(values[1], signatureLabel+"=")
+	if !ok {
+		return "", "", nil, fmt.Errorf("no signature labelled %s: %w", signatureLabel, ErrSignature)
+	}
+	text, ok := strings.CutPrefix(values[2], signatureLabel+"=:")
+	if text, ok = cutSuffix(text, ":", ok); !ok {
+		return "", "", nil, fmt.Errorf("no signature labelled %s: %w", signatureLabel, ErrSignature)
+	}
+	sig, err = base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil || len(sig) != ed25519.SignatureSize {
+		return "", "", nil, fmt.Errorf("the signature is not %d bytes in base64: %w", ed25519.SignatureSize, ErrSignature)
+	}
+	return values[0], params, sig, nil
+}
+
+func cutSuffix(s, suffix string, ok bool) (string, bool) {
+	rest, found := strings.CutSuffix(s, suffix)
+	return rest, ok && found
+}
+
+// parseParams reads the signature parameters. It takes only the one form that [Sign] writes: what prints back the same.
+func parseParams(params string) (Stamp, error) {
+	bad := func(what string) (Stamp, error) {
+		return Stamp{}, fmt.Errorf("signature parameters: %s: %w", what, ErrSignature)
+	}
+	rest, ok := strings.CutPrefix(params, components+";")
+	if !ok {
+		return bad("they must cover @method, @path and content-digest")
+	}
+	var s Stamp
+	for field := range strings.SplitSeq(rest, ";") {
+		name, value, _ := strings.Cut(field, "=")
+		switch name {
+		case "created":
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err != nil {
+				return bad("created")
+			}
+			s.Created = time.Unix(n, 0)
+		case "nonce":
+			n, err := strconv.ParseInt(strings.Trim(value, `"`), 10, 64)
+			if err != nil || n <= 0 {
+				return bad("nonce must be a positive counter")
+			}
+			s.Counter = n
+		case "keyid":
+			s.KeyID = strings.Trim(value, `"`)
+		}
+	}
+	if CheckName(s.KeyID) != nil || s.params() != params {
+		return bad("want created, nonce, keyid and alg, in this order")
+	}
+	return s, nil
+}
