@@ -1,0 +1,94 @@
+package report
+
+import "time"
+
+// Digest says how the bundle a node enforces stands to that of its channel; a third axis beside presence and compliance.
+type Digest string
+
+// The digest states.
+const (
+	DigestCurrent Digest = "current"
+	DigestBehind  Digest = "behind"  // it enforces an older bundle, or none yet
+	DigestAhead   Digest = "ahead"   // it has accepted a newer pointer than the service was told of
+	DigestUnknown Digest = "unknown" // nothing is published on the channel, or the service was not told
+)
+
+// NodeStatus is one node as the service sees it now.
+type NodeStatus struct {
+	Name       string            `json:"name"`
+	Channel    string            `json:"channel"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Presence   Presence          `json:"presence"`
+	Seen       time.Time         `json:"seen,omitzero"` // receipt of the last check-in
+	Interval   time.Duration     `json:"interval"`      // that the node was told
+	Compliance Compliance        `json:"compliance"`    // of the last run that was reported, however old
+	Digest     Digest            `json:"digest"`
+	Bundle     string            `json:"bundle,omitempty"`
+	Commit     string            `json:"commit,omitempty"` // when the bundle is known
+	Pointer    string            `json:"pointer,omitempty"`
+	Agent      string            `json:"agent,omitempty"`
+	Run        Summary           `json:"run"`
+	Failing    int               `json:"failing,omitempty"` // runs in a row that failed or drifted
+	Since      time.Time         `json:"since,omitzero"`    // when the present compliance began
+	Spooled    int               `json:"spooled,omitempty"` // runs that wait on the node
+	Reason     string            `json:"reason,omitempty"`  // of what is not well, one line
+	Refusals   []Refusal         `json:"refusals,omitempty"`
+}
+
+// NodeDetail is all the service knows of one node.
+type NodeDetail struct {
+	NodeStatus
+	Enrolled    time.Time         `json:"enrolled"`
+	Token       string            `json:"token"` // ID of the token it enrolled with
+	Key         string            `json:"key"`   // ID of its key
+	CertExpires time.Time         `json:"certExpires"`
+	Boot        string            `json:"boot,omitempty"`
+	PointerAge  time.Duration     `json:"pointerAge,omitempty"`
+	Facets      map[string]string `json:"facets,omitempty"` // trait name to digest
+	Runs        []Run             `json:"runs"`             // that were not quiet, newest first, at most 20
+	Events      []Event           `json:"events"`           // newest first, at most 50
+}
+
+// An Event is something that happened, once: a transition, not a state.
+type Event struct {
+	At   time.Time `json:"at"`
+	Node string    `json:"node,omitempty"`
+	// Kind is node.enrolled, node.renewed, node.retired, node.stale, node.missing, node.back, node.refused, facet.changed,
+	// token.created, token.revoked, channel.published or channel.error.
+	Kind string `json:"kind"`
+	Text string `json:"text,omitempty"`
+}
+
+// A Query narrows a list of nodes; the zero Query is all that are not retired.
+type Query struct {
+	Presence   Presence          `json:"presence,omitempty"`
+	Compliance Compliance        `json:"compliance,omitempty"`
+	Digest     Digest            `json:"digest,omitempty"`
+	Channel    string            `json:"channel,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Name       string            `json:"name,omitempty"` // glob of path.Match
+}
+
+// Matches reports whether a node is in the list.
+func (q Query) Matches(n NodeStatus) bool {
+	if q.Presence == "" && n.Presence == Retired || q.Presence != "" && q.Presence != n.Presence {
+		return false
+	}
+	if q.Compliance != "" && q.Compliance != n.Compliance || q.Digest != "" && q.Digest != n.Digest ||
+		q.Channel != "" && q.Channel != n.Channel {
+		return false
+	}
+	for k, v := range q.Labels {
+		if got, ok := n.Labels[k]; !ok || got != v {
+			return false
+		}
+	}
+	return q.Name == "" || matchName(q.Name, n.Name)
+}
+
+// Traits is the traits of one node as it last sent them.
+type Traits struct {
+	Node   string         `json:"node"`
+	Seen   time.Time      `json:"seen"`
+	Traits map[string]any `json:"traits"` // trait name to document
+}

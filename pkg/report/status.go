@@ -1,0 +1,125 @@
+package report
+
+import "time"
+
+// Status is the state of a fleet in one document: what `vigo status` shows. Times are UTC, durations are nanoseconds.
+type Status struct {
+	Fleet       string    `json:"fleet"`
+	Now         time.Time `json:"now"`   // when it was made, by the clock of the service
+	Since       time.Time `json:"since"` // when the service began to listen
+	Presences   Presences `json:"presences"`
+	Rate        float64   `json:"rate"` // check-ins per second, over the last minute
+	Compliances `json:"compliance"`
+	Worst       []Worst   `json:"worst,omitempty"` // modules by failing and drifting nodes, most first, at most 5
+	Channels    []Channel `json:"channels"`        // sorted by name
+	// Problems holds what wants a person, worst first, at most as many as were asked for; ProblemCount counts all.
+	Problems     []Problem `json:"problems"`
+	ProblemCount int       `json:"problemCount"`
+	// Amnesty is until when nodes are not called stale because the service itself was not listening; zero if not now.
+	Amnesty time.Time `json:"amnesty,omitzero"`
+}
+
+// Healthy reports whether nothing wants a person: exit code 0 of `vigo status`.
+func (s Status) Healthy() bool { return s.ProblemCount == 0 }
+
+// Presences counts nodes by presence. Retired nodes are not part of Total.
+type Presences struct {
+	Total   int `json:"total"`
+	Live    int `json:"live"`
+	Late    int `json:"late"`
+	Stale   int `json:"stale"`
+	Missing int `json:"missing"`
+	Never   int `json:"never"`
+	Retired int `json:"retired"`
+}
+
+// Add counts one node.
+func (p *Presences) Add(at Presence) {
+	p.Total++
+	switch at {
+	case Live:
+		p.Live++
+	case Late:
+		p.Late++
+	case Stale:
+		p.Stale++
+	case Missing:
+		p.Missing++
+	case Never:
+		p.Never++
+	case Retired:
+		p.Retired++
+		p.Total--
+	}
+}
+
+// Compliances counts nodes by the compliance of their last run; nodes that are not live keep their last one.
+type Compliances struct {
+	OK       int `json:"ok"`
+	Changed  int `json:"changed"`
+	Drift    int `json:"drift"`
+	Failed   int `json:"failed"`
+	Never    int `json:"never"`
+	Repaired int `json:"repaired"` // nodes with a run that changed or corrected something within the last hour
+}
+
+// Add counts one node.
+func (c *Compliances) Add(at Compliance) {
+	switch at {
+	case ComplianceOK:
+		c.OK++
+	case ComplianceChanged:
+		c.Changed++
+	case ComplianceDrift:
+		c.Drift++
+	case ComplianceFailed:
+		c.Failed++
+	default:
+		c.Never++
+	}
+}
+
+// A Worst is a module and the number of nodes on which something of it fails or drifts.
+type Worst struct {
+	Module string `json:"module"`
+	Nodes  int    `json:"nodes"`
+}
+
+// A ChannelNote is what the controller says of a channel: what is published, and what could not be.
+type ChannelNote struct {
+	Channel   string    `json:"channel"`
+	Pointer   string    `json:"pointer,omitempty"` // version, such as "3.1412"; empty: nothing published yet
+	Issued    time.Time `json:"issued,omitzero"`
+	Expires   time.Time `json:"expires,omitzero"`
+	Digest    string    `json:"digest,omitempty"` // bundle that is stable
+	Commit    string    `json:"commit,omitempty"` // that Digest was built from
+	Candidate string    `json:"candidate,omitempty"`
+	Rollout   string    `json:"rollout,omitempty"` // one line
+	// Error says why the newest commit is not what is published: it does not compile, the registry is unreachable.
+	Error       string    `json:"error,omitempty"`
+	ErrorCommit string    `json:"errorCommit,omitempty"`
+	ErrorSince  time.Time `json:"errorSince,omitzero"`
+	Checked     time.Time `json:"checked,omitzero"` // when the controller last looked at the repository
+}
+
+// A Channel is a note with the nodes that follow it.
+type Channel struct {
+	ChannelNote
+	Nodes  int `json:"nodes"`
+	Cur    int `json:"current"`
+	Behind int `json:"behind"`
+	Ahead  int `json:"ahead"`
+}
+
+// A Problem is one thing that wants a person.
+type Problem struct {
+	// Kind is failed, drift, stale, missing, refused, behind, frozen, channel (its commit does not compile) or expired.
+	Kind    string    `json:"kind"`
+	Node    string    `json:"node,omitempty"`
+	Channel string    `json:"channel,omitempty"`
+	Text    string    `json:"text"`
+	First   time.Time `json:"first,omitzero"`
+	Count   int       `json:"count,omitempty"` // how often in a row
+	Bundle  string    `json:"bundle,omitempty"`
+	Commit  string    `json:"commit,omitempty"`
+}
