@@ -12,6 +12,11 @@ import (
 	"vigo.dev/pkg/fault"
 )
 
+// A ValueDecoder reads an attribute from the value as written, where more than one form is allowed. It does no I/O.
+type ValueDecoder interface{ DecodeValue(raw any) error }
+
+var valueDecoder = reflect.TypeFor[ValueDecoder]()
+
 var textUnmarshaler = reflect.TypeFor[encoding.TextUnmarshaler]()
 
 // Decode makes a resource of its identity and attributes: strict keys, then types and tags, then Validate. It returns
@@ -57,11 +62,14 @@ func (k Kind) Check(identity string, attrs map[string]any, dynamic func(any) boo
 }
 
 func problemOf(err error) fault.Problem {
-	hint := ""
-	if hints := fault.Hints(err); len(hints) > 0 {
-		hint = hints[0]
+	return fault.Problem{Msg: err.Error(), Hint: first(fault.Hints(err)), Code: "invalid"}
+}
+
+func first(hints []string) string {
+	if len(hints) == 0 {
+		return ""
 	}
-	return fault.Problem{Msg: err.Error(), Hint: hint, Code: "invalid"}
+	return hints[0]
 }
 
 type decoder struct {
@@ -125,6 +133,12 @@ func (d *decoder) value(v reflect.Value, f Field, raw any, at string) {
 	if v.Kind() == reflect.Pointer {
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()
+	}
+	if v.Addr().Type().Implements(valueDecoder) {
+		if err := v.Addr().Interface().(ValueDecoder).DecodeValue(raw); err != nil {
+			d.fail(at, "bad-value", err.Error(), first(fault.Hints(err)))
+		}
+		return
 	}
 	if v.Addr().Type().Implements(textUnmarshaler) {
 		d.text(v, raw, at)

@@ -39,6 +39,10 @@ type Requirer interface{ Requires() []ID }
 // once, when the catalog is built.
 type Binder interface{ Bind(c Content) error }
 
+// Aware is a resource that must know what else the catalog holds: a directory that removes what nobody declares. It is
+// told once, when the catalog is complete, before it is planned. It does no I/O.
+type Aware interface{ Aware(catalog []ID) }
+
 // Content is what a resource may take from its module.
 type Content interface {
 	// File returns files/<path> of the module; fs.ErrNotExist if it has none.
@@ -87,6 +91,21 @@ func (p *Plan) Do(do func(context.Context) error, changes ...change.Change) {
 		panic("resource: a step that changes nothing")
 	}
 	p.steps = append(p.steps, step{do, changes})
+}
+
+// Include appends the steps of another plan, for a resource that is made of smaller ones. The fields of its changes are
+// prefixed with what they belong to, if that is not empty.
+func (p *Plan) Include(prefix string, other Plan) {
+	for _, s := range other.steps {
+		changes := make([]change.Change, len(s.changes))
+		for i, c := range s.changes {
+			if prefix != "" {
+				c.Field = prefix + " " + c.Field
+			}
+			changes[i] = c
+		}
+		p.steps = append(p.steps, step{s.do, changes})
+	}
 }
 
 // Empty reports whether the host conforms.
