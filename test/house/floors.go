@@ -77,14 +77,14 @@ var vague = []string{"util", "utils", "common", "helper", "helpers", "base", "ty
 
 // Modules that are too heavy for the agent, with why they are not needed there.
 var notInAgent = map[string]string{
-	"github.com/go-git/go-git":        "agents read bundles, not git",
-	"modernc.org/sqlite":              "agents keep files, not databases",
-	"github.com/olareg/olareg":        "agents do not serve a registry",
-	"github.com/prometheus/":          "agents are watched through their reports",
-	"github.com/google/cel-go":        "conditions are expr-lang",
-	"github.com/jackc/pgx":            "agents keep files, not databases",
-	"github.com/hiddeco/sshsig":       "commits are checked by the controller",
-	"github.com/charmbracelet/":       "agents have no terminal surface",
-	"github.com/aws/aws-sdk-go-v2":    "no cloud SDKs on hosts",
-	"github.com/rogpeppe/go-internal": "scripts belong to tests",
+	"github.com/go-git/go-git":                   "agents read bundles, not git",
+	"modernc.org/sqlite":                         "agents keep files, not databases",
+	"github.com/olareg/olareg":                   "agents do not serve a registry",
+	"github.com/prometheus/":                     "agents are watched through their reports",
+	"github.com/google/cel-go":                   "conditions are expr-lang",
+	"github.com/jackc/pgx":                       "agents keep files, not databases",
+	"github.com/hiddeco/sshsig":                  "commits are checked by the controller",
+	"github.com/charmbracelet/":                  "agents have no terminal surface",
+	"github.com/aws/aws-sdk-go-v2":               "no cloud SDKs on hosts",
+	"github.com/rogpeppe/go-internal/testscript": "scripts belong to tests",
 }
