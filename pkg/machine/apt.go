@@ -14,18 +14,24 @@ import (
 )
 
 // aptEnv keeps apt and what it starts from asking questions.
-var aptEnv = []string{"DEBIAN_FRONTEND=noninteractive", "APT_LISTCHANGES_FRONTEND=none", "NEEDRESTART_MODE=l", "UCF_FORCE_CONFFOLD=1"}
+func aptEnv() []string {
+	return []string{"DEBIAN_FRONTEND=noninteractive", "APT_LISTCHANGES_FRONTEND=none", "NEEDRESTART_MODE=l", "UCF_FORCE_CONFFOLD=1"}
+}
 
 // aptOptions: wait for the lock of another apt for ten minutes, keep configuration files that were changed here.
-var aptOptions = []string{
-	"-y", "-q", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold",
-	"-o", "Dpkg::Use-Pty=0",
+func aptOptions() []string {
+	return []string{
+		"-y", "-q", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Use-Pty=0",
+		"-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold",
+	}
 }
 
 // sourcesOfCandidates is all that apt decides candidates by.
-var sourcesOfCandidates = []string{
-	"/var/lib/apt/lists", "/var/lib/apt/extended_states", statusFile, "/etc/apt/sources.list", "/etc/apt/sources.list.d",
-	"/etc/apt/preferences", "/etc/apt/preferences.d", "/etc/apt/apt.conf", "/etc/apt/apt.conf.d",
+func sourcesOfCandidates() []string {
+	return []string{
+		"/var/lib/apt/lists", "/var/lib/apt/extended_states", statusFile, "/etc/apt/sources.list", "/etc/apt/sources.list.d",
+		"/etc/apt/preferences", "/etc/apt/preferences.d", "/etc/apt/apt.conf", "/etc/apt/apt.conf.d",
+	}
 }
 
 // Candidate implements [host.Packages]. It asks apt, and remembers the answer until something apt decides by changes,
@@ -37,7 +43,7 @@ func (p *packages) Candidate(ctx context.Context, name string) (string, error) {
 	if err := packageName(name); err != nil {
 		return "", err
 	}
-	print, err := p.fingerprint(sourcesOfCandidates...)
+	print, err := p.fingerprint(sourcesOfCandidates()...)
 	if err != nil {
 		return "", fmt.Errorf("looking for a candidate of package %s: %w", name, err)
 	}
@@ -65,17 +71,34 @@ func (p *packages) Candidate(ctx context.Context, name string) (string, error) {
 	return version, nil
 }
 
-// Refresh implements [host.Packages].
+// Refresh implements [host.Packages]. Lists that were fetched in this run, from sources that are the same still, are
+// not fetched again.
 func (p *packages) Refresh(ctx context.Context) error {
 	if !p.m.tree.live() {
 		return refuse("refreshing package lists")
 	}
-	p.refreshed = true
+	print, err := p.fingerprint(sourcesOfCandidates()...)
+	if err != nil {
+		return fmt.Errorf("refreshing package lists: %w", err)
+	}
+	p.mu.Lock()
+	fresh := p.refreshed == print
+	p.mu.Unlock()
+	if fresh {
+		return nil
+	}
 	c := p.m.packages
 	c.mu.Lock()
 	c.candidates = nil
 	c.mu.Unlock()
-	return p.apt(ctx, "update")
+	if err := p.apt(ctx, "update", "-o", "APT::Update::Error-Mode=any"); err != nil {
+		return err
+	}
+	print, err = p.fingerprint(sourcesOfCandidates()...)
+	p.mu.Lock()
+	p.refreshed = print
+	p.mu.Unlock()
+	return err
 }
 
 // Apply implements [host.Packages].
@@ -92,30 +115,10 @@ func (p *packages) Apply(ctx context.Context, want ...host.PackageChange) error 
 		}
 	}
 	defer p.forget()
-	if err := p.refreshIfUnknown(ctx, want); err != nil {
-		return err
-	}
 	if err := p.transaction(ctx, want); err != nil {
 		return err
 	}
 	return p.hold(ctx, want)
-}
-
-// refreshIfUnknown refreshes the package lists, once a run, when something is to be installed that no list has.
-func (p *packages) refreshIfUnknown(ctx context.Context, want []host.PackageChange) error {
-	for _, w := range want {
-		if w.Remove || w.HoldOnly || p.refreshed {
-			continue
-		}
-		_, err := p.Candidate(ctx, w.Name)
-		if errors.Is(err, host.ErrNotFound) {
-			return p.Refresh(ctx)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // transaction installs and removes. Packages to be purged beside others that are only removed go in a second one,
@@ -179,15 +182,15 @@ func (p *packages) hold(ctx context.Context, want []host.PackageChange) error {
 
 // apt runs apt-get; if dpkg was interrupted before, it is made to finish first.
 func (p *packages) apt(ctx context.Context, args ...string) error {
-	argv := append([]string{"apt-get"}, aptOptions...)
+	argv := append([]string{"apt-get"}, aptOptions()...)
 	argv = append(argv, args...)
-	res, err := p.m.runner.Run(ctx, host.Command{Argv: argv, Env: aptEnv})
+	res, err := p.m.runner.Run(ctx, host.Command{Argv: argv, Env: aptEnv()})
 	if err == nil && res.Code != 0 && bytes.Contains(res.Stderr, []byte("dpkg was interrupted")) {
 		fix := []string{"dpkg", "--force-confdef", "--force-confold", "--configure", "-a"}
-		if _, err := p.m.runner.Run(ctx, host.Command{Argv: fix, Env: aptEnv}); err != nil {
+		if _, err := p.m.runner.Run(ctx, host.Command{Argv: fix, Env: aptEnv()}); err != nil {
 			return err
 		}
-		res, err = p.m.runner.Run(ctx, host.Command{Argv: argv, Env: aptEnv})
+		res, err = p.m.runner.Run(ctx, host.Command{Argv: argv, Env: aptEnv()})
 	}
 	if err != nil || res.Code == 0 {
 		return err

@@ -175,7 +175,7 @@ func (s *services) All(ctx context.Context) ([]host.Service, error) {
 
 func (s *services) allFromFiles() ([]host.Service, error) {
 	all := map[string]host.Service{}
-	for _, dir := range unitDirs {
+	for _, dir := range unitDirs() {
 		entries, err := s.fs.List(dir)
 		if errors.Is(err, host.ErrNotFound) {
 			continue

@@ -17,10 +17,14 @@ import (
 const unitConfig = "/etc/systemd/system"
 
 // unitDirs is where units are looked for; the first that has one wins.
-var unitDirs = []string{unitConfig, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+func unitDirs() []string {
+	return []string{unitConfig, "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
+}
 
 // unitSuffixes is the kinds of units; a name without one is a service.
-var unitSuffixes = []string{".service", ".socket", ".timer", ".target", ".path", ".mount", ".automount", ".swap", ".slice", ".scope", ".device"}
+func unitSuffixes() []string {
+	return []string{".service", ".socket", ".timer", ".target", ".path", ".mount", ".automount", ".swap", ".slice", ".scope", ".device"}
+}
 
 // unitName adds ".service" to a name without a suffix and refuses what is no unit name.
 func unitName(name string) (string, error) {
@@ -33,7 +37,7 @@ func unitName(name string) (string, error) {
 	if name == "" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-") || len(name) > 255 {
 		return "", fmt.Errorf("%q is not the name of a service", name)
 	}
-	for _, suffix := range unitSuffixes {
+	for _, suffix := range unitSuffixes() {
 		if strings.HasSuffix(name, suffix) {
 			return name, nil
 		}
@@ -119,7 +123,7 @@ func lookUnit(fsys host.FileReader, name string) (u unitFile, alias string, err 
 		names = append(names, template)
 	}
 	for _, n := range names {
-		for _, dir := range unitDirs {
+		for _, dir := range unitDirs() {
 			full := path.Join(dir, n)
 			info, err := fsys.Stat(full)
 			if errors.Is(err, host.ErrNotFound) {

@@ -8,7 +8,17 @@ import "vigo.dev/pkg/resource"
 
 // All returns every resource type, sorted by name.
 func All() []resource.Kind {
-	return []resource.Kind{}
+	return []resource.Kind{
+		resource.KindOf[Group]("group"),
+		resource.KindOf[Hostname]("hostname"),
+		resource.KindOf[Mount]("mount"),
+		resource.KindOf[Package]("package"),
+		resource.KindOf[Repository]("repository"),
+		resource.KindOf[Service]("service"),
+		resource.KindOf[Sysctl]("sysctl"),
+		resource.KindOf[Timezone]("timezone"),
+		resource.KindOf[User]("user"),
+	}
 }
 
 // Registry returns a registry of every resource type.

@@ -1,0 +1,167 @@
+package resources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"vigo.dev/pkg/change"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/resource"
+)
+
+// Service is a unit of the machine's init system, such as systemd. Where the init system is not running (an image
+// being built), only what happens at boot is seen to.
+type Service struct {
+	// Name of the service as the init system knows it; ".service" may be left out.
+	Name string `vigo:"identity"`
+
+	// Running says whether the service should run now. If unset, that is left alone.
+	Running *bool `yaml:"running"`
+
+	// Enabled says whether the service starts at boot. If unset, that is left alone.
+	Enabled *bool `yaml:"enabled"`
+
+	// Masked makes it impossible to start the service at all, or takes a mask away. If unset, that is left alone.
+	Masked *bool `yaml:"masked"`
+
+	// OnNotify says what to do when a resource that notifies the service has changed: restart (the default) or
+	// reload. A service that was started in the same run is left alone, and so is one that is stopped.
+	OnNotify string `yaml:"on_notify" vigo:"enum=restart|reload"`
+
+	// startedOn is the host, and with it the run, on which the service was started.
+	startedOn *host.Host
+}
+
+var (
+	_ resource.Validator = (*Service)(nil)
+	_ resource.Refresher = (*Service)(nil)
+	_ resource.Requirer  = (*Service)(nil)
+)
+
+// Validate implements [resource.Validator].
+func (s *Service) Validate() error {
+	switch {
+	case strings.ContainsAny(s.Name, "/ \t\n"):
+		return fmt.Errorf("%q is not the name of a service", s.Name)
+	case !isTrue(s.Masked):
+		return nil
+	case isTrue(s.Running):
+		return errors.New("a masked service cannot be running")
+	case isTrue(s.Enabled):
+		return errors.New("a masked service cannot be enabled")
+	}
+	return nil
+}
+
+// Requires implements [resource.Requirer]: the package of the same name and its own unit file come first.
+func (s *Service) Requires() []resource.ID {
+	base := strings.TrimSuffix(s.Name, ".service")
+	return []resource.ID{
+		{Type: "package", Name: base},
+		{Type: "systemd_unit", Name: base + ".service"},
+		{Type: "file", Name: "/etc/systemd/system/" + base + ".service"},
+		{Type: "file", Name: "/lib/systemd/system/" + base + ".service"},
+	}
+}
+
+// Plan implements [resource.Resource].
+func (s *Service) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
+	var plan resource.Plan
+	is, err := h.Services.Service(ctx, s.Name)
+	if errors.Is(err, host.ErrNotFound) && !isTrue(s.Running) && !isTrue(s.Enabled) {
+		return plan, nil // what is not there does not run and cannot be started
+	}
+	if errors.Is(err, host.ErrNotFound) {
+		return plan, fault.WithHint(err, "declare the package or unit file that brings it, and require that")
+	}
+	if err != nil {
+		return plan, err
+	}
+	stop := is.Live && is.Running && s.Running != nil && !*s.Running || is.Live && is.Running && isTrue(s.Masked)
+	if stop {
+		plan.Do(s.setRunning(h, false), change.Of("running", true, false))
+	}
+	if err := s.planBoot(h, is, &plan); err != nil {
+		return resource.Plan{}, err
+	}
+	if is.Live && isTrue(s.Running) && !is.Running {
+		plan.Do(s.setRunning(h, true), change.Of("running", false, true))
+	}
+	return plan, nil
+}
+
+// planBoot plans what should happen at boot: unmask, then enable or disable, then mask.
+func (s *Service) planBoot(h *host.Host, is host.Service, plan *resource.Plan) error {
+	set := func(boot host.Boot) func(context.Context) error {
+		return func(ctx context.Context) error { return h.Services.SetBoot(ctx, s.Name, boot) }
+	}
+	if is.Boot == host.Masked {
+		if isTrue(s.Masked) || s.Masked == nil && !isTrue(s.Enabled) {
+			return nil
+		}
+		if s.Masked == nil {
+			err := fmt.Errorf("enabling service %s: it is masked on the host", s.Name)
+			return fault.WithHint(err, "say masked: false to take the mask away")
+		}
+		if s.Enabled == nil || !*s.Enabled {
+			plan.Do(set(host.Disabled), change.Of("masked", true, false))
+			return nil
+		}
+		plan.Do(set(host.Enabled), change.Of("masked", true, false), change.Of("enabled", false, true))
+		return nil
+	}
+	if isTrue(s.Masked) {
+		plan.Do(set(host.Masked), change.Of("masked", false, true))
+		return nil
+	}
+	enabled := is.Boot == host.Enabled
+	if s.Enabled == nil || *s.Enabled == enabled {
+		return nil
+	}
+	if is.Boot == host.Static {
+		if !*s.Enabled {
+			return nil
+		}
+		err := fmt.Errorf("enabling service %s: its unit has no install section; other units start it", s.Name)
+		return fault.WithHint(err, "leave enabled out, or enable its socket or timer")
+	}
+	boot := host.Disabled
+	if *s.Enabled {
+		boot = host.Enabled
+	}
+	plan.Do(set(boot), change.Of("enabled", enabled, *s.Enabled))
+	return nil
+}
+
+func (s *Service) setRunning(h *host.Host, run bool) func(context.Context) error {
+	return func(ctx context.Context) error {
+		err := h.Services.SetRunning(ctx, s.Name, run)
+		if err == nil && run {
+			s.startedOn = h
+		}
+		return err
+	}
+}
+
+// Refresh implements [resource.Refresher].
+func (s *Service) Refresh(ctx context.Context, h *host.Host) error {
+	if s.startedOn == h {
+		return nil
+	}
+	is, err := h.Services.Service(ctx, s.Name)
+	if errors.Is(err, host.ErrNotFound) && !isTrue(s.Running) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !is.Live || !is.Running && !isTrue(s.Running) {
+		return nil
+	}
+	return h.Services.Restart(ctx, s.Name, s.OnNotify == "reload" && is.Running)
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }
