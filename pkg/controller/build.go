@@ -1,0 +1,114 @@
+package controller
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/gitsource"
+)
+
+// build looks at the branch and, when its tip is new and compiles, makes it the bundle to publish. It says whether it
+// did.
+func (c *Controller) build(ctx context.Context) (news bool, err error) {
+	c.metrics.polls.Inc()
+	commit, err := c.cfg.Git.Fetch(ctx)
+	if err != nil {
+		return false, failed(FailedGit, err)
+	}
+	c.seen = commit
+	switch commit.Hash {
+	case c.state.Built.Commit:
+		return false, nil
+	case c.bad:
+		return false, c.why
+	}
+	tree, err := c.cfg.Git.Tree(commit)
+	if err != nil {
+		return false, failed(FailedGit, err)
+	}
+	started := c.cfg.Now()
+	built, err := c.cfg.Builder.Build(tree, bundle.Config{Source: c.origin(commit), Counter: commit.Count, MinAgent: c.cfg.MinAgent})
+	observe(c.metrics.compile, started, c.cfg.Now())
+	if err == nil && c.state.Fleet != "" && built.Config.Fleet != c.state.Fleet {
+		err = fault.WithHint(
+			fmt.Errorf("fleet.yaml: the fleet is called %q, but what is published is for %q", built.Config.Fleet, c.state.Fleet),
+			"nodes refuse pointers of another fleet: give it its old name, or start another controller with its own data folder")
+	}
+	switch {
+	case errors.Is(err, gitsource.ErrCorrupt):
+		return false, failed(FailedGit, err)
+	case err != nil:
+		c.bad, c.why = commit.Hash, failed(FailedPolicy, err)
+		return false, c.why
+	}
+	return true, c.store(ctx, commit, built)
+}
+
+// store pushes and signs the bundle of a commit, and makes it the one to publish. When the content is the same as that
+// of the bundle published last, nothing is pushed and the pointers stay.
+func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built Artifact) error {
+	target := c.state.Bundle
+	if built.Config.Content != c.state.Content {
+		if err := c.push(ctx, commit, built); err != nil {
+			return failed(FailedRegistry, err)
+		}
+		target = targetOf(built.Descriptor, commit.Hash)
+	}
+	names := slices.Sorted(slices.Values(built.Config.Channels))
+	next := c.state
+	next.Fleet, next.Built, next.Bundle, next.Content, next.Names = built.Config.Fleet, revisionOf(commit), target, built.Config.Content, names
+	if err := next.save(c.cfg.Data); err != nil {
+		return err
+	}
+	c.state = next
+	c.bad, c.why = "", nil
+	return nil
+}
+
+// push stores the blobs, then the manifest, then its tag, then its signature: whoever finds the later finds the earlier.
+func (c *Controller) push(ctx context.Context, commit gitsource.Commit, built Artifact) error {
+	for _, b := range built.Blobs {
+		if err := c.cfg.Store.Push(ctx, b.Descriptor, bytes.NewReader(b.Data)); err != nil {
+			return fmt.Errorf("pushing %s: %w", b.Descriptor.Digest, err)
+		}
+	}
+	if err := c.cfg.Store.Push(ctx, built.Descriptor, bytes.NewReader(built.Manifest)); err != nil {
+		return fmt.Errorf("pushing the manifest: %w", err)
+	}
+	if err := c.tag(ctx, commit, built.Descriptor); err != nil {
+		return err
+	}
+	if err := c.cfg.Keys.Attach(ctx, c.cfg.Store, built.Descriptor, c.cfg.Now()); err != nil {
+		return err
+	}
+	c.metrics.bundles.Inc()
+	return nil
+}
+
+// tag gives the manifest a tag that never moves, so that registries do not collect it: c-<commit>, and when another
+// builder has given that to other bytes, c-<commit>-<digest>.
+func (c *Controller) tag(ctx context.Context, commit gitsource.Commit, d bundle.Descriptor) error {
+	name := "c-" + commit.Hash[:12]
+	there, err := c.cfg.Store.Resolve(ctx, name)
+	switch {
+	case err == nil && there.Digest == d.Digest:
+		return nil
+	case err == nil:
+		name += "-" + d.Digest[len("sha256:"):][:12]
+	case !errors.Is(err, bundle.ErrNotFound):
+		return fmt.Errorf("looking for tag %s: %w", name, err)
+	}
+	if err := c.cfg.Store.Tag(ctx, d, name); err != nil {
+		return fmt.Errorf("tagging %s: %w", name, err)
+	}
+	return nil
+}
+
+func (c *Controller) origin(commit gitsource.Commit) bundle.Origin {
+	return bundle.Origin{Repo: c.cfg.Git.URL(), Ref: c.cfg.Git.Branch(), Commit: commit.Hash, CommitTime: commit.Time}
+}

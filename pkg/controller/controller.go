@@ -1,0 +1,220 @@
+// Package controller turns commits into what nodes run: it watches a branch, checks and packs each commit, stores and
+// signs the bundle, and publishes a signed pointer for every channel.
+//
+// It refuses to write to git, to publish a commit that does not compile, to use a sequence number twice, to go below
+// what the registry shows, and to take over channels that other keys have signed.
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"vigo.dev/pkg/atomicfile"
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/gitsource"
+)
+
+// Config is what a controller needs. Data, Git, Store, Keys, Builder, Log and Now are required.
+type Config struct {
+	Data    string            // folder for the state; made when missing; for this controller alone
+	Git     *gitsource.Source // closed by the caller
+	Store   bundle.Store
+	Keys    Keys
+	Builder Builder
+	// Poll is the time between two looks at the branch; default 15 s.
+	Poll time.Duration
+	// PointerTTL is how long a pointer is good for; it is issued anew after a quarter of that. Default 7 days.
+	PointerTTL time.Duration
+	// HookToken lets a forge nudge the controller; empty: no hook.
+	HookToken string
+	// MinAgent is the lowest agent version that understands the bundles; empty: any.
+	MinAgent string
+	Listener Listener // optional
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// Validate fills in what may be left out and says what is missing.
+func (c *Config) Validate() error {
+	switch {
+	case c.Data == "", c.Git == nil, c.Store == nil, c.Keys == nil, c.Builder == nil, c.Log == nil, c.Now == nil:
+		return errors.New("configuring the controller: Data, Git, Store, Keys, Builder, Log and Now are required")
+	case c.Poll < 0 || c.PointerTTL < 0:
+		return errors.New("configuring the controller: durations cannot be negative")
+	}
+	if c.Poll == 0 {
+		c.Poll = 15 * time.Second
+	}
+	if c.PointerTTL == 0 {
+		c.PointerTTL = 7 * 24 * time.Hour
+	}
+	if c.PointerTTL < time.Minute {
+		return fault.WithHint(errors.New("configuring the controller: a pointer must be good for a minute at least"), "agents need time to fetch it")
+	}
+	return nil
+}
+
+// A Controller follows one branch for one fleet. Run and Step are not to be called at the same time; the other methods
+// may be called from any goroutine.
+type Controller struct {
+	cfg     Config
+	metrics *metrics
+	nudge   chan struct{}
+
+	state state            // of the goroutine that runs
+	bad   string           // hash of a commit that does not compile: it is not tried again
+	why   error            // what is wrong with it
+	clean map[string]bool  // channels whose pointer was compared with the registry since the start
+	seen  gitsource.Commit // the tip looked at last
+
+	mu     sync.Mutex
+	status Status
+	last   time.Time // the loop was alive
+}
+
+// New reads the state and finishes nothing yet: what was interrupted is finished by the first Step.
+func New(cfg Config) (*Controller, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("starting the controller: %w", err)
+	}
+	if err := atomicfile.Sweep(cfg.Data); err != nil {
+		return nil, fmt.Errorf("starting the controller: %w", err)
+	}
+	st, err := loadState(cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	c := &Controller{
+		cfg: cfg, metrics: newMetrics(), nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{},
+		status: Status{Fleet: st.Fleet, Source: cfg.Git.URL(), Branch: cfg.Git.Branch()},
+		last:   cfg.Now(),
+	}
+	c.refresh(nil)
+	return c, nil
+}
+
+// Run looks at the branch at every interval and nudge until ctx is done. Failures are logged and shown in the status;
+// none ends it.
+func (c *Controller) Run(ctx context.Context) error {
+	tick := time.NewTicker(c.cfg.Poll)
+	defer tick.Stop()
+	for {
+		_ = c.Step(ctx) // it is in the status, the metrics and the log
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-c.nudge:
+		}
+	}
+}
+
+// Nudge makes Run look at the branch now. Nudges that arrive while it looks are one nudge.
+func (c *Controller) Nudge() {
+	select {
+	case c.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// Status returns what was done last.
+func (c *Controller) Status() Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.status
+	s.Channels = slices.Clone(s.Channels)
+	return s
+}
+
+// Step does one round: finish what was interrupted, look at the branch, build what is new, and keep the pointers fresh.
+// A branch that cannot be read or does not compile does not keep the pointers from being issued anew.
+func (c *Controller) Step(ctx context.Context) error {
+	started := c.cfg.Now()
+	news, err := c.build(ctx)
+	if err == nil || !errors.Is(err, ctx.Err()) {
+		err = errors.Join(err, c.publishAll(ctx))
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil && c.seen.Hash != "" && c.seen.Hash == c.state.Built.Commit {
+		err = failed(FailedGit, c.cfg.Git.Accept(c.seen))
+	}
+	if news && err == nil {
+		observe(c.metrics.publish, started, c.cfg.Now())
+	}
+	c.finish(err)
+	return err
+}
+
+// finish makes the outcome of a round visible.
+func (c *Controller) finish(err error) {
+	before := c.Status().Failure
+	var f *Failure
+	if err != nil {
+		f = describe(err, revisionOf(c.seen), before, c.cfg.Now())
+	}
+	c.metrics.outcome(f)
+	switch {
+	case f != nil && (before == nil || before.Message != f.Message):
+		c.cfg.Log.Error("publishing does not work", "kind", f.Kind, "commit", f.Commit, "err", err)
+	case f == nil && before != nil:
+		c.cfg.Log.Info("publishing works again", "commit", c.state.Built.Commit)
+	}
+	changed := c.refresh(f)
+	if changed && c.cfg.Listener != nil {
+		c.cfg.Listener.Note(c.Status())
+	}
+}
+
+// refresh rebuilds the status, and says whether anything but the time of the last look changed.
+func (c *Controller) refresh(f *Failure) bool {
+	s := Status{
+		Fleet: c.state.Fleet, Source: c.cfg.Git.URL(), Branch: c.cfg.Git.Branch(), Seen: revisionOf(c.seen),
+		Built: c.state.Built, Bundle: c.state.Bundle.Digest, Failure: f,
+	}
+	for _, name := range c.state.Names {
+		if p, ok := c.state.Channels[name]; ok && p.Done {
+			s.Channels = append(s.Channels, channelOf(name, p))
+			c.metrics.channel(name, p)
+		}
+	}
+	if c.state.Built.Commit != "" {
+		c.metrics.built(c.state.Built)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Polled = c.status.Polled
+	changed := !sameStatus(c.status, s)
+	if c.seen.Hash != "" {
+		s.Polled = c.cfg.Now()
+	}
+	c.status, c.last = s, c.cfg.Now()
+	return changed
+}
+
+func sameStatus(a, b Status) bool {
+	sameFailure := (a.Failure == nil) == (b.Failure == nil) && (a.Failure == nil || a.Failure.Message == b.Failure.Message && a.Failure.Commit == b.Failure.Commit)
+	return a.Fleet == b.Fleet && a.Seen == b.Seen && a.Built == b.Built && a.Bundle == b.Bundle && slices.Equal(a.Channels, b.Channels) && sameFailure
+}
+
+// beat returns when the loop was last alive.
+func (c *Controller) beat() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
+}
+
+func revisionOf(c gitsource.Commit) Revision {
+	return Revision{Commit: c.Hash, Time: c.Time, Author: c.Author, Subject: c.Subject, Count: c.Count}
+}

@@ -1,0 +1,79 @@
+package controller
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Handler serves the controller's own endpoints:
+//
+//	GET  /healthz       200 while the controller polls (503 when it has not for four intervals)
+//	GET  /readyz        200 once every channel has a pointer in the registry
+//	GET  /metrics       Prometheus
+//	GET  /v1/controller the status as JSON
+//	POST /hooks/nudge   look at the branch now; needs the hook token
+//
+// The token comes in `Authorization: Bearer`, `X-Gitlab-Token` or the query parameter `token`. What a hook says is not
+// read: it is only a nudge.
+func (c *Controller) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", c.healthz)
+	mux.HandleFunc("GET /readyz", c.readyz)
+	mux.Handle("GET /metrics", promhttp.HandlerFor(c.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /v1/controller", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(c.Status()) // the client is gone when it fails
+	})
+	mux.HandleFunc("POST /hooks/nudge", c.hook)
+	return mux
+}
+
+func (c *Controller) healthz(w http.ResponseWriter, _ *http.Request) {
+	if age := c.cfg.Now().Sub(c.beat()); age > 4*c.cfg.Poll+2*time.Minute {
+		http.Error(w, fmt.Sprintf("the branch was last looked at %s ago", age.Round(time.Second)), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+func (c *Controller) readyz(w http.ResponseWriter, _ *http.Request) {
+	s := c.Status()
+	if len(s.Channels) == 0 {
+		reason := "nothing is published yet"
+		if s.Failure != nil {
+			reason += ": " + s.Failure.Message
+		}
+		http.Error(w, reason, http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+func (c *Controller) hook(w http.ResponseWriter, r *http.Request) {
+	if c.cfg.HookToken == "" {
+		http.Error(w, "no hook token is configured", http.StatusNotFound)
+		return
+	}
+	given := r.Header.Get("X-Gitlab-Token")
+	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		given = bearer
+	}
+	if given == "" {
+		given = r.URL.Query().Get("token")
+	}
+	// Comparing digests leaks neither the token nor its length.
+	want, got := sha256.Sum256([]byte(c.cfg.HookToken)), sha256.Sum256([]byte(given))
+	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
+		http.Error(w, "wrong token", http.StatusUnauthorized)
+		return
+	}
+	c.Nudge()
+	w.WriteHeader(http.StatusAccepted)
+}

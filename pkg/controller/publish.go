@@ -1,0 +1,140 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/fault"
+)
+
+// publishAll brings every channel to the bundle that was built last, and issues pointers anew that get old. A failure
+// of one channel does not keep the others back.
+func (c *Controller) publishAll(ctx context.Context) error {
+	var err error
+	for _, name := range c.state.Names {
+		if e := c.publish(ctx, name); e != nil {
+			err = errors.Join(err, fmt.Errorf("channel %s: %w", name, e))
+		}
+	}
+	return err
+}
+
+// publish does for one channel what is due: finish an interrupted publication, with the same bytes; compare with the
+// registry once after a start; then point to the newest bundle, or renew.
+func (c *Controller) publish(ctx context.Context, name string) error {
+	if p, ok := c.state.Channels[name]; ok && !p.Done {
+		if err := c.reconcile(ctx, name); err != nil {
+			return err
+		}
+		// The registry may have turned out to be ahead: then there is nothing left to finish.
+		if p := c.state.Channels[name]; !p.Done {
+			if err := c.send(ctx, name, p); err != nil {
+				return err
+			}
+		}
+	}
+	if !c.clean[name] {
+		if err := c.reconcile(ctx, name); err != nil {
+			return err
+		}
+	}
+	p, ok := c.state.Channels[name]
+	if ok && p.Pointer.Stable.Digest == c.state.Bundle.Digest && c.cfg.Now().Sub(p.Pointer.Issued) < c.cfg.PointerTTL/4 {
+		return nil
+	}
+	next, err := c.sign(ctx, name, p)
+	if err != nil {
+		return err
+	}
+	// The signed bytes are stored first: after a crash these very bytes are published, never others of the same number.
+	c.state.Channels[name] = next
+	if err := c.state.save(c.cfg.Data); err != nil {
+		return err
+	}
+	return c.send(ctx, name, next)
+}
+
+// sign makes the next pointer of a channel.
+func (c *Controller) sign(ctx context.Context, name string, prev published) (published, error) {
+	now := c.cfg.Now().UTC().Truncate(time.Second)
+	if now.Before(prev.Pointer.Issued) { // the clock went back; time in pointers does not
+		now = prev.Pointer.Issued
+	}
+	p := bundle.Pointer{
+		Fleet: c.state.Fleet, Channel: name, Epoch: max(prev.Pointer.Epoch, c.cfg.Keys.Epoch()), Seq: prev.Pointer.Seq + 1,
+		Issued: now, Expires: now.Add(c.cfg.PointerTTL), Stable: c.state.Bundle,
+		Revoked: prev.Pointer.Revoked, Modes: prev.Pointer.Modes, Prev: prev.Payload,
+	}
+	signature, payload, err := c.cfg.Keys.SignPointer(ctx, p)
+	if err != nil {
+		return published{}, failed(FailedTrust, fmt.Errorf("signing the pointer: %w", err))
+	}
+	return published{Pointer: p, Signatures: [][]byte{signature}, Payload: payload}, nil
+}
+
+// send publishes a signed pointer and remembers that it arrived.
+func (c *Controller) send(ctx context.Context, name string, p published) error {
+	if err := c.cfg.Keys.Publish(ctx, c.cfg.Store, p.Pointer, p.Signatures); err != nil {
+		return failed(FailedRegistry, fmt.Errorf("publishing the pointer: %w", err))
+	}
+	p.Done = true
+	c.state.Channels[name] = p
+	if err := c.state.save(c.cfg.Data); err != nil {
+		return err
+	}
+	c.metrics.pointers.WithLabelValues(name).Inc()
+	c.cfg.Log.Info("published", "channel", name, "pointer", p.Pointer.Version(), "bundle", p.Pointer.Stable.Digest, "commit", p.Pointer.Stable.Commit)
+	return nil
+}
+
+// reconcile compares what we remember of a channel with what the registry shows, once after a start. The registry may
+// be ahead when our state was lost or restored from a backup: its number is taken up, when our key signed it. It may be
+// behind when it was restored: what we remember is published again.
+func (c *Controller) reconcile(ctx context.Context, name string) error {
+	var shown published
+	var err error
+	shown.Pointer, shown.Signatures, shown.Payload, err = c.cfg.Keys.Current(ctx, c.cfg.Store, c.state.Fleet, name)
+	if errors.Is(err, bundle.ErrNotFound) {
+		if p, ok := c.state.Channels[name]; ok && p.Done {
+			p.Done = false // a registry that was lost or replaced
+			c.state.Channels[name] = p
+			err = c.send(ctx, name, p)
+		} else {
+			err = nil
+		}
+		c.clean[name] = err == nil
+		return err
+	}
+	if errors.Is(err, ErrForeign) {
+		return failed(FailedTrust, fault.WithHint(err, "start with the keys of that channel, restored from the backup, or use another repository of the registry"))
+	}
+	if err != nil {
+		return failed(FailedRegistry, fmt.Errorf("looking at the channel: %w", err))
+	}
+	ours, known := c.state.Channels[name]
+	switch order := shown.Pointer.Compare(ours.Pointer); {
+	case !known || order > 0:
+		// Seq must go up from what agents may have seen.
+		shown.Done = true
+		c.state.Channels[name] = shown
+		if err := c.state.save(c.cfg.Data); err != nil {
+			return err
+		}
+		c.cfg.Log.Warn("the registry is ahead of the state: going on from its pointer", "channel", name, "pointer", shown.Pointer.Version())
+	case order == 0 && shown.Payload != ours.Payload:
+		return failed(FailedTrust, fault.WithHint(
+			fmt.Errorf("the registry holds another pointer %s than the one signed here, by the same key", shown.Pointer.Version()),
+			"is another controller running with these keys? stop one of them; agents refuse two contents under one number"))
+	case order < 0 && ours.Done:
+		ours.Done = false
+		c.state.Channels[name] = ours
+		if err := c.send(ctx, name, ours); err != nil {
+			return err
+		}
+	}
+	c.clean[name] = true
+	return nil
+}

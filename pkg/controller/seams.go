@@ -1,0 +1,51 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"vigo.dev/pkg/bundle"
+)
+
+// ErrForeign means that a channel in the registry was not signed by the keys of this controller.
+var ErrForeign = errors.New("the channel was signed by other keys")
+
+// A Builder turns the files of a commit into a bundle. Everything that is wrong with the files comes back as one error,
+// fault.Problems where there are places to name.
+type Builder interface {
+	// Build fills in the rest of cfg (Fleet, Content, Layers, Channels). It is pure: the same files and cfg, the same
+	// bytes.
+	Build(fsys fs.FS, cfg bundle.Config) (Artifact, error)
+}
+
+// An Artifact is a bundle that is ready to be stored.
+type Artifact struct {
+	Descriptor bundle.Descriptor // of the manifest
+	Manifest   []byte
+	Config     bundle.Config
+	Blobs      []Blob // config and layers
+}
+
+// A Blob is content with its descriptor.
+type Blob struct {
+	Descriptor bundle.Descriptor
+	Data       []byte
+}
+
+// Keys sign for the controller, each role with its own key, and read back what they signed.
+type Keys interface {
+	// Attach signs a manifest with the bundle key, unless a valid signature of that key is there.
+	Attach(ctx context.Context, store bundle.Store, d bundle.Descriptor, now time.Time) error
+	// SignPointer signs with the channel key. payload is the digest of what was signed.
+	SignPointer(ctx context.Context, p bundle.Pointer) (signature []byte, payload string, err error)
+	// Publish stores a signed pointer under both its tags; doing it again with the same bytes changes nothing.
+	Publish(ctx context.Context, store bundle.Store, p bundle.Pointer, signatures [][]byte) error
+	// Current returns the pointer the registry shows for a channel, expired or not, with its signatures and the digest
+	// of its payload. It fails with bundle.ErrNotFound when there is none, and with
+	// [ErrForeign] when our keys did not sign it.
+	Current(ctx context.Context, src bundle.Source, fleet, channel string) (p bundle.Pointer, signatures [][]byte, payload string, err error)
+	// Epoch is the lowest epoch of new pointers: that of the root document.
+	Epoch() int64
+}

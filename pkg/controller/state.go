@@ -1,0 +1,66 @@
+package controller
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"vigo.dev/pkg/atomicfile"
+	"vigo.dev/pkg/bundle"
+)
+
+const stateName = "controller.json"
+
+// state is what the controller must not forget. It is written before anything is published, so that a sequence number
+// is never used for two contents: a pointer that was signed is published with the very bytes that were stored, however
+// often the controller is killed in between.
+type state struct {
+	Format   int                  `json:"format"` // 1
+	Fleet    string               `json:"fleet"`
+	Built    Revision             `json:"built"`
+	Bundle   bundle.Target        `json:"bundle"`
+	Content  string               `json:"content"` // content digest of the bundle
+	Names    []string             `json:"names"`   // channels to publish
+	Channels map[string]published `json:"channels"`
+}
+
+// published is the newest pointer of a channel, as signed.
+type published struct {
+	Pointer    bundle.Pointer `json:"pointer"`
+	Signatures [][]byte       `json:"signatures"`
+	Payload    string         `json:"payload"` // digest of what was signed
+	Done       bool           `json:"done"`    // it reached the registry
+}
+
+func loadState(dir string) (state, error) {
+	s := state{Format: 1, Channels: map[string]published{}}
+	path := filepath.Join(dir, stateName)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return s, fmt.Errorf("reading the state of the controller: %w", err)
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return s, fmt.Errorf("reading %s: %w", path, err)
+	}
+	if s.Format != 1 {
+		return s, fmt.Errorf("reading %s: format %d is not known to this version", path, s.Format)
+	}
+	if s.Channels == nil {
+		s.Channels = map[string]published{}
+	}
+	return s, nil
+}
+
+func (s state) save(dir string) error {
+	data, err := json.MarshalIndent(s, "", " ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, stateName), append(data, '\n'), 0o600)
+}
