@@ -1,0 +1,116 @@
+// Package expr is the condition language of policies: typed boolean expressions over labels, traits, parameters, modes
+// and the node's name. It wraps expr-lang.
+//
+// It refuses to change anything, to loop without bound, and to let a misspelt name mean "false": an unknown name is an
+// error when the expression is compiled.
+package expr
+
+import (
+	"reflect"
+	"sort"
+	"strings"
+)
+
+// A Schema is the names an expression may use and their types.
+type Schema struct {
+	traits map[string]reflect.Type
+	labels map[string]bool
+	params map[string]bool
+	modes  map[string]bool
+}
+
+// NewSchema returns a schema that knows "node" and the functions only.
+func NewSchema() *Schema {
+	return &Schema{traits: map[string]reflect.Type{}, labels: map[string]bool{}, params: map[string]bool{}, modes: map[string]bool{}}
+}
+
+// Trait adds a trait with the struct, map or list that documents it. Field names are those of the json tags.
+func (s *Schema) Trait(name string, t reflect.Type) { s.traits[name] = t }
+
+// Label adds a label.
+func (s *Schema) Label(name string) { s.labels[name] = true }
+
+// Param adds a parameter, reached as param.<name>.
+func (s *Schema) Param(name string) { s.params[name] = true }
+
+// Mode adds a mode, reached as mode.<name>.
+func (s *Schema) Mode(name string) { s.modes[name] = true }
+
+// Clone returns a copy that can be added to.
+func (s *Schema) Clone() *Schema {
+	c := NewSchema()
+	for name, t := range s.traits {
+		c.traits[name] = t
+	}
+	for name := range s.labels {
+		c.labels[name] = true
+	}
+	for name := range s.params {
+		c.params[name] = true
+	}
+	for name := range s.modes {
+		c.modes[name] = true
+	}
+	return c
+}
+
+// Traits returns the names of the traits, sorted.
+func (s *Schema) Traits() []string { return sortedKeys(s.traits) }
+
+// names returns everything that may stand at the beginning of a path.
+func (s *Schema) names() []string {
+	all := append(sortedKeys(s.traits), sortedKeys(s.labels)...)
+	all = append(all, "node", "param", "mode")
+	sort.Strings(all)
+	return all
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}
+
+// member returns the type of a member of t, and the names that t has when it has no such member. A nil type means that
+// nothing is known and anything goes.
+func member(t reflect.Type, name string) (found reflect.Type, known []string, ok bool) {
+	for t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == nil || t.Kind() == reflect.Interface {
+		return nil, nil, true
+	}
+	switch t.Kind() {
+	case reflect.Map:
+		return t.Elem(), nil, true
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if f.Anonymous && key == "" {
+				if inner, more, ok := member(f.Type, name); ok {
+					return inner, nil, true
+				} else {
+					known = append(known, more...)
+				}
+				continue
+			}
+			if !f.IsExported() || key == "-" {
+				continue
+			}
+			if key == "" {
+				key = f.Name
+			}
+			if key == name {
+				return f.Type, nil, true
+			}
+			known = append(known, key)
+		}
+		sort.Strings(known)
+		return nil, known, false
+	}
+	return nil, nil, false
+}

@@ -1,0 +1,95 @@
+package policy
+
+import (
+	"gopkg.in/yaml.v3"
+)
+
+// later are keys that the language reserves.
+var later = []string{"foreach", "window"}
+
+func (r *reader) resources(n *yaml.Node) []Declaration {
+	if n.Kind != yaml.SequenceNode {
+		r.fail(n, "wrong-type", "- package: nginx", "resources must be a list, not %s", describe(n))
+		return nil
+	}
+	if len(n.Content) > MaxResources {
+		r.fail(n, "too-large", "split the module", "a module has at most %d resources", MaxResources)
+		return nil
+	}
+	list := make([]Declaration, 0, len(n.Content))
+	for _, item := range n.Content {
+		entries, ok := r.mapping(item, "a resource")
+		if !ok {
+			continue
+		}
+		if len(entries) == 0 {
+			r.fail(item, "missing-key", "- package: nginx", "a resource needs a type and an identity")
+			continue
+		}
+		list = append(list, r.declaration(item, entries))
+	}
+	return list
+}
+
+func (r *reader) declaration(n *yaml.Node, entries []entry) Declaration {
+	d := Declaration{Type: entries[0].key, Identity: r.str(entries[0].value, "the identity of a "+entries[0].key),
+		Pos: r.pos(n), Attrs: map[string]any{}, At: map[string][2]int{}}
+	for _, e := range entries[1:] {
+		if r.meta(&d, e) {
+			continue
+		}
+		d.Attrs[e.key] = r.value(e.value)
+		d.At[e.key] = [2]int{e.node.Line, e.node.Column}
+	}
+	return d
+}
+
+// meta reads a key that every resource has, and reports whether e is one.
+func (r *reader) meta(d *Declaration, e entry) bool {
+	switch e.key {
+	case "when":
+		d.When = r.text(e.value, "when")
+	case "requires":
+		d.Requires = r.texts(e.value, "requires")
+	case "before":
+		d.Before = r.texts(e.value, "before")
+	case "notify":
+		d.Notify = r.texts(e.value, "notify")
+	case "subscribe":
+		d.Subscribe = r.texts(e.value, "subscribe")
+	case "audit":
+		d.Audit = r.boolean(e.value, "audit")
+	case "sensitive":
+		d.Sensitive = r.boolean(e.value, "sensitive")
+	case "controls":
+		d.Controls = r.strs(e.value, "controls")
+	case "tags":
+		d.Tags = r.strs(e.value, "tags")
+	case "id":
+		d.Alias = r.str(e.value, "id")
+	case "about":
+		d.About = r.str(e.value, "about")
+	case "timeout":
+		d.Timeout = r.duration(e.value, "timeout")
+	case "retries":
+		f, ok := r.value(e.value).(float64)
+		if !ok || f < 0 || f > 10 || f != float64(int(f)) {
+			r.fail(e.value, "out-of-range", "", "retries must be a whole number from 0 to 10, not %s", describe(e.value))
+		}
+		d.Retries = int(f)
+	default:
+		for _, word := range later {
+			if e.key == word {
+				r.fail(e.node, "reserved-key", "write the resources one by one", "%q is reserved and not part of the language yet", word)
+				return true
+			}
+		}
+		return false
+	}
+	return true
+}
+
+// MetaKeys are the keys that every resource has beside its own.
+func MetaKeys() []string {
+	return []string{"when", "requires", "before", "notify", "subscribe", "audit", "sensitive", "controls", "tags", "id", "about", "timeout", "retries"}
+}

@@ -1,0 +1,167 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"vigo.dev/pkg/fault"
+)
+
+var nameRule = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
+
+// Load reads a policy repository. What is wrong is returned all at once as [fault.Problems]; another error means that the
+// repository could not be read.
+func Load(fsys fs.FS) (*Policy, error) {
+	var problems fault.Problems
+	p := &Policy{Modules: map[string]*Module{}}
+	l := loader{fsys: fsys, problems: &problems}
+	err := errors.Join(l.fleet(p), l.modules(p), l.roles(p))
+	if err != nil {
+		return nil, err
+	}
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+type loader struct {
+	fsys     fs.FS
+	problems *fault.Problems
+}
+
+func (l *loader) fail(file, code, hint, msg string) {
+	*l.problems = append(*l.problems, fault.Problem{Pos: fault.Pos{File: file}, Code: code, Hint: hint, Msg: msg})
+}
+
+func (l *loader) reader(file string) *reader { return &reader{file: file, problems: l.problems} }
+
+// read returns a file, or nil after recording a problem when it is too large. fs.ErrNotExist is passed on.
+func (l *loader) read(file string) ([]byte, error) {
+	info, err := fs.Stat(l.fsys, file)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > MaxDocument {
+		l.fail(file, "too-large", "", fmt.Sprintf("the document has %d bytes, more than the %d that are allowed", info.Size(), MaxDocument))
+		return nil, nil
+	}
+	return fs.ReadFile(l.fsys, file)
+}
+
+func (l *loader) fleet(p *Policy) error {
+	const file = "fleet.yaml"
+	data, err := l.read(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		l.fail(file, "missing-file", "a policy repository begins with it: kind: Fleet, name: acme", "the file is missing")
+		return nil
+	}
+	if err != nil || data == nil {
+		return err
+	}
+	r := l.reader(file)
+	if n := r.parse(data); n != nil {
+		p.Fleet = r.fleet(n)
+		return l.data(p.Fleet)
+	}
+	return nil
+}
+
+func (l *loader) modules(p *Policy) error {
+	dirs, err := fs.ReadDir(l.fsys, "modules")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading modules: %w", err)
+	}
+	for _, dir := range dirs {
+		if !dir.IsDir() {
+			continue
+		}
+		file := path.Join("modules", dir.Name(), "module.yaml")
+		if !nameRule.MatchString(dir.Name()) {
+			l.fail(path.Dir(file), "bad-name", "lower-case letters, digits, - and _", fmt.Sprintf("%q is not a name for a module", dir.Name()))
+			continue
+		}
+		data, err := l.read(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			l.fail(file, "missing-file", "every folder in modules/ has one", "the file is missing")
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", file, err)
+		}
+		r := l.reader(file)
+		if n := r.parse(data); data != nil && n != nil {
+			if m := r.module(n, dir.Name()); m != nil {
+				p.Modules[dir.Name()] = m
+			}
+		}
+	}
+	return nil
+}
+
+func (l *loader) roles(p *Policy) error {
+	entries, err := fs.ReadDir(l.fsys, "roles")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading roles: %w", err)
+	}
+	for _, e := range entries {
+		name, isYAML := strings.CutSuffix(e.Name(), ".yaml")
+		if e.IsDir() || !isYAML {
+			continue
+		}
+		file := path.Join("roles", e.Name())
+		if !nameRule.MatchString(name) {
+			l.fail(file, "bad-name", "lower-case letters, digits, - and _", fmt.Sprintf("%q is not a name for a role", name))
+			continue
+		}
+		data, err := l.read(file)
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", file, err)
+		}
+		r := l.reader(file)
+		if n := r.parse(data); data != nil && n != nil {
+			if role := r.role(n, name); role != nil {
+				p.Roles = append(p.Roles, role)
+			}
+		}
+	}
+	slices.SortFunc(p.Roles, func(a, b *Role) int { return strings.Compare(a.Name, b.Name) })
+	return nil
+}
+
+// data reads the files of the data hierarchy.
+func (l *loader) data(f *Fleet) error {
+	if f == nil {
+		return nil
+	}
+	f.Files = map[string]Data{}
+	err := fs.WalkDir(l.fsys, "data", func(file string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(file, ".yaml") {
+			return err
+		}
+		content, err := l.read(file)
+		if err != nil {
+			return err
+		}
+		r := l.reader(file)
+		if n := r.parse(content); content != nil && n != nil {
+			f.Files[strings.TrimPrefix(file, "data/")] = r.data(n)
+		}
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
