@@ -1,0 +1,36 @@
+package controller
+
+import (
+	"io/fs"
+	"maps"
+	"slices"
+
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/policy"
+)
+
+// A Checker knows the vocabulary of policies and finds every mistake of one at once; catalog.Language is one.
+type Checker interface {
+	Check(p *policy.Policy, c *policy.Content) error
+}
+
+// Compile turns the files of a commit into what a bundle is made of: the config, without its layer index, and the
+// layers. It is pure. What is wrong with the files comes back all at once as fault.Problems; another error means that
+// they could not be read. `vigo build` and `vigo lint` use it, too.
+func Compile(fsys fs.FS, check Checker, cfg bundle.Config) (bundle.Config, []policy.Layer, error) {
+	p, err := policy.Load(fsys)
+	if err != nil {
+		return cfg, nil, err
+	}
+	layers, err := policy.Layers(p, fsys)
+	if err != nil {
+		return cfg, nil, err
+	}
+	if err := check.Check(p, policy.ContentOf(layers)); err != nil {
+		return cfg, nil, err
+	}
+	cfg.FormatVersion = 1
+	cfg.Fleet = p.Fleet.Name
+	cfg.Channels = slices.Sorted(maps.Keys(p.Fleet.Channels))
+	return cfg, layers, nil
+}
