@@ -34,12 +34,15 @@ func readFstab(h *host.Host) (fstab, error) {
 	if err != nil {
 		return nil, err
 	}
-	return strings.SplitAfter(string(data), "\n"), nil
+	return splitFstab(string(data)), nil
 }
+
+func splitFstab(text string) fstab { return strings.SplitAfter(text, "\n") }
 
 // parseFstabLine reads one line; nil for a comment, an empty line, and what is no entry.
 func parseFstabLine(line string) *fstabEntry {
-	f := strings.Fields(line)
+	// Only these separate fields; other white space may be part of a name.
+	f := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' || r == '\n' })
 	if len(f) < 3 || strings.HasPrefix(f[0], "#") {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"path"
 	"strings"
 
@@ -90,6 +91,13 @@ func (r *Repository) Validate() error {
 			if strings.ContainsAny(v, " \t\n") {
 				return fmt.Errorf("%q holds white space", v)
 			}
+		}
+	}
+	for _, uri := range r.URIs {
+		if u, err := url.Parse(uri); err != nil || u.Scheme == "" {
+			return fmt.Errorf("uris: %q is not a URI", uri)
+		} else if u.User != nil {
+			return fault.WithHint(errors.New("uris: a URI with a password would be readable by everybody"), "put it in a file in /etc/apt/auth.conf.d")
 		}
 	}
 	for _, t := range r.Types {
@@ -236,8 +244,13 @@ func (e repositoryEdit) change(field string) change.Change {
 			sum := sha256.Sum256(data)
 			return "sha256:" + hex.EncodeToString(sum[:6])
 		}
-		_, text, _ := strings.Cut(strings.TrimSpace(string(data)), "\n")
-		return strings.ReplaceAll(text, "\n", "; ")
+		var fields []string
+		for line := range strings.Lines(string(data)) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+				fields = append(fields, line)
+			}
+		}
+		return strings.Join(fields, "; ")
 	}
 	return change.Of(field, show(e.from), show(e.to))
 }
