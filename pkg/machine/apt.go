@@ -91,7 +91,7 @@ func (p *packages) Refresh(ctx context.Context) error {
 	c.mu.Lock()
 	c.candidates = nil
 	c.mu.Unlock()
-	if err := p.apt(ctx, "update", "-o", "APT::Update::Error-Mode=any"); err != nil {
+	if err := p.apt(ctx, "update"); err != nil {
 		return err
 	}
 	print, err = p.fingerprint(sourcesOfCandidates()...)

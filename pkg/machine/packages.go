@@ -33,7 +33,7 @@ type packages struct {
 	fs        *files
 	mu        sync.Mutex
 	read      func() ([]host.Package, error) // nil: to be read again
-	refreshed string // fingerprint of what candidates depend on after the last refresh
+	refreshed string                         // fingerprint of what candidates depend on after the last refresh
 }
 
 func newPackages(m *Machine, fsys *files) *packages { return &packages{m: m, fs: fsys} }
