@@ -1,0 +1,282 @@
+package catalog
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/resource"
+)
+
+// Check finds every mistake in a policy that can be found without a node, all at once, as [fault.Problems].
+func (l Language) Check(p *policy.Policy, c *policy.Content) error {
+	k := &check{builder: l.builder(p, c, Input{})}
+	k.fleet()
+	for _, role := range p.Roles {
+		k.role(role)
+	}
+	names := make([]string, 0, len(p.Modules))
+	for name := range p.Modules {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		k.module(p.Modules[name])
+	}
+	return k.problems.Err()
+}
+
+type check struct{ *builder }
+
+func (k *check) condition(when policy.Text, s *expr.Schema, what string, labelsOnly bool) {
+	if when.S == "" {
+		return
+	}
+	c, err := expr.Compile(when.S, s)
+	if err != nil {
+		k.fail(when.Pos, "bad-expression", firstHint(err), "%s: %s", what, err)
+		return
+	}
+	if labelsOnly && !c.LabelsOnly() {
+		k.fail(when.Pos, "trait-in-selector", "grant a label under nodes: and use it here",
+			"%s may look at labels only, so that a node cannot talk itself in; it looks at %s", what, strings.Join(c.Traits(), ", "))
+	}
+}
+
+func (k *check) fleet() {
+	f := k.policy.Fleet
+	for name, c := range f.Channels {
+		k.condition(c.Nodes, k.schema, "the selector of channel "+name, true)
+	}
+	for _, g := range f.Nodes {
+		if _, err := path.Match(g.Match, ""); err != nil {
+			k.fail(g.Pos, "bad-glob", "", "%q is not a pattern for names", g.Match)
+		}
+	}
+	labels := expr.NewSchema()
+	for _, name := range f.Labels {
+		labels.Label(name)
+	}
+	for _, level := range f.Data {
+		if err := checkTemplate("data", level.S, labels, nil); err != nil {
+			k.fail(level.Pos, "bad-template", firstHint(err), "the path %q: %s", level.S, err)
+		}
+	}
+	for file, data := range f.Files {
+		for module, params := range data {
+			for name, v := range params {
+				k.value(module, name, v, "data file "+file)
+			}
+		}
+	}
+}
+
+// value checks a parameter that a role or a data file sets.
+func (k *check) value(module, name string, v policy.Value, by string) {
+	m, ok := k.policy.Modules[module]
+	if !ok {
+		k.fail(v.Pos, "missing-module", fault.DidYouMean(module, moduleNames(k.policy)), "%s sets a parameter of module %q, which does not exist", by, module)
+		return
+	}
+	spec, ok := m.Params[name]
+	if !ok {
+		k.fail(v.Pos, "unknown-param", fault.DidYouMean(name, paramNames(m)), "module %s has no parameter %q", module, name)
+		return
+	}
+	if hasTemplate(v.V) {
+		k.templates(v.V, func(string) fault.Pos { return v.Pos }, k.schema, nil)
+		return
+	}
+	if msg := checkParam(spec, v.V); msg != "" {
+		k.fail(v.Pos, "bad-param", "", "the parameter %s.%s %s", module, name, msg)
+	}
+}
+
+func (k *check) role(role *policy.Role) {
+	k.condition(role.When, k.schema, "the condition of role "+role.Name, false)
+	for _, u := range role.Modules {
+		m, ok := k.policy.Modules[u.Module]
+		if !ok {
+			k.fail(u.Pos, "missing-module", fault.DidYouMean(u.Module, moduleNames(k.policy)), "there is no module %q", u.Module)
+			continue
+		}
+		for name, v := range u.Params {
+			k.value(u.Module, name, v, "role "+role.Name)
+		}
+		for name, spec := range m.Params {
+			if _, given := u.Params[name]; given || spec.Optional || k.inData(u.Module, name) || k.inOtherRole(u.Module, name) {
+				continue
+			}
+			k.fail(u.Pos, "missing-param", fmt.Sprintf("- %s: {%s: …}", u.Module, name), "module %s needs the parameter %q, which has no default", u.Module, name)
+		}
+	}
+}
+
+func (k *check) inData(module, name string) bool {
+	for _, data := range k.policy.Fleet.Files {
+		if _, ok := data[module][name]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *check) inOtherRole(module, name string) bool {
+	for _, role := range k.policy.Roles {
+		for _, u := range role.Modules {
+			if _, ok := u.Params[name]; ok && u.Module == module {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (k *check) module(m *policy.Module) {
+	for name, spec := range m.Params {
+		if msg := checkParam(spec, spec.Default); msg != "" {
+			k.fail(spec.Pos, "bad-param", "", "the default of %s.%s %s", m.Name, name, msg)
+		}
+		if _, err := regexp.Compile(spec.Pattern); err != nil {
+			k.fail(spec.Pos, "bad-param", "", "the pattern of %s.%s is not a regular expression: %v", m.Name, name, err)
+		}
+	}
+	schema, _ := k.scope(m, nil)
+	params := map[string]bool{}
+	for name := range m.Params {
+		params[name] = true
+	}
+	k.condition(m.When, schema, "the condition of module "+m.Name, false)
+	for _, file := range k.content.List(m.Name, "templates", "") {
+		text, err := k.content.Template(m.Name, file)
+		if err == nil {
+			err = checkTemplate(file, text, schema, params)
+		}
+		if err != nil {
+			k.fail(fault.Pos{File: path.Join("modules", m.Name, "templates", file)}, "bad-template", firstHint(err), "%s", err)
+		}
+	}
+	for _, d := range m.Resources {
+		k.condition(d.When, schema, fmt.Sprintf("the condition of %s:%s", d.Type, d.Identity), false)
+		k.declaration(m, d, schema, params)
+	}
+	k.references(m)
+}
+
+func (k *check) declaration(m *policy.Module, d policy.Declaration, schema *expr.Schema, params map[string]bool) {
+	kind, ok := k.Kinds.Kind(d.Type)
+	if !ok {
+		k.fail(d.Pos, "unknown-type", fault.DidYouMean(d.Type, k.Kinds.Names()), "unknown resource type %q", d.Type)
+		return
+	}
+	if dynamic(d.Identity) {
+		k.templates(d.Identity, func(string) fault.Pos { return d.Pos }, schema, params)
+	}
+	for key, v := range d.Attrs {
+		k.templates(v, func(string) fault.Pos { return d.Place(key) }, schema, params)
+	}
+	problems := kind.Check(d.Identity, d.Attrs, dynamic)
+	for i := range problems {
+		problems[i].Hint = metaHint(problems[i])
+	}
+	k.place(d, problems)
+	if len(problems) > 0 || dynamic(d.Identity) || hasTemplate(any(d.Attrs)) {
+		return
+	}
+	k.bind(m, d, kind)
+}
+
+// metaHint adds the keys that every resource has to the words an unknown key is compared with.
+func metaHint(p fault.Problem) string {
+	if p.Code != "unknown-key" {
+		return p.Hint
+	}
+	key := p.Path[strings.LastIndexByte(p.Path, '.')+1:]
+	if near := fault.DidYouMean(key, policy.MetaKeys()); near != "" && !strings.HasPrefix(p.Hint, "did you mean") {
+		return near
+	}
+	return p.Hint
+}
+
+// bind checks that the files and templates a declaration names are there.
+func (k *check) bind(m *policy.Module, d policy.Declaration, kind resource.Kind) {
+	res, problems := kind.Decode(d.Identity, d.Attrs)
+	binder, can := res.(resource.Binder)
+	if len(problems) > 0 || !can {
+		return
+	}
+	if err := binder.Bind(&content{module: m.Name, from: k.content}); err != nil {
+		k.fail(d.Pos, bindCode(err), k.nearFile(m, d, err), "%s:%s: %s", d.Type, d.Identity, err)
+	}
+}
+
+func (k *check) nearFile(m *policy.Module, d policy.Declaration, err error) string {
+	if bindCode(err) != "missing-file" {
+		return firstHint(err)
+	}
+	for key, folder := range map[string]string{"template": "templates", "source": "files"} {
+		if name, ok := d.Attrs[key].(string); ok {
+			return fault.DidYouMean(name, k.content.List(m.Name, folder, ""))
+		}
+	}
+	return ""
+}
+
+// templates checks every template inside a value.
+func (k *check) templates(v any, pos func(string) fault.Pos, s *expr.Schema, params map[string]bool) {
+	switch v := v.(type) {
+	case string:
+		if !dynamic(v) {
+			return
+		}
+		if err := checkTemplate("value", v, s, params); err != nil {
+			k.fail(pos(""), "bad-template", firstHint(err), "%s", err)
+		}
+	case []any:
+		for _, item := range v {
+			k.templates(item, pos, s, params)
+		}
+	case map[string]any:
+		for _, item := range v {
+			k.templates(item, pos, s, params)
+		}
+	}
+}
+
+func hasTemplate(v any) bool {
+	switch v := v.(type) {
+	case []any:
+		return slices.ContainsFunc(v, hasTemplate)
+	case map[string]any:
+		for _, item := range v {
+			if hasTemplate(item) {
+				return true
+			}
+		}
+	}
+	return dynamic(v)
+}
+
+func moduleNames(p *policy.Policy) []string {
+	names := make([]string, 0, len(p.Modules))
+	for name := range p.Modules {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func paramNames(m *policy.Module) []string {
+	names := make([]string, 0, len(m.Params))
+	for name := range m.Params {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+

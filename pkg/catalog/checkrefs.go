@@ -1,0 +1,116 @@
+package catalog
+
+import (
+	"fmt"
+	"strings"
+
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/resource"
+)
+
+// references checks, as far as that can be seen without a node, that what a module refers to exists, that nothing is
+// declared twice, and that no order goes in a circle. Identities that are templates are compared as written.
+func (k *check) references(m *policy.Module) {
+	b := &builder{Language: k.Language, policy: k.policy, byName: map[string]int{}, byID: map[string]int{}, inactive: map[string]bool{}}
+	conditional := map[string]bool{}
+	for _, d := range m.Resources {
+		id := resource.ID{Type: d.Type, Name: d.Identity}
+		if at, twice := b.byID[id.String()]; twice {
+			if d.When.S == "" && !conditional[id.String()] && !dynamic(d.Identity) {
+				k.fail(d.Pos, "duplicate", "remove one, or give them conditions that exclude each other", "%s is declared twice; first at %s", id, b.items[at].Pos)
+			}
+			continue
+		}
+		conditional[id.String()] = d.When.S != ""
+		at := len(b.items)
+		b.items = append(b.items, resource.Item{ID: id, Module: m.Name, Pos: d.Pos})
+		b.decls = append(b.decls, declared{decl: d, module: m.Name})
+		b.byID[id.String()], b.byName[m.Name+"/"+id.String()] = at, at
+		if d.Alias != "" {
+			b.byName[m.Name+"/"+d.Alias] = at
+		}
+	}
+	k.known(m, b)
+	for i := range b.decls { // the graph is made of what is constant
+		d := &b.decls[i].decl
+		d.Requires, d.Before, d.Notify, d.Subscribe = constant(b, m, d.Requires), constant(b, m, d.Before), constant(b, m, d.Notify), constant(b, m, d.Subscribe)
+	}
+	if loop := b.explicit().cycle(); loop != nil {
+		b.cycle(loop)
+		k.problems = append(k.problems, b.problems...)
+	}
+}
+
+// constant keeps the references that lead to a resource of the module.
+func constant(b *builder, m *policy.Module, refs []policy.Text) []policy.Text {
+	var kept []policy.Text
+	for _, ref := range refs {
+		if _, ok := b.byName[m.Name+"/"+ref.S]; ok {
+			kept = append(kept, ref)
+		}
+	}
+	return kept
+}
+
+// known checks that each reference leads somewhere.
+func (k *check) known(m *policy.Module, b *builder) {
+	for _, d := range m.Resources {
+		for what, refs := range map[string][]policy.Text{"requires": d.Requires, "before": d.Before, "notify": d.Notify, "subscribe": d.Subscribe} {
+			for _, ref := range refs {
+				k.reference(m, b, what, ref)
+			}
+		}
+	}
+}
+
+func (k *check) reference(m *policy.Module, b *builder, what string, ref policy.Text) {
+	if dynamic(ref.S) {
+		return
+	}
+	if _, ok := b.byName[m.Name+"/"+ref.S]; ok {
+		return
+	}
+	other, name, toOther := strings.Cut(ref.S, "/")
+	if toOther && nameOfModule(other) {
+		target, ok := k.policy.Modules[other]
+		if !ok {
+			k.fail(ref.Pos, "missing-reference", fault.DidYouMean(other, moduleNames(k.policy)), "%s: there is no module %q", what, other)
+			return
+		}
+		if !declares(target, name) {
+			k.fail(ref.Pos, "missing-reference", "", "%s: module %s has no resource %q", what, other, name)
+		}
+		return
+	}
+	if typ, _, ok := strings.Cut(ref.S, ":"); ok {
+		if _, known := k.Kinds.Kind(typ); !known {
+			k.fail(ref.Pos, "missing-reference", fault.DidYouMean(typ, k.Kinds.Names()), "%s: %q is not a resource type", what, typ)
+			return
+		}
+	}
+	if k.anyIdentityIsTemplate(m, ref.S) {
+		return
+	}
+	k.fail(ref.Pos, "missing-reference", b.nearReference(m.Name, ref.S), "%s: there is no resource %q in module %s", what, ref.S, m.Name)
+}
+
+// anyIdentityIsTemplate reports whether a resource of the referred type has an identity that is only known on a node.
+func (k *check) anyIdentityIsTemplate(m *policy.Module, ref string) bool {
+	typ, _, _ := strings.Cut(ref, ":")
+	for _, d := range m.Resources {
+		if d.Type == typ && dynamic(d.Identity) {
+			return true
+		}
+	}
+	return false
+}
+
+func declares(m *policy.Module, name string) bool {
+	for _, d := range m.Resources {
+		if d.Alias == name || fmt.Sprintf("%s:%s", d.Type, d.Identity) == name || dynamic(d.Identity) && strings.HasPrefix(name, d.Type+":") {
+			return true
+		}
+	}
+	return false
+}

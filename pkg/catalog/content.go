@@ -1,0 +1,82 @@
+package catalog
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/resource"
+)
+
+// content is the resource.Content of one declaration; it remembers what was taken from it.
+type content struct {
+	module  string
+	from    *policy.Content
+	vars    map[string]any
+	digests []string
+}
+
+// File implements resource.Content.
+func (c *content) File(path string) (resource.Blob, error) {
+	f, err := c.from.File(c.module, path)
+	if err != nil {
+		return resource.Blob{}, err
+	}
+	digest := sha(f.Data)
+	c.digests = append(c.digests, digest)
+	return resource.Blob{Size: int64(len(f.Data)), Digest: digest, Exec: f.Exec,
+		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(f.Data)), nil }}, nil
+}
+
+// Template implements resource.Content.
+func (c *content) Template(path string) ([]byte, error) {
+	text, err := c.from.Template(c.module, path)
+	if err != nil {
+		return nil, err
+	}
+	if c.vars == nil { // only checked whether it is there
+		return []byte{}, nil
+	}
+	out, err := renderText(path, text, c.vars)
+	if err != nil {
+		return nil, fmt.Errorf("rendering templates/%s: %w", path, err)
+	}
+	c.digests = append(c.digests, sha([]byte(out)))
+	return []byte(out), nil
+}
+
+// List implements resource.Content.
+func (c *content) List(dir string) ([]string, error) {
+	names := c.from.List(c.module, "files", dir)
+	if len(names) == 0 {
+		return nil, fmt.Errorf("files/%s of module %s: %w", dir, c.module, fs.ErrNotExist)
+	}
+	return names, nil
+}
+
+func sha(data []byte) string {
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// digestOf is the digest of a declaration as rendered, with what it takes from its module.
+func digestOf(typ, identity string, attrs map[string]any, content []string) string {
+	data, err := json.Marshal([]any{typ, identity, attrs, content})
+	if err != nil { // values of JSON always encode
+		return ""
+	}
+	return sha(data)
+}
+
+func bindCode(err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "missing-file"
+	}
+	return "bad-template"
+}

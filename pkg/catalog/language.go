@@ -1,0 +1,102 @@
+// Package catalog is the policy language: it checks a whole policy at once, and builds from it the ordered resources of
+// one node. Building is a pure function of policy, labels, traits and modes.
+//
+// It refuses to read files or clocks, to know any resource type or trait by name, and to run anything.
+package catalog
+
+import (
+	"path"
+	"sort"
+
+	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/resource"
+	"vigo.dev/pkg/trait"
+)
+
+// A Language is the vocabulary of policies: the resource types and the traits a program knows.
+type Language struct {
+	Kinds  *resource.Registry
+	Schema *expr.Schema // traits only; labels, parameters and modes are added from the policy
+}
+
+// Input is what is particular to one node.
+type Input struct {
+	Node   string
+	Labels map[string]string
+	Traits trait.Set
+	Modes  map[string]bool
+}
+
+// Labels returns the labels that fleet.yaml grants to a node; a later grant wins over an earlier one.
+func (l Language) Labels(p *policy.Policy, node string) map[string]string {
+	labels := map[string]string{}
+	for _, g := range p.Fleet.Nodes {
+		if ok, err := path.Match(g.Match, node); err != nil || !ok {
+			continue // a bad glob was refused by Check
+		}
+		for name, value := range g.Labels {
+			labels[name] = value
+		}
+	}
+	return labels
+}
+
+// Channel returns the channel a node belongs to by its labels: the first, by name, whose selector holds. With a single
+// channel it is that one; "" when none fits.
+func (l Language) Channel(p *policy.Policy, node string, labels map[string]string) string {
+	names := make([]string, 0, len(p.Fleet.Channels))
+	for name := range p.Fleet.Channels {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	vars := l.vars(p, Input{Node: node, Labels: labels})
+	for _, name := range names {
+		when := p.Fleet.Channels[name].Nodes
+		if when.S == "" {
+			continue
+		}
+		if c, err := expr.Compile(when.S, l.schema(p)); err == nil && c.LabelsOnly() {
+			if ok, err := c.Eval(vars); err == nil && ok {
+				return name
+			}
+		}
+	}
+	if len(names) == 1 {
+		return names[0]
+	}
+	return ""
+}
+
+// schema is the vocabulary with the labels and modes of a policy.
+func (l Language) schema(p *policy.Policy) *expr.Schema {
+	s := l.Schema.Clone()
+	for _, name := range p.Fleet.Labels {
+		s.Label(name)
+	}
+	for name := range p.Fleet.Modes {
+		s.Mode(name)
+	}
+	return s
+}
+
+// vars is what conditions and templates see, without parameters. Labels that are not set are null to conditions and
+// missing to templates.
+func (l Language) vars(p *policy.Policy, in Input) map[string]any {
+	vars := make(map[string]any, len(in.Traits)+len(in.Labels)+3)
+	for name, doc := range in.Traits {
+		vars[name] = doc
+	}
+	for name, value := range in.Labels {
+		vars[name] = value
+	}
+	modes := make(map[string]any, len(p.Fleet.Modes))
+	for name, on := range p.Fleet.Modes {
+		modes[name] = on
+	}
+	for name, on := range in.Modes {
+		modes[name] = on
+	}
+	vars["node"], vars["mode"] = in.Node, modes
+	return vars
+}

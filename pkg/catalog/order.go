@@ -1,0 +1,225 @@
+package catalog
+
+import (
+	"container/heap"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/resource"
+)
+
+// graph is the order between items: before[i] holds those that must come before i.
+type graph struct {
+	before   [][]int
+	notifies [][]int
+}
+
+// order resolves references and sorts the items: what is required first, otherwise as written.
+func (b *builder) order() []resource.Item {
+	g := b.explicit()
+	if len(b.problems) > 0 {
+		return nil
+	}
+	if loop := g.cycle(); loop != nil {
+		b.cycle(loop)
+		return nil
+	}
+	b.implied(&g)
+	sorted := g.sort()
+	newIndex := make([]int, len(sorted))
+	for at, old := range sorted {
+		newIndex[old] = at
+	}
+	items := make([]resource.Item, len(sorted))
+	for at, old := range sorted {
+		it := b.items[old]
+		it.Requires, it.Notifies = mapped(g.before[old], newIndex), mapped(g.notifies[old], newIndex)
+		items[at] = it
+	}
+	return items
+}
+
+func mapped(old []int, newIndex []int) []int {
+	if len(old) == 0 {
+		return nil
+	}
+	all := make([]int, len(old))
+	for i, o := range old {
+		all[i] = newIndex[o]
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// explicit makes the graph of what the policy says.
+func (b *builder) explicit() graph {
+	g := graph{before: make([][]int, len(b.items)), notifies: make([][]int, len(b.items))}
+	for i, d := range b.decls {
+		for _, at := range b.resolve(d, d.decl.Requires) {
+			g.before[i] = append(g.before[i], at)
+		}
+		for _, at := range b.resolve(d, d.decl.Before) {
+			g.before[at] = append(g.before[at], i)
+		}
+		for _, at := range b.resolve(d, d.decl.Notify) {
+			g.before[at] = append(g.before[at], i)
+			g.notifies[i] = append(g.notifies[i], at)
+		}
+		for _, at := range b.resolve(d, d.decl.Subscribe) {
+			g.before[i] = append(g.before[i], at)
+			g.notifies[at] = append(g.notifies[at], i)
+		}
+	}
+	return g
+}
+
+// resolve finds the items that references name. What does not apply to this node is left out: it is satisfied.
+func (b *builder) resolve(d declared, refs []policy.Text) []int {
+	var found []int
+	for _, ref := range refs {
+		text := ref.S
+		if dynamic(text) {
+			_, vars := b.scope(b.policy.Modules[d.module], nil)
+			rendered, err := renderText("reference", text, vars)
+			if err != nil {
+				b.fail(ref.Pos, "bad-template", "", "the reference %q: %s", text, err)
+				continue
+			}
+			text = rendered
+		}
+		module, name := d.module, text
+		if m, rest, ok := strings.Cut(text, "/"); ok && nameOfModule(m) {
+			module, name = m, rest
+		}
+		if at, ok := b.byName[module+"/"+name]; ok {
+			found = append(found, at)
+			continue
+		}
+		if at, ok := b.byID[name]; ok {
+			found = append(found, at)
+			continue
+		}
+		if b.inactive[module+"/"+name] || module != d.module {
+			continue
+		}
+		b.fail(ref.Pos, "missing-reference", b.nearReference(d.module, name), "there is no resource %q in module %s", name, d.module)
+	}
+	return found
+}
+
+func nameOfModule(s string) bool { return s != "" && !strings.ContainsAny(s, ":.") }
+
+// implied adds the order that types imply, as far as it does not contradict the policy.
+func (b *builder) implied(g *graph) {
+	for i, it := range b.items {
+		requirer, ok := it.Resource.(resource.Requirer)
+		if !ok {
+			continue
+		}
+		for _, id := range requirer.Requires() {
+			at, there := b.byID[id.String()]
+			if !there || at == i || slices.Contains(g.before[i], at) || g.reaches(i, at) {
+				continue
+			}
+			g.before[i] = append(g.before[i], at)
+		}
+	}
+}
+
+// reaches reports whether from must come before to already.
+func (g graph) reaches(from, to int) bool {
+	seen := map[int]bool{}
+	var visit func(int) bool
+	visit = func(i int) bool {
+		if i == from {
+			return true
+		}
+		if seen[i] {
+			return false
+		}
+		seen[i] = true
+		return slices.ContainsFunc(g.before[i], visit)
+	}
+	return visit(to)
+}
+
+// sort returns the items in order; of those that are free to come next, the one written first does.
+func (g graph) sort() []int {
+	after := make([][]int, len(g.before))
+	waits := make([]int, len(g.before))
+	for i, deps := range g.before {
+		for _, dep := range deps {
+			after[dep] = append(after[dep], i)
+			waits[i]++
+		}
+	}
+	ready := &intHeap{}
+	for i, n := range waits {
+		if n == 0 {
+			heap.Push(ready, i)
+		}
+	}
+	var sorted []int
+	for ready.Len() > 0 {
+		i := heap.Pop(ready).(int)
+		sorted = append(sorted, i)
+		for _, next := range after[i] {
+			if waits[next]--; waits[next] == 0 {
+				heap.Push(ready, next)
+			}
+		}
+	}
+	return sorted
+}
+
+type intHeap struct{ sort.IntSlice }
+
+func (h *intHeap) Push(x any) { h.IntSlice = append(h.IntSlice, x.(int)) }
+func (h *intHeap) Pop() any {
+	last := h.IntSlice[len(h.IntSlice)-1]
+	h.IntSlice = h.IntSlice[:len(h.IntSlice)-1]
+	return last
+}
+
+// cycle returns the items of one loop in order, or nil.
+func (g graph) cycle() []int {
+	const unseen, open, done = 0, 1, 2
+	state := make([]int, len(g.before))
+	var path, loop []int
+	var visit func(int) bool
+	visit = func(i int) bool {
+		state[i] = open
+		path = append(path, i)
+		for _, dep := range g.before[i] {
+			if state[dep] == open {
+				loop = slices.Clone(path[slices.Index(path, dep):])
+				return true
+			}
+			if state[dep] == unseen && visit(dep) {
+				return true
+			}
+		}
+		path = path[:len(path)-1]
+		state[i] = done
+		return false
+	}
+	for i := range g.before {
+		if state[i] == unseen && visit(i) {
+			slices.Reverse(loop)
+			return loop
+		}
+	}
+	return nil
+}
+
+// cycle reports a loop, whole.
+func (b *builder) cycle(loop []int) {
+	parts := make([]string, 0, len(loop)+1)
+	for _, i := range append(loop, loop[0]) {
+		parts = append(parts, fmt.Sprintf("%s (line %d)", b.items[i].Name(), b.items[i].Pos.Line))
+	}
+	b.fail(b.items[loop[0]].Pos, "cycle", "remove one of these requires, before, notify or subscribe", "these come before each other: %s", strings.Join(parts, " -> "))
+}
