@@ -9,12 +9,22 @@ import "vigo.dev/pkg/resource"
 // All returns every resource type, sorted by name.
 func All() []resource.Kind {
 	return []resource.Kind{
+		resource.KindOf[AuthorizedKey]("authorized_key"),
+		resource.KindOf[Block]("block"),
+		resource.KindOf[Cron]("cron"),
+		resource.KindOf[Directory]("directory"),
+		resource.KindOf[Download]("download"),
+		resource.KindOf[Exec]("exec"),
+		resource.KindOf[File]("file"),
 		resource.KindOf[Group]("group"),
+		resource.KindOf[HostEntry]("host_entry"),
 		resource.KindOf[Hostname]("hostname"),
+		resource.KindOf[Line]("line"),
 		resource.KindOf[Mount]("mount"),
 		resource.KindOf[Package]("package"),
 		resource.KindOf[Repository]("repository"),
 		resource.KindOf[Service]("service"),
+		resource.KindOf[Symlink]("symlink"),
 		resource.KindOf[Sysctl]("sysctl"),
 		resource.KindOf[Timezone]("timezone"),
 		resource.KindOf[User]("user"),

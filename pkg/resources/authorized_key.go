@@ -1,0 +1,202 @@
+package resources
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"vigo.dev/pkg/change"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/resource"
+)
+
+// AuthorizedKey is one SSH public key with which one may log in as a user, in ~/.ssh/authorized_keys as sshd(8)
+// describes it. The directory has mode 0700, the file 0600, and both belong to the user. Other keys are left alone; a
+// key that is there with other options or another comment is brought into line.
+//
+//   - authorized_key: alice@laptop
+//     user: deploy
+//     type: ssh-ed25519
+//     key: AAAAC3NzaC1lZDI1NTE5AAAAIIHUCGi3nH8s1+7b5RiJx0RvyLoMYDm3kmzhvb1DXMDd
+//     options: [no-port-forwarding]
+type AuthorizedKey struct {
+	// Name of the key, free to choose; it is the comment in the file, unless comment is given.
+	Name string `vigo:"identity"`
+
+	// User that one may log in as with the key.
+	User string `yaml:"user" vigo:"required"`
+
+	// Type of the key, such as ssh-ed25519 or ssh-rsa.
+	Type string `yaml:"type" vigo:"required"`
+
+	// Key is the public key in base64, as in the second column of a .pub file.
+	Key string `yaml:"key" vigo:"required"`
+
+	// Options restrict what the key may be used for, each as sshd(8) writes it, such as from="10.0.0.0/8".
+	Options []string `yaml:"options"`
+
+	// Comment at the end of the line.
+	Comment string `yaml:"comment"`
+
+	// Path of the file, if it is not ~/.ssh/authorized_keys. Its directory must be there then.
+	Path string `yaml:"path"`
+
+	// Ensure says whether one may log in with the key.
+	Ensure string `yaml:"ensure" vigo:"enum=present|absent"`
+}
+
+var (
+	_ resource.Validator = (*AuthorizedKey)(nil)
+	_ resource.Requirer  = (*AuthorizedKey)(nil)
+)
+
+// Validate implements [resource.Validator].
+func (k *AuthorizedKey) Validate() error {
+	raw, err := base64.StdEncoding.DecodeString(k.Key)
+	if err != nil {
+		return fault.WithHint(errors.New("key: is not base64"), "only the second column of the .pub file belongs here")
+	}
+	// RFC 4253 section 6.6: the blob starts with the name of the type.
+	if len(raw) < 4 || uint64(binary.BigEndian.Uint32(raw)) > uint64(len(raw)-4) ||
+		string(raw[4:4+binary.BigEndian.Uint32(raw)]) != k.Type {
+		return fmt.Errorf("key: is not a key of type %q", k.Type)
+	}
+	for _, o := range k.Options {
+		if o == "" || strings.ContainsAny(o, "\n\r\x00") {
+			return fmt.Errorf("options: %q is not an option", o)
+		}
+	}
+	if k.Path != "" {
+		if err := checkPath(k.Path); err != nil {
+			return fmt.Errorf("path: %w", err)
+		}
+	}
+	return oneLine("comment", k.comment())
+}
+
+// Requires implements [resource.Requirer].
+func (k *AuthorizedKey) Requires() []resource.ID {
+	ids := []resource.ID{{Type: "user", Name: k.User}}
+	if k.Path != "" {
+		ids = append(ids, above(k.Path)...)
+	}
+	return ids
+}
+
+func (k *AuthorizedKey) comment() string {
+	if k.Comment != "" {
+		return k.Comment
+	}
+	return k.Name
+}
+
+// Plan implements [resource.Resource].
+func (k *AuthorizedKey) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
+	var p resource.Plan
+	user, err := h.Accounts.User(ctx, k.User)
+	if errors.Is(err, host.ErrNotFound) && k.Ensure == "absent" {
+		return p, nil
+	}
+	if err != nil {
+		return p, fmt.Errorf("finding user %s: %w", k.User, hintUnknown(err, "user", k.User))
+	}
+	name, owner := k.Path, attributes{Owner: fmt.Sprint(user.UID), Group: fmt.Sprint(user.GID)}
+	if name == "" {
+		if err := checkPath(user.Home); err != nil {
+			return p, fmt.Errorf("home of %s: %w", k.User, err)
+		}
+		name = path.Join(user.Home, ".ssh/authorized_keys")
+		if err := k.planDir(ctx, h, &p, path.Dir(name), owner); err != nil {
+			return p, err
+		}
+	}
+	owner.Mode = &resource.Mode{Perm: 0o600}
+	attr, err := owner.resolve(ctx, h)
+	if err != nil {
+		return p, err
+	}
+	edited, err := textEdit{Path: name, Create: true, New: attr, Edit: func(lines []string) ([]string, error) {
+		return k.edit(lines), nil
+	}}.plan(h)
+	if err != nil {
+		return p, err
+	}
+	p.Include("", edited)
+	is, err := look(h, name)
+	if err != nil || is == nil || k.Ensure == "absent" {
+		return p, err
+	}
+	if changes := owner.changes(ctx, h, *is, attr); len(changes) > 0 {
+		p.Do(func(ctx context.Context) error { return h.FS.SetAttr(ctx, name, attr) }, changes...)
+	}
+	return p, nil
+}
+
+// planDir makes or corrects ~/.ssh. It is the user's to write to, so a link in its place is refused: through it the
+// user could have the keys written anywhere.
+func (k *AuthorizedKey) planDir(ctx context.Context, h *host.Host, p *resource.Plan, dir string, owner attributes) error {
+	is, err := look(h, dir)
+	if err != nil || is == nil && k.Ensure == "absent" {
+		return err
+	}
+	owner.Mode = &resource.Mode{Perm: 0o700}
+	attr, err := owner.resolve(ctx, h)
+	if err != nil {
+		return err
+	}
+	if is == nil {
+		p.Do(func(ctx context.Context) error { return h.FS.MakeDir(ctx, dir, attr) },
+			change.Of("directory", change.Absent, dir))
+		return nil
+	}
+	if is.Kind != host.Dir {
+		return fmt.Errorf("%s is a %s, not a directory", dir, is.Kind)
+	}
+	if changes := owner.changes(ctx, h, *is, attr); len(changes) > 0 && k.Ensure != "absent" {
+		for i := range changes {
+			changes[i].Field = "directory " + changes[i].Field
+		}
+		p.Do(func(ctx context.Context) error { return h.FS.SetAttr(ctx, dir, attr) }, changes...)
+	}
+	return nil
+}
+
+// edit returns the lines as they should be: the first line with the key is brought into line, further ones go.
+func (k *AuthorizedKey) edit(lines []string) []string {
+	want := k.Type + " " + k.Key + " " + k.comment()
+	if len(k.Options) > 0 {
+		want = strings.Join(k.Options, ",") + " " + want
+	}
+	var edited []string
+	done := k.Ensure == "absent"
+	for _, l := range lines {
+		if !k.in(l) {
+			edited = append(edited, l)
+		} else if !done {
+			done = true
+			edited = append(edited, want)
+		}
+	}
+	if !done {
+		edited = append(edited, want)
+	}
+	return edited
+}
+
+// in reports whether a line holds the key: the base64 text is long and random enough to be looked for as a word.
+func (k *AuthorizedKey) in(line string) bool {
+	if strings.HasPrefix(strings.TrimSpace(line), "#") {
+		return false
+	}
+	for _, w := range strings.Fields(line) {
+		if w == k.Key {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,285 @@
+package resources
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"vigo.dev/pkg/change"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/resource"
+)
+
+// File is a regular file. Its content comes from the policy (content), from a template or a file of the module
+// (template, source), or is left alone, and then only mode and owner are managed and a missing file is made empty.
+//
+// A file is written beside the old one, checked, synced and renamed, so a reader sees the old or the new content and
+// never a part. A symbolic link at the path is replaced, never followed. A directory in its place is an error.
+//
+//   - file: /etc/sudoers.d/ops
+//     content: |
+//     %ops ALL=(ALL) NOPASSWD: /usr/bin/systemctl
+//     mode: "0440"
+//     validate: visudo -cf {}
+type File struct {
+	// Path of the file, absolute.
+	Path string `vigo:"identity"`
+
+	// Ensure says whether the file should be there. Absent removes a file or link, never a directory.
+	Ensure string `yaml:"ensure" vigo:"enum=present|absent"`
+
+	// Content is the whole content, as text.
+	Content *string `yaml:"content"`
+
+	// Template is a file below templates/ of the module, whose rendering for the node is the content.
+	Template string `yaml:"template"`
+
+	// Source is a file below files/ of the module that is the content, byte for byte.
+	Source string `yaml:"source"`
+
+	// Mode of the file, as a quoted octal string. A new file without one gets "0644", or "0755" if its source may be
+	// executed; that of a file that is there is left alone.
+	Mode *resource.Mode `yaml:"mode"`
+
+	// Owner of the file: the name of a user, or a number.
+	Owner string `yaml:"owner"`
+
+	// Group of the file: the name of a group, or a number.
+	Group string `yaml:"group"`
+
+	// Validation is a command that checks the new content before it takes the place of the old: {} stands for the
+	// path of the candidate. If it ends with another status than 0, the file stays as it was.
+	Validation resource.Argv `yaml:"validate"`
+
+	// Backup is the path that the old file is copied to before it is replaced. It keeps one generation.
+	Backup string `yaml:"backup"`
+
+	// Replace, when false, means that the content of a file that is there is left alone: it is only written when the
+	// file is missing.
+	Replace *bool `yaml:"replace"`
+
+	bound  *resource.Blob // of source
+	text   []byte         // of template
+	digest string         // of content or template, once bound
+}
+
+var (
+	_ resource.Validator = (*File)(nil)
+	_ resource.Requirer  = (*File)(nil)
+	_ resource.Binder    = (*File)(nil)
+)
+
+// Validate implements [resource.Validator].
+func (f *File) Validate() error {
+	if err := checkPath(f.Path); err != nil {
+		return err
+	}
+	given := 0
+	for _, is := range []bool{f.Content != nil, f.Template != "", f.Source != ""} {
+		if is {
+			given++
+		}
+	}
+	switch {
+	case given > 1:
+		return errors.New("content, template and source exclude each other")
+	case f.Ensure == "absent" && given > 0:
+		return errors.New("a file that is to be absent has no content")
+	case given == 0 && f.Replace != nil:
+		return errors.New("replace means nothing without content, template or source")
+	}
+	if f.Backup != "" {
+		if err := checkPath(f.Backup); err != nil {
+			return fmt.Errorf("backup: %w", err)
+		}
+	}
+	return checkValidation(f.Validation)
+}
+
+// Requires implements [resource.Requirer].
+func (f *File) Requires() []resource.ID {
+	if f.Ensure == "absent" {
+		return nil
+	}
+	return f.attributes().requires(f.Path)
+}
+
+// Bind implements [resource.Binder].
+func (f *File) Bind(c resource.Content) error {
+	switch {
+	case f.Source != "":
+		b, err := c.File(f.Source)
+		if err != nil {
+			return fmt.Errorf("source: %w", err)
+		}
+		f.bound = &b
+	case f.Template != "":
+		text, err := c.Template(f.Template)
+		if err != nil {
+			return fmt.Errorf("template: %w", err)
+		}
+		f.text, f.digest = text, digestOf(text)
+	case f.Content != nil:
+		f.digest = digestOf([]byte(*f.Content))
+	}
+	return nil
+}
+
+func (f *File) attributes() attributes { return attributes{f.Mode, f.Owner, f.Group} }
+
+// wanted returns the content as a blob: nil if it is left alone.
+func (f *File) wanted() *resource.Blob {
+	text := f.text
+	switch {
+	case f.Source != "":
+		return f.bound
+	case f.Content != nil:
+		text = []byte(*f.Content)
+	case f.Template == "":
+		return nil
+	}
+	digest := f.digest
+	if digest == "" {
+		digest = digestOf(text)
+	}
+	return &resource.Blob{Size: int64(len(text)), Digest: digest, Open: func() (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(text)), nil
+	}}
+}
+
+// Plan implements [resource.Resource].
+func (f *File) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
+	var p resource.Plan
+	is, err := look(h, f.Path)
+	if err != nil {
+		return p, err
+	}
+	if is != nil && (is.Kind == host.Dir || is.Kind == host.Other) {
+		return p, fault.WithHint(fmt.Errorf("%s is a %s, not a file", f.Path, is.Kind), "move it away by hand, or name another path")
+	}
+	if f.Ensure == "absent" {
+		if is != nil {
+			p.Do(func(ctx context.Context) error { return h.FS.Remove(ctx, f.Path, false) },
+				change.Of("ensure", is.Kind, change.Absent))
+		}
+		return p, nil
+	}
+	want, err := f.attributes().resolve(ctx, h)
+	if err != nil {
+		return p, err
+	}
+	if (f.Source != "" && f.bound == nil) || (f.Template != "" && f.text == nil) {
+		return p, errors.New("the content was not taken from the module") // Bind was not called
+	}
+	blob := f.wanted()
+	switch {
+	case is == nil:
+		err = f.planNew(h, &p, blob, want)
+	case is.Kind == host.Symlink && blob == nil:
+		err = fmt.Errorf("%s is a symbolic link to %s, and no content is given to replace it with", f.Path, is.Target)
+	case is.Kind == host.Symlink:
+		changes := append([]change.Change{change.Of("ensure", "symlink to "+is.Target, "file")}, f.attributes().created()...)
+		p.Do(f.write(h, blob, defaultMode(want, newMode(blob))), changes...)
+	default:
+		err = f.planOld(ctx, h, &p, *is, blob, want)
+	}
+	return p, err
+}
+
+// planNew makes a file that is missing.
+func (f *File) planNew(h *host.Host, p *resource.Plan, blob *resource.Blob, want host.Attr) error {
+	changes := []change.Change{change.Of("ensure", change.Absent, "file")}
+	if blob == nil {
+		blob = &resource.Blob{Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(nil)), nil }}
+	}
+	if blob.Size > 0 {
+		c, err := blobChange(h, "", 0, blob)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, c)
+	}
+	p.Do(f.write(h, blob, defaultMode(want, newMode(blob))), append(changes, f.attributes().created()...)...)
+	return nil
+}
+
+func newMode(blob *resource.Blob) fs.FileMode {
+	if blob.Exec {
+		return 0o755
+	}
+	return 0o644
+}
+
+// planOld brings a file that is there into line.
+func (f *File) planOld(ctx context.Context, h *host.Host, p *resource.Plan, is host.Info, blob *resource.Blob, want host.Attr) error {
+	changes := f.attributes().changes(ctx, h, is, want)
+	if blob != nil && (f.Replace == nil || *f.Replace) {
+		same := is.Size == blob.Size
+		if same {
+			digest, err := h.FS.Digest(f.Path)
+			if err != nil {
+				return fmt.Errorf("reading %s: %w", f.Path, err)
+			}
+			same = digest == blob.Digest
+		}
+		if !same {
+			c, err := blobChange(h, f.Path, is.Size, blob)
+			if err != nil {
+				return err
+			}
+			p.Do(f.write(h, blob, want), append([]change.Change{c}, changes...)...)
+			return nil
+		}
+	}
+	if len(changes) > 0 {
+		p.Do(func(ctx context.Context) error { return h.FS.SetAttr(ctx, f.Path, want) }, changes...)
+	}
+	return nil
+}
+
+// write is the step that writes the content.
+func (f *File) write(h *host.Host, blob *resource.Blob, attr host.Attr) func(context.Context) error {
+	return func(ctx context.Context) (err error) {
+		r, err := blob.Open()
+		if err != nil {
+			return fmt.Errorf("opening the content of %s: %w", f.Path, err)
+		}
+		defer func() { err = errors.Join(err, r.Close()) }()
+		return h.FS.Write(ctx, f.Path, r, host.WriteOptions{Attr: attr, Backup: f.Backup, Validate: validation(h, f.Validation)})
+	}
+}
+
+// blobChange describes the change of content from a file of the host ("" if there is none) to a blob.
+func blobChange(h *host.Host, name string, size int64, blob *resource.Blob) (change.Change, error) {
+	if size > maxDiff || blob.Size > maxDiff {
+		from := change.Absent
+		if name != "" {
+			digest, err := h.FS.Digest(name)
+			if err != nil {
+				return change.Change{}, fmt.Errorf("reading %s: %w", name, err)
+			}
+			from = briefDigest(digest, size)
+		}
+		return change.Of("content", from, briefDigest(blob.Digest, blob.Size)), nil
+	}
+	var old []byte
+	if name != "" {
+		var err error
+		if old, err = h.FS.Read(name, maxDiff); err != nil {
+			return change.Change{}, fmt.Errorf("reading %s: %w", name, err)
+		}
+	}
+	r, err := blob.Open()
+	if err != nil {
+		return change.Change{}, fmt.Errorf("opening the content: %w", err)
+	}
+	want, err := io.ReadAll(io.LimitReader(r, maxDiff+1))
+	if err := errors.Join(err, r.Close()); err != nil {
+		return change.Change{}, fmt.Errorf("reading the content: %w", err)
+	}
+	return contentChange("content", old, want), nil
+}

@@ -1,0 +1,136 @@
+package resources
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/resource"
+)
+
+// pattern is a compiled attribute.
+type pattern = regexp.Regexp
+
+// patternOf compiles a pattern attribute; none if it is empty.
+func patternOf(field, expr string) (*pattern, error) {
+	if expr == "" {
+		return nil, nil
+	}
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		return nil, fault.WithHint(fmt.Errorf("%s: %w", field, err), "patterns are Go (RE2) regular expressions")
+	}
+	return re, nil
+}
+
+// Line is one line of a text file that others own too. The line is compared as a whole.
+//
+// With match, exactly one line of the file is left that matches or equals the line: the first of them becomes the line,
+// further ones are removed. So running it again changes nothing, whether or not the line matches its own pattern.
+//
+//   - line: permit-root-login
+//     path: /etc/ssh/sshd_config
+//     line: PermitRootLogin no
+//     match: '^#?\s*PermitRootLogin\s'
+type Line struct {
+	// Name of the line in the policy, free to choose.
+	Name string `vigo:"identity"`
+
+	// Path of the file, absolute. It must not be a symbolic link.
+	Path string `yaml:"path" vigo:"required"`
+
+	// Line is the line as it should be, without its end.
+	Line string `yaml:"line"`
+
+	// Ensure says whether the line should be there. Absent removes every line that equals the line or matches.
+	Ensure string `yaml:"ensure" vigo:"enum=present|absent"`
+
+	// Match is a regular expression (RE2) for the lines that this one takes the place of.
+	Match string `yaml:"match"`
+
+	// After is a regular expression: a new line goes behind the last line that matches it, or at the end of the file.
+	After string `yaml:"after"`
+
+	// Before is a regular expression: a new line goes before the first line that matches it, or at the end of the file.
+	Before string `yaml:"before"`
+
+	// Create makes the file when it is missing. Without it a missing file is an error.
+	Create bool `yaml:"create"`
+
+	// Validation is a command that checks the new file before it takes the place of the old: {} stands for its path.
+	Validation resource.Argv `yaml:"validate"`
+}
+
+var (
+	_ resource.Validator = (*Line)(nil)
+	_ resource.Requirer  = (*Line)(nil)
+)
+
+// Validate implements [resource.Validator].
+func (l *Line) Validate() error {
+	if err := checkPath(l.Path); err != nil {
+		return fmt.Errorf("path: %w", err)
+	}
+	if err := oneLine("line", l.Line); err != nil {
+		return err
+	}
+	_, errMatch := patternOf("match", l.Match)
+	_, errPlace := placeOf(l.After, l.Before)
+	if err := errors.Join(errMatch, errPlace); err != nil {
+		return err
+	}
+	switch {
+	case l.Ensure != "absent" && l.Line == "":
+		return errors.New("needs the key \"line\"")
+	case l.Ensure == "absent" && l.Line == "" && l.Match == "":
+		return errors.New("needs the key \"line\" or \"match\" to know what to remove")
+	}
+	return checkValidation(l.Validation)
+}
+
+// Requires implements [resource.Requirer].
+func (l *Line) Requires() []resource.ID {
+	return append(above(l.Path), resource.ID{Type: "file", Name: l.Path})
+}
+
+// Plan implements [resource.Resource].
+func (l *Line) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
+	match, err := patternOf("match", l.Match)
+	if err != nil {
+		return resource.Plan{}, err
+	}
+	where, err := placeOf(l.After, l.Before)
+	if err != nil {
+		return resource.Plan{}, err
+	}
+	return textEdit{Path: l.Path, Create: l.Create, Validation: l.Validation, Edit: func(lines []string) ([]string, error) {
+		return l.edit(lines, match, where), nil
+	}}.plan(h)
+}
+
+// edit returns the lines as they should be.
+func (l *Line) edit(lines []string, match *pattern, where place) []string {
+	mine := func(s string) bool { return l.Line != "" && s == l.Line || match != nil && match.MatchString(s) }
+	if l.Ensure == "absent" {
+		return slices.DeleteFunc(slices.Clone(lines), mine)
+	}
+	first := slices.IndexFunc(lines, mine)
+	if first < 0 {
+		return slices.Insert(slices.Clone(lines), where.of(lines), l.Line)
+	}
+	if match == nil {
+		return lines
+	}
+	edited := slices.Clone(lines[:first])
+	edited = append(edited, l.Line)
+	for _, s := range lines[first+1:] {
+		if !mine(s) {
+			edited = append(edited, s)
+		}
+	}
+	return edited
+}
