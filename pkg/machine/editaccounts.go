@@ -251,8 +251,31 @@ func (a *accounts) editDrop(ctx context.Context, d host.AccountDrop) error {
 	if err := a.dropLine(ctx, shadowFile, 0o640, d.User); err != nil {
 		return err
 	}
+	if err := a.dropOwnGroup(ctx, u); err != nil {
+		return err
+	}
 	if d.RemoveHome && path.Clean(u.Home) == u.Home && strings.Count(u.Home, "/") > 1 {
 		return a.fs.Remove(ctx, u.Home, true)
+	}
+	return nil
+}
+
+// dropOwnGroup removes the group of the user's own name, as userdel(8) does, if nobody else is in it.
+func (a *accounts) dropOwnGroup(ctx context.Context, u host.User) error {
+	a.forget()
+	db, err := a.database()
+	if err != nil {
+		return err
+	}
+	for _, other := range db.users {
+		if other.GID == u.GID {
+			return nil
+		}
+	}
+	for _, g := range db.groups {
+		if g.Name == u.Name && g.GID == u.GID && len(g.Members) == 0 {
+			return a.dropLine(ctx, groupFile, 0o644, g.Name)
+		}
 	}
 	return nil
 }

@@ -176,15 +176,16 @@ func (u unitFile) links() []string {
 		name = name[:at+1] + u.install.DefaultInstance + name[at+1:]
 	}
 	var all []string
-	for _, target := range u.install.WantedBy {
-		all = append(all, path.Join(unitConfig, path.Base(target)+".wants", name))
+	add := func(units []string, suffix, link string) {
+		for _, unit := range units {
+			if _, err := unitName(unit); err == nil { // a name that is none could lead elsewhere
+				all = append(all, path.Join(unitConfig, unit+suffix, link))
+			}
+		}
 	}
-	for _, target := range u.install.RequiredBy {
-		all = append(all, path.Join(unitConfig, path.Base(target)+".requires", name))
-	}
-	for _, alias := range u.install.Alias {
-		all = append(all, path.Join(unitConfig, path.Base(alias)))
-	}
+	add(u.install.WantedBy, ".wants", name)
+	add(u.install.RequiredBy, ".requires", name)
+	add(u.install.Alias, "", "")
 	return all
 }
 
