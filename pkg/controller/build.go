@@ -21,10 +21,10 @@ func (c *Controller) build(ctx context.Context) (news bool, err error) {
 		return false, failed(FailedGit, err)
 	}
 	c.seen = commit
-	switch commit.Hash {
-	case c.state.Built.Commit:
+	switch {
+	case commit.Hash == c.state.Built.Commit && !c.rebuild:
 		return false, nil
-	case c.bad:
+	case commit.Hash == c.bad:
 		return false, c.why
 	}
 	tree, err := c.cfg.Git.Tree(commit)
@@ -53,7 +53,7 @@ func (c *Controller) build(ctx context.Context) (news bool, err error) {
 // of the bundle published last, nothing is pushed and the pointers stay.
 func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built Artifact) error {
 	target := c.state.Bundle
-	if built.Config.Content != c.state.Content {
+	if built.Config.Content != c.state.Content || c.rebuild {
 		if err := c.push(ctx, commit, built); err != nil {
 			return failed(FailedRegistry, err)
 		}
@@ -66,16 +66,21 @@ func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built A
 		return err
 	}
 	c.state = next
-	c.bad, c.why = "", nil
+	c.bad, c.why, c.rebuild = "", nil, false
 	return nil
 }
 
 // push stores the blobs, then the manifest, then its tag, then its signature: whoever finds the later finds the earlier.
 func (c *Controller) push(ctx context.Context, commit gitsource.Commit, built Artifact) error {
 	for _, b := range built.Blobs {
+		if c.pushed[b.Descriptor.Digest] {
+			c.metrics.layers.WithLabelValues("reused").Inc()
+			continue
+		}
 		if err := c.cfg.Store.Push(ctx, b.Descriptor, bytes.NewReader(b.Data)); err != nil {
 			return fmt.Errorf("pushing %s: %w", b.Descriptor.Digest, err)
 		}
+		c.metrics.layers.WithLabelValues("pushed").Inc()
 	}
 	if err := c.cfg.Store.Push(ctx, built.Descriptor, bytes.NewReader(built.Manifest)); err != nil {
 		return fmt.Errorf("pushing the manifest: %w", err)
@@ -87,6 +92,11 @@ func (c *Controller) push(ctx context.Context, commit gitsource.Commit, built Ar
 		return err
 	}
 	c.metrics.bundles.Inc()
+	// Only what the newest bundle holds is remembered: the registry may collect the rest.
+	c.pushed = make(map[string]bool, len(built.Blobs))
+	for _, b := range built.Blobs {
+		c.pushed[b.Descriptor.Digest] = true
+	}
 	return nil
 }
 

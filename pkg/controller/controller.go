@@ -68,11 +68,14 @@ type Controller struct {
 	metrics *metrics
 	nudge   chan struct{}
 
-	state state            // of the goroutine that runs
-	bad   string           // hash of a commit that does not compile: it is not tried again
-	why   error            // what is wrong with it
-	clean map[string]bool  // channels whose pointer was compared with the registry since the start
-	seen  gitsource.Commit // the tip looked at last
+	state state  // of the goroutine that runs
+	bad   string // hash of a commit that does not compile: it is not tried again
+	why   error  // what is wrong with it
+	// rebuild says that the registry has lost what was published: the bundle has to be pushed again.
+	rebuild bool
+	pushed  map[string]bool  // digests this process knows to be in the registry
+	clean   map[string]bool  // channels whose pointer was compared with the registry since the start
+	seen    gitsource.Commit // the tip looked at last
 
 	mu     sync.Mutex
 	status Status
@@ -95,7 +98,7 @@ func New(cfg Config) (*Controller, error) {
 		return nil, err
 	}
 	c := &Controller{
-		cfg: cfg, metrics: newMetrics(), nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{},
+		cfg: cfg, metrics: newMetrics(), nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{}, pushed: map[string]bool{},
 		status: Status{Fleet: st.Fleet, Source: cfg.Git.URL(), Branch: cfg.Git.Branch()},
 		last:   cfg.Now(),
 	}

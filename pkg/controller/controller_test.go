@@ -261,10 +261,33 @@ func TestRegistryThatWentBackIsBroughtForward(t *testing.T) {
 	}
 	r.start()
 	r.step()
+	r.step()
 	if a, b := r.pointer("staging").Seq, r.pointer("production").Seq; a != 2 || b != 2 {
 		t.Errorf("staging %d, production %d", a, b)
 	}
 	oneDigestATag(t, r.store)
+}
+
+func TestRegistryThatWasLostIsFilledAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	commit := r.repo.Commit("one")
+	r.start()
+	r.step()
+	r.store = newDirStore(t, t.TempDir())
+	r.start()
+	r.step()
+	if len(r.c.nudge) != 1 {
+		t.Error("the next round is not soon")
+	}
+	r.step()
+	d, err := r.store.Resolve(t.Context(), "c-"+commit[:12])
+	if p := r.pointer("staging"); err != nil || p.Seq != 1 || p.Stable.Digest != d.Digest {
+		t.Errorf("pointer %+v, bundle %v %v", p, d, err)
+	}
+	if s := r.c.Status(); len(s.Channels) != 2 || s.Failure != nil {
+		t.Errorf("status %+v", s)
+	}
 }
 
 func TestInterruptedPublicationUsesTheSameBytes(t *testing.T) {

@@ -54,7 +54,7 @@ func BenchmarkLoad(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(float64((b.Elapsed()-at).Milliseconds()), "fetch-ms")
+		b.ReportMetric(float64((b.Elapsed() - at).Milliseconds()), "fetch-ms")
 		at = b.Elapsed()
 		tree, err := s.Tree(c)
 		if err != nil {
@@ -64,11 +64,11 @@ func BenchmarkLoad(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(float64((b.Elapsed()-at).Milliseconds()), "load-ms")
+		b.ReportMetric(float64((b.Elapsed() - at).Milliseconds()), "load-ms")
 		at = b.Elapsed()
 		if _, err := policy.Layers(p, tree); err != nil {
 			b.Fatal(err)
 		}
-		b.ReportMetric(float64((b.Elapsed()-at).Milliseconds()), "layers-ms")
+		b.ReportMetric(float64((b.Elapsed() - at).Milliseconds()), "layers-ms")
 	}
 }

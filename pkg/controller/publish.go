@@ -42,6 +42,9 @@ func (c *Controller) publish(ctx context.Context, name string) error {
 		}
 	}
 	p, ok := c.state.Channels[name]
+	if ok && !p.Done {
+		return nil // after the bundle was pushed again
+	}
 	if ok && p.Pointer.Stable.Digest == c.state.Bundle.Digest && c.cfg.Now().Sub(p.Pointer.Issued) < c.cfg.PointerTTL/4 {
 		return nil
 	}
@@ -92,21 +95,24 @@ func (c *Controller) send(ctx context.Context, name string, p published) error {
 
 // reconcile compares what we remember of a channel with what the registry shows, once after a start. The registry may
 // be ahead when our state was lost or restored from a backup: its number is taken up, when our key signed it. It may be
-// behind when it was restored: what we remember is published again.
+// behind when it was restored: what we remember is published again. It may
+// have lost everything: then the bundle is pushed again first.
 func (c *Controller) reconcile(ctx context.Context, name string) error {
 	var shown published
 	var err error
 	shown.Pointer, shown.Signatures, shown.Payload, err = c.cfg.Keys.Current(ctx, c.cfg.Store, c.state.Fleet, name)
 	if errors.Is(err, bundle.ErrNotFound) {
 		if p, ok := c.state.Channels[name]; ok && p.Done {
-			p.Done = false // a registry that was lost or replaced
+			// A registry that was lost or replaced: the bundle has to be there before its pointer is.
+			p.Done = false
 			c.state.Channels[name] = p
-			err = c.send(ctx, name, p)
-		} else {
-			err = nil
+			c.rebuild, c.pushed = true, map[string]bool{}
+			c.Nudge()
+			c.cfg.Log.Warn("the registry has lost a channel: publishing it again", "channel", name)
+			return nil
 		}
-		c.clean[name] = err == nil
-		return err
+		c.clean[name] = true
+		return nil
 	}
 	if errors.Is(err, ErrForeign) {
 		return failed(FailedTrust, fault.WithHint(err, "start with the keys of that channel, restored from the backup, or use another repository of the registry"))
