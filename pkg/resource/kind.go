@@ -40,6 +40,9 @@ func KindOf[T any, P interface {
 	k := Kind{Name: name, typ: typ, ident: -1, Fields: fieldsOf(typ, name)}
 	for i, f := range k.Fields {
 		if !f.Identity {
+			if f.Key == name {
+				panic(fmt.Sprintf("resource: kind %s: field %s has the key of the identity", name, f.Name))
+			}
 			continue
 		}
 		if k.ident >= 0 || f.Type.Kind() != reflect.String {

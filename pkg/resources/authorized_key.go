@@ -105,7 +105,7 @@ func (k *AuthorizedKey) Plan(ctx context.Context, h *host.Host) (resource.Plan, 
 	if err != nil {
 		return p, fmt.Errorf("finding user %s: %w", k.User, hintUnknown(err, "user", k.User))
 	}
-	name, owner := k.Path, attributes{Owner: fmt.Sprint(user.UID), Group: fmt.Sprint(user.GID)}
+	name, owner := k.Path, attributes{Owner: user.Name, Group: groupName(ctx, h, user.GID)}
 	if name == "" {
 		if err := checkPath(user.Home); err != nil {
 			return p, fmt.Errorf("home of %s: %w", k.User, err)

@@ -25,8 +25,8 @@ type HostEntry struct {
 	// Name is the canonical host name, if the name of the entry is another: for a second entry, with an IPv6 address.
 	Name string `yaml:"name"`
 
-	// IP is the address, IPv4 or IPv6.
-	IP string `yaml:"ip" vigo:"required"`
+	// IP is the address, IPv4 or IPv6. Without it absent removes the entries of both.
+	IP string `yaml:"ip"`
 
 	// Aliases are further names for the address.
 	Aliases []string `yaml:"aliases"`
@@ -39,7 +39,10 @@ var _ resource.Validator = (*HostEntry)(nil)
 
 // Validate implements [resource.Validator].
 func (e *HostEntry) Validate() error {
-	if _, err := netip.ParseAddr(e.IP); err != nil {
+	if e.IP == "" && e.Ensure != "absent" {
+		return errors.New("needs the key \"ip\"")
+	}
+	if _, err := netip.ParseAddr(e.IP); e.IP != "" && err != nil {
 		return fmt.Errorf("ip: %q is not an IP address", e.IP)
 	}
 	for _, name := range append([]string{e.canonical()}, e.Aliases...) {
@@ -62,9 +65,12 @@ func (e *HostEntry) canonical() string {
 
 // Plan implements [resource.Resource].
 func (e *HostEntry) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
-	want, err := netip.ParseAddr(e.IP)
-	if err != nil {
-		return resource.Plan{}, errors.New("ip: not an address")
+	var want netip.Addr
+	if e.IP != "" {
+		var err error
+		if want, err = netip.ParseAddr(e.IP); err != nil {
+			return resource.Plan{}, fmt.Errorf("ip: %w", err)
+		}
 	}
 	return textEdit{Path: "/etc/hosts", Create: true, Edit: func(lines []string) ([]string, error) {
 		return e.edit(lines, want), nil
@@ -84,7 +90,7 @@ func (e *HostEntry) edit(lines []string, want netip.Addr) []string {
 			continue
 		}
 		is, err := netip.ParseAddr(words[0])
-		if err == nil && is.Is4() != want.Is4() {
+		if err == nil && want.IsValid() && is.Is4() != want.Is4() {
 			edited = append(edited, l)
 			continue
 		}

@@ -43,8 +43,8 @@ type Line struct {
 	// Path of the file, absolute. It must not be a symbolic link.
 	Path string `yaml:"path" vigo:"required"`
 
-	// Line is the line as it should be, without its end.
-	Line string `yaml:"line"`
+	// Text is the line as it should be, without its end.
+	Text string `yaml:"text"`
 
 	// Ensure says whether the line should be there. Absent removes every line that equals the line or matches.
 	Ensure string `yaml:"ensure" vigo:"enum=present|absent"`
@@ -75,7 +75,7 @@ func (l *Line) Validate() error {
 	if err := checkPath(l.Path); err != nil {
 		return fmt.Errorf("path: %w", err)
 	}
-	if err := oneLine("line", l.Line); err != nil {
+	if err := oneLine("text", l.Text); err != nil {
 		return err
 	}
 	_, errMatch := patternOf("match", l.Match)
@@ -84,10 +84,10 @@ func (l *Line) Validate() error {
 		return err
 	}
 	switch {
-	case l.Ensure != "absent" && l.Line == "":
-		return errors.New("needs the key \"line\"")
-	case l.Ensure == "absent" && l.Line == "" && l.Match == "":
-		return errors.New("needs the key \"line\" or \"match\" to know what to remove")
+	case l.Ensure != "absent" && l.Text == "":
+		return errors.New("needs the key \"text\"")
+	case l.Ensure == "absent" && l.Text == "" && l.Match == "":
+		return errors.New("needs the key \"text\" or \"match\" to know what to remove")
 	}
 	return checkValidation(l.Validation)
 }
@@ -114,19 +114,19 @@ func (l *Line) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
 
 // edit returns the lines as they should be.
 func (l *Line) edit(lines []string, match *pattern, where place) []string {
-	mine := func(s string) bool { return l.Line != "" && s == l.Line || match != nil && match.MatchString(s) }
+	mine := func(s string) bool { return l.Text != "" && s == l.Text || match != nil && match.MatchString(s) }
 	if l.Ensure == "absent" {
 		return slices.DeleteFunc(slices.Clone(lines), mine)
 	}
 	first := slices.IndexFunc(lines, mine)
 	if first < 0 {
-		return slices.Insert(slices.Clone(lines), where.of(lines), l.Line)
+		return slices.Insert(slices.Clone(lines), where.of(lines), l.Text)
 	}
 	if match == nil {
 		return lines
 	}
 	edited := slices.Clone(lines[:first])
-	edited = append(edited, l.Line)
+	edited = append(edited, l.Text)
 	for _, s := range lines[first+1:] {
 		if !mine(s) {
 			edited = append(edited, s)

@@ -73,6 +73,11 @@ func (s *Symlink) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
 	case !s.Force:
 		return p, fault.WithHint(fmt.Errorf("%s is a %s, not a symbolic link", s.Path, is.Kind), "force: true puts the link in its place")
 	case is.Kind == host.Dir:
+		if inside, err := h.FS.List(s.Path); err != nil {
+			return p, fmt.Errorf("listing %s: %w", s.Path, err)
+		} else if len(inside) > 0 {
+			return p, fmt.Errorf("%s is a directory that is not empty: %d entries", s.Path, len(inside))
+		}
 		p.Do(func(ctx context.Context) error {
 			if err := h.FS.Remove(ctx, s.Path, false); err != nil {
 				return err

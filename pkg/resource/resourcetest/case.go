@@ -73,11 +73,11 @@ func (c *testCase) want() (outcome, error) {
 	w.Diff, _ = c.section("diff")
 	w.Refresh, _ = c.section("refresh")
 	w.Error, _ = c.section("error")
-	after, ok := c.section("after")
+	text, ok := c.section("after")
 	if !ok {
 		return w, nil
 	}
-	m, err := hosttest.Parse([]byte(after))
+	m, err := hosttest.Parse([]byte(text))
 	if err != nil {
 		return w, fmt.Errorf("after: %w", err)
 	}
@@ -85,9 +85,7 @@ func (c *testCase) want() (outcome, error) {
 	if err != nil {
 		return w, err
 	}
-	if w.After = m.String(); w.After == before.String() {
-		w.After = ""
-	}
+	w.After = after(before.String(), m)
 	return w, nil
 }
 

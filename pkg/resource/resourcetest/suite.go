@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"vigo.dev/pkg/change"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/host/hosttest"
 	"vigo.dev/pkg/resource"
 )
@@ -33,7 +35,7 @@ var update = flag.Bool("update", false, "rewrite the expected sections of the ca
 //	files/…      files of the module; templates/… its templates, as rendered
 //	others       references of other resources in the catalog, one a line
 //	diff         the changes Plan promises; empty if the host conforms
-//	refresh      if there: Refresh is called after the changes, and this is what it did to the machine
+//	refresh      if there: Refresh is called after the changes, in the same run, and this is what it did to the machine
 //	after        the machine afterwards; may be left out if nothing is changed
 //	error        if there: what decoding, binding, Plan, Apply or Refresh says
 //
@@ -113,17 +115,36 @@ func prove(kind resource.Kind, c *testCase) (got outcome, broken []string) {
 	p := prover{kind: kind, c: c, m: m}
 	got.Diff, got.Refresh, err = p.run(ctx)
 	if err != nil {
-		got.Error = err.Error() + "\n"
+		got.Error = explain(err)
 	}
-	if got.After = m.String(); got.After == before {
-		got.After = ""
-	}
+	got.After = after(before, m)
 	for _, secret := range c.secrets(kind) {
 		if strings.Contains(got.Diff+got.Error, secret) {
 			p.breaks("a change or an error shows the secret %q", secret)
 		}
 	}
 	return got, p.broken
+}
+
+// explain prints an error with its hints; problems print theirs themselves.
+func explain(err error) string {
+	text := err.Error() + "\n"
+	for _, hint := range fault.Hints(err) {
+		text += "hint: " + hint + "\n"
+	}
+	return text
+}
+
+// after prints a machine: empty if it is as before, and as a comment if there is nothing left to print.
+func after(before string, m *hosttest.Machine) string {
+	switch now := m.String(); now {
+	case before:
+		return ""
+	case "":
+		return "# nothing is left\n"
+	default:
+		return now
+	}
 }
 
 type prover struct {
@@ -175,7 +196,7 @@ func (p *prover) run(ctx context.Context) (diff, refresh string, err error) {
 	case !after.Empty():
 		p.breaks("not idempotent: a second plan wants\n%s", render(after.Changes()))
 	}
-	refresh, err = p.refresh(ctx, res)
+	refresh, err = p.refresh(ctx, res, h)
 	return diff, refresh, err
 }
 
@@ -214,7 +235,7 @@ func (p *prover) decode() (resource.Resource, error) {
 	return res, nil
 }
 
-func (p *prover) refresh(ctx context.Context, res resource.Resource) (string, error) {
+func (p *prover) refresh(ctx context.Context, res resource.Resource, h *host.Host) (string, error) {
 	if !p.c.has("refresh") {
 		return "", nil
 	}
@@ -223,7 +244,7 @@ func (p *prover) refresh(ctx context.Context, res resource.Resource) (string, er
 		return "", errors.New("there is a refresh section, but the kind cannot be refreshed")
 	}
 	seen := p.m.Writes()
-	err := r.Refresh(ctx, p.m.Host())
+	err := r.Refresh(ctx, h)
 	var b strings.Builder
 	for _, line := range p.m.Log()[seen:] {
 		b.WriteString(line + "\n")
