@@ -162,3 +162,12 @@ func parseCert(data []byte) (*x509.Certificate, error) {
 	}
 	return x509.ParseCertificate(block.Bytes)
 }
+
+// FingerprintPEM returns the fingerprint of a PEM certificate.
+func FingerprintPEM(data []byte) (string, error) {
+	cert, err := parseCert(data)
+	if err != nil {
+		return "", fmt.Errorf("reading a certificate: %w", err)
+	}
+	return fingerprint(cert.Raw), nil
+}

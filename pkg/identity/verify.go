@@ -31,14 +31,19 @@ func Verify(req *http.Request, body []byte, keys Keys, counters Counters, now ti
 	if err != nil {
 		return Stamp{}, err
 	}
+	return stamp, Fresh(stamp, counters, now)
+}
+
+// Fresh checks clock and counter of a stamp whose signature holds, and uses the counter up.
+func Fresh(stamp Stamp, counters Counters, now time.Time) error {
 	if off := now.Sub(stamp.Created); off > Skew || off < -Skew {
-		return Stamp{}, fault.WithHint(fmt.Errorf("signed at %s, received at %s: %w", stamp.Created.UTC().Format(time.RFC3339),
+		return fault.WithHint(fmt.Errorf("signed at %s, received at %s: %w", stamp.Created.UTC().Format(time.RFC3339),
 			now.UTC().Format(time.RFC3339), ErrSkew), "set the clock of the node")
 	}
 	if err := counters.Accept(stamp.KeyID, stamp.Counter); err != nil {
-		return Stamp{}, fmt.Errorf("counter %d of %s: %w", stamp.Counter, stamp.KeyID, err)
+		return fmt.Errorf("counter %d of %s: %w", stamp.Counter, stamp.KeyID, err)
 	}
-	return stamp, nil
+	return nil
 }
 
 // VerifyStamp is [Verify] without clock and counter.

@@ -4,14 +4,14 @@ import "time"
 
 // Status is the state of a fleet in one document: what `vigo status` shows. Times are UTC, durations are nanoseconds.
 type Status struct {
-	Fleet       string    `json:"fleet"`
-	Now         time.Time `json:"now"`   // when it was made, by the clock of the service
-	Since       time.Time `json:"since"` // when the service began to listen
-	Presences   Presences `json:"presences"`
-	Rate        float64   `json:"rate"` // check-ins per second, over the last minute
-	Compliances `json:"compliance"`
-	Worst       []Worst   `json:"worst,omitempty"` // modules by failing and drifting nodes, most first, at most 5
-	Channels    []Channel `json:"channels"`        // sorted by name
+	Fleet       string      `json:"fleet"`
+	Now         time.Time   `json:"now"`   // when it was made, by the clock of the service
+	Since       time.Time   `json:"since"` // when the service began to listen
+	Presences   Presences   `json:"presences"`
+	Rate        float64     `json:"rate"` // check-ins per second, over the last minute
+	Compliances Compliances `json:"compliance"`
+	Worst       []Worst     `json:"worst,omitempty"` // modules by failing and drifting nodes, most first, at most 5
+	Channels    []Channel   `json:"channels"`        // sorted by name
 	// Problems holds what wants a person, worst first, at most as many as were asked for; ProblemCount counts all.
 	Problems     []Problem `json:"problems"`
 	ProblemCount int       `json:"problemCount"`

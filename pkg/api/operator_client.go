@@ -1,0 +1,130 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/report"
+)
+
+// An OperatorClient talks to the report service as a person or a program with an operator token. It is safe for
+// concurrent use. Errors are [*Error] when the service refused, and wrap [ErrUnreachable] when it was not reached.
+type OperatorClient struct {
+	wire  *wire
+	token string
+}
+
+// NewOperatorClient makes a client; nothing is sent yet. The server is known by the fingerprint in the token.
+func NewOperatorClient(rawURL, token string, now func() time.Time) (*OperatorClient, error) {
+	secret, err := identity.ParseSecret(token)
+	if err == nil && !secret.Operator {
+		err = fault.WithHint(identity.ErrToken, "this is an enrolment token; an operator token begins with vigoop_")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the operator token: %w", err)
+	}
+	w, err := newWire(rawURL, identity.PinTLS(secret.Fingerprint, now, nil), 0)
+	if err != nil {
+		return nil, err
+	}
+	return &OperatorClient{wire: w, token: secret.Text()}, nil
+}
+
+func (c *OperatorClient) do(ctx context.Context, method, path string, in, out any) error {
+	return c.wire.do(ctx, method, path, in, out, func(req *http.Request, _ []byte) error {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+		return nil
+	})
+}
+
+// Status returns the state of the fleet with at most problems problems.
+func (c *OperatorClient) Status(ctx context.Context, problems int) (report.Status, error) {
+	var s report.Status
+	err := c.do(ctx, http.MethodGet, "/v1/status?problems="+strconv.Itoa(problems), nil, &s)
+	return s, err
+}
+
+// Nodes lists the nodes that match, sorted by name.
+func (c *OperatorClient) Nodes(ctx context.Context, q report.Query) ([]report.NodeStatus, error) {
+	var nodes []report.NodeStatus
+	err := c.do(ctx, http.MethodGet, "/v1/nodes?"+values(q).Encode(), nil, &nodes)
+	return nodes, err
+}
+
+// Node returns all about one node; [ErrNotFound].
+func (c *OperatorClient) Node(ctx context.Context, name string) (report.NodeDetail, error) {
+	var n report.NodeDetail
+	err := c.do(ctx, http.MethodGet, "/v1/nodes/"+url.PathEscape(name), nil, &n)
+	return n, err
+}
+
+// Traits returns the traits of the nodes that match and for which the condition where (may be "") holds.
+func (c *OperatorClient) Traits(ctx context.Context, q report.Query, where string) ([]report.Traits, error) {
+	v := values(q)
+	if where != "" {
+		v.Set("where", where)
+	}
+	var traits []report.Traits
+	err := c.do(ctx, http.MethodGet, "/v1/traits?"+v.Encode(), nil, &traits)
+	return traits, err
+}
+
+// Events returns what happened, newest first.
+func (c *OperatorClient) Events(ctx context.Context, limit int) ([]report.Event, error) {
+	var events []report.Event
+	err := c.do(ctx, http.MethodGet, "/v1/events?limit="+strconv.Itoa(limit), nil, &events)
+	return events, err
+}
+
+// CreateToken makes an enrolment token; its text is seen only here.
+func (c *OperatorClient) CreateToken(ctx context.Context, r TokenRequest) (TokenAnswer, error) {
+	var answer TokenAnswer
+	err := c.do(ctx, http.MethodPost, "/v1/tokens", r, &answer)
+	return answer, err
+}
+
+// ListTokens lists the enrolment tokens, newest first, without their secrets.
+func (c *OperatorClient) ListTokens(ctx context.Context) ([]identity.Grant, error) {
+	var grants []identity.Grant
+	err := c.do(ctx, http.MethodGet, "/v1/tokens", nil, &grants)
+	return grants, err
+}
+
+// RevokeToken makes a token useless; nodes that enrolled with it stay. [ErrNotFound].
+func (c *OperatorClient) RevokeToken(ctx context.Context, id string) error {
+	return c.do(ctx, http.MethodDelete, "/v1/tokens/"+url.PathEscape(id), nil, nil)
+}
+
+// Retire ends the identity of a node at once; [ErrNotFound].
+func (c *OperatorClient) Retire(ctx context.Context, node string) error {
+	return c.do(ctx, http.MethodDelete, "/v1/nodes/"+url.PathEscape(node), nil, nil)
+}
+
+// PutChannel tells what a controller published, or why it could not.
+func (c *OperatorClient) PutChannel(ctx context.Context, n report.ChannelNote) error {
+	return c.do(ctx, http.MethodPut, "/v1/channels/"+url.PathEscape(n.Channel), n, nil)
+}
+
+// Close ends idle connections. The client can be used again.
+func (c *OperatorClient) Close() { c.wire.client.CloseIdleConnections() }
+
+func values(q report.Query) url.Values {
+	v := url.Values{}
+	for key, value := range map[string]string{
+		"presence": string(q.Presence), "compliance": string(q.Compliance), "digest": string(q.Digest), "channel": q.Channel, "name": q.Name,
+	} {
+		if value != "" {
+			v.Set(key, value)
+		}
+	}
+	for key, value := range q.Labels {
+		v.Add("label", key+"="+value)
+	}
+	return v
+}

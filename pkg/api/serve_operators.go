@@ -1,0 +1,169 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/report"
+)
+
+// allow finds who asks, by operator token or operator certificate, and whether one of the roles is theirs.
+func (s *server) allow(r *http.Request, roles ...identity.Role) error {
+	who, err := s.operator(r)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(roles, who.Role) {
+		return Refuse(ErrForbidden, "%s is a %s; this needs %s", who.Name, who.Role, roles[0])
+	}
+	return nil
+}
+
+func (s *server) operator(r *http.Request) (Operator, error) {
+	if token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		if err := s.Gate.Admit("operator", address(r)); err != nil {
+			return Operator{}, err
+		}
+		return s.Gate.Operator(token)
+	}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		peer, err := identity.PeerOf(r.TLS.PeerCertificates[0])
+		if err == nil && peer.Fleet == s.Fleet && peer.Role != identity.RoleNode {
+			return Operator{Name: peer.Name, Role: peer.Role}, nil
+		}
+	}
+	return Operator{}, ErrUnauthorized
+}
+
+func (s *server) reader(r *http.Request) error {
+	return s.allow(r, identity.RoleViewer, identity.RoleOperator, identity.RolePublisher)
+}
+
+func (s *server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.reader(r); err != nil {
+		return nil, err
+	}
+	return s.Operators.Status(r.Context(), number(r, "problems", 10, 1000))
+}
+
+func (s *server) nodes(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.reader(r); err != nil {
+		return nil, err
+	}
+	q, err := query(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.Operators.Nodes(r.Context(), q)
+}
+
+func (s *server) node(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.reader(r); err != nil {
+		return nil, err
+	}
+	return s.Operators.Node(r.Context(), r.PathValue("name"))
+}
+
+func (s *server) traits(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.reader(r); err != nil {
+		return nil, err
+	}
+	q, err := query(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.Operators.Traits(r.Context(), q, r.URL.Query().Get("where"))
+}
+
+func (s *server) events(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.reader(r); err != nil {
+		return nil, err
+	}
+	return s.Operators.Events(r.Context(), number(r, "limit", 100, 10000))
+}
+
+func (s *server) retire(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.allow(r, identity.RoleOperator); err != nil {
+		return nil, err
+	}
+	return nil, s.Admin.Retire(r.Context(), r.PathValue("name"))
+}
+
+func (s *server) tokens(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.allow(r, identity.RoleOperator); err != nil {
+		return nil, err
+	}
+	return s.Admin.ListTokens(r.Context())
+}
+
+func (s *server) createToken(w http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.allow(r, identity.RoleOperator); err != nil {
+		return nil, err
+	}
+	var req TokenRequest
+	if err := read(w, r, &req); err != nil {
+		return nil, err
+	}
+	return s.Admin.CreateToken(r.Context(), req)
+}
+
+func (s *server) revokeToken(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.allow(r, identity.RoleOperator); err != nil {
+		return nil, err
+	}
+	return nil, s.Admin.RevokeToken(r.Context(), r.PathValue("id"))
+}
+
+func (s *server) putChannel(w http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.allow(r, identity.RolePublisher, identity.RoleOperator); err != nil {
+		return nil, err
+	}
+	var note report.ChannelNote
+	if err := read(w, r, &note); err != nil {
+		return nil, err
+	}
+	if note.Channel != r.PathValue("name") || identity.CheckName(note.Channel) != nil {
+		return nil, Refuse(ErrBadRequest, "the note is not about channel %.140q", r.PathValue("name"))
+	}
+	return nil, s.Admin.PutChannel(r.Context(), note)
+}
+
+func read(w http.ResponseWriter, r *http.Request, into any) error {
+	data, err := body(w, r, MaxSmall)
+	if err != nil {
+		return err
+	}
+	return decode(data, into)
+}
+
+// query reads the filters of a list from the address, so that an address can be shared.
+func query(r *http.Request) (report.Query, error) {
+	v := r.URL.Query()
+	q := report.Query{
+		Presence: report.Presence(v.Get("presence")), Compliance: report.Compliance(v.Get("compliance")),
+		Digest: report.Digest(v.Get("digest")), Channel: v.Get("channel"), Name: v.Get("name"),
+	}
+	for _, label := range v["label"] {
+		key, value, ok := strings.Cut(label, "=")
+		if !ok {
+			return q, Refuse(ErrBadRequest, "label %.140q is not key=value", label)
+		}
+		if q.Labels == nil {
+			q.Labels = map[string]string{}
+		}
+		q.Labels[key] = value
+	}
+	return q, nil
+}
+
+// number reads a parameter between 0 and most; what is not a number is the usual one.
+func number(r *http.Request, name string, usual, most int) int {
+	n, err := strconv.Atoi(r.URL.Query().Get(name))
+	if err != nil || n < 0 {
+		return usual
+	}
+	return min(n, most)
+}
