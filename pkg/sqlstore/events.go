@@ -1,0 +1,140 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"vigo.dev/pkg/report"
+)
+
+// PutEvents keeps what happened, and returns after it is on disk.
+func (d *DB) PutEvents(ctx context.Context, events ...report.Event) error {
+	return d.commit(ctx, func(t *tx) error {
+		for _, e := range events {
+			if err := t.event(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (t *tx) event(e report.Event) error {
+	if _, err := t.exec("INSERT INTO event (at, node, kind, text) VALUES (?, ?, ?, ?)", nanos(e.At), e.Node, e.Kind, e.Text); err != nil {
+		return fmt.Errorf("keeping event %s: %w", e.Kind, err)
+	}
+	return nil
+}
+
+// Events returns events, newest first; of one node unless it is "".
+func (d *DB) Events(ctx context.Context, node string, limit int) ([]report.Event, error) {
+	query, args := "SELECT at, node, kind, text FROM event ORDER BY id DESC LIMIT ?", []any{limit}
+	if node != "" {
+		query, args = "SELECT at, node, kind, text FROM event WHERE node = ? ORDER BY id DESC LIMIT ?", []any{node, limit}
+	}
+	rows, err := d.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("reading events: %w", err)
+	}
+	defer rows.Close()
+	events := []report.Event{}
+	for rows.Next() {
+		var e report.Event
+		var at int64
+		if err := rows.Scan(&at, &e.Node, &e.Kind, &e.Text); err != nil {
+			return nil, fmt.Errorf("reading events: %w", err)
+		}
+		e.At = timeOf(at)
+		events = append(events, e)
+	}
+	return events, rows.Err()
+}
+
+// PutNote keeps a document under a key, and returns after it is on disk.
+func (d *DB) PutNote(ctx context.Context, key string, v any, events ...report.Event) error {
+	return d.commit(ctx, func(t *tx) error {
+		if _, err := t.exec("INSERT OR REPLACE INTO note (key, doc) VALUES (?, ?)", key, jsonOf(v)); err != nil {
+			return fmt.Errorf("keeping note %s: %w", key, err)
+		}
+		for _, e := range events {
+			if err := t.event(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Note reads the document under a key. [ErrNotFound].
+func (d *DB) Note(ctx context.Context, key string, into any) error {
+	var doc []byte
+	switch err := d.read.QueryRowContext(ctx, "SELECT doc FROM note WHERE key = ?", key).Scan(&doc); {
+	case errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("note %s: %w", key, ErrNotFound)
+	case err != nil:
+		return fmt.Errorf("reading note %s: %w", key, err)
+	}
+	if err := json.Unmarshal(doc, into); err != nil {
+		return fmt.Errorf("reading note %s: %w", key, err)
+	}
+	return nil
+}
+
+// Retention is for how long each class is kept; 0 keeps it for ever.
+type Retention struct {
+	Runs   time.Duration // with changes or failures
+	Quiet  time.Duration // runs that found all as declared
+	Events time.Duration
+	Facets time.Duration // documents no node has any more
+}
+
+// Prune forgets what is past its time, and returns the digests of the facets that went.
+func (d *DB) Prune(ctx context.Context, r Retention, now time.Time) ([]string, error) {
+	var gone []string
+	err := d.commit(ctx, func(t *tx) error {
+		for _, c := range []struct {
+			keep  time.Duration
+			query string
+		}{
+			{r.Runs, "DELETE FROM run WHERE received < ? AND NOT quiet"},
+			{r.Quiet, "DELETE FROM run WHERE received < ? AND quiet"},
+			{r.Events, "DELETE FROM event WHERE at < ?"},
+		} {
+			if c.keep <= 0 {
+				continue
+			}
+			if _, err := t.exec(c.query, nanos(now.Add(-c.keep))); err != nil {
+				return fmt.Errorf("forgetting: %w", err)
+			}
+		}
+		var err error
+		gone, err = t.pruneFacets(r.Facets, now)
+		return err
+	})
+	return gone, err
+}
+
+func (t *tx) pruneFacets(keep time.Duration, now time.Time) ([]string, error) {
+	if keep <= 0 {
+		return nil, nil
+	}
+	rows, err := t.d.conn.QueryContext(context.Background(),
+		"DELETE FROM facet WHERE at < ? AND digest NOT IN (SELECT digest FROM node_facet) RETURNING digest", nanos(now.Add(-keep)))
+	if err != nil {
+		return nil, fmt.Errorf("forgetting traits: %w", err)
+	}
+	defer rows.Close()
+	var gone []string
+	for rows.Next() {
+		var digest string
+		if err := rows.Scan(&digest); err != nil {
+			return nil, fmt.Errorf("forgetting traits: %w", err)
+		}
+		gone = append(gone, digest)
+	}
+	return gone, rows.Err()
+}

@@ -1,0 +1,103 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Hot is what changes with every check-in of a node.
+type Hot struct {
+	Node    string
+	Seen    time.Time     // receipt of the last check-in
+	Told    time.Duration // interval the node was told
+	Counter int64         // highest accepted counter
+	// Doc is what the service keeps beside; nil leaves what is kept.
+	Doc []byte
+	// Facets is all trait names and digests of the node; nil leaves what is kept.
+	Facets map[string]string
+}
+
+func (h Hot) merge(newer Hot) Hot {
+	if newer.Doc == nil {
+		newer.Doc = h.Doc
+	}
+	if newer.Facets == nil {
+		newer.Facets = h.Facets
+	}
+	return newer
+}
+
+// PutHot takes a record; it is on disk within the flush interval. It does not wait.
+func (d *DB) PutHot(h Hot) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hot[h.Node] = d.hot[h.Node].merge(h)
+}
+
+func (t *tx) putHot(h Hot) error {
+	if h.Doc == nil {
+		if _, err := t.exec("UPDATE hot SET seen = ?, told = ?, counter = max(counter, ?) WHERE node = ?",
+			nanos(h.Seen), int64(h.Told), h.Counter, h.Node); err != nil {
+			return fmt.Errorf("keeping what %s said: %w", h.Node, err)
+		}
+	} else if _, err := t.exec(`INSERT INTO hot (node, seen, told, counter, doc) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (node) DO UPDATE SET seen = ?2, told = ?3, counter = max(counter, ?4), doc = ?5`,
+		h.Node, nanos(h.Seen), int64(h.Told), h.Counter, h.Doc); err != nil {
+		return fmt.Errorf("keeping what %s said: %w", h.Node, err)
+	}
+	if h.Facets == nil {
+		return nil
+	}
+	if _, err := t.exec("DELETE FROM node_facet WHERE node = ? AND name NOT IN (SELECT value FROM json_each(?))", h.Node, jsonOf(keysOf(h.Facets))); err != nil {
+		return fmt.Errorf("keeping the traits of %s: %w", h.Node, err)
+	}
+	for name, digest := range h.Facets {
+		if _, err := t.exec(`INSERT INTO node_facet (node, name, digest, since) VALUES (?1, ?2, ?3, ?4)
+			ON CONFLICT (node, name) DO UPDATE SET digest = ?3, since = ?4 WHERE digest <> ?3`, h.Node, name, digest, nanos(h.Seen)); err != nil {
+			return fmt.Errorf("keeping the traits of %s: %w", h.Node, err)
+		}
+	}
+	return nil
+}
+
+// LoadHot returns the records of all nodes, with Doc and Facets.
+func (d *DB) LoadHot(ctx context.Context) (map[string]Hot, error) {
+	all := map[string]Hot{}
+	rows, err := d.read.QueryContext(ctx, "SELECT node, seen, told, counter, doc FROM hot")
+	if err != nil {
+		return nil, fmt.Errorf("reading the last check-ins: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var h Hot
+		var seen, told int64
+		if err := rows.Scan(&h.Node, &seen, &told, &h.Counter, &h.Doc); err != nil {
+			return nil, fmt.Errorf("reading the last check-ins: %w", err)
+		}
+		h.Seen, h.Told, h.Facets = timeOf(seen), time.Duration(told), map[string]string{}
+		all[h.Node] = h
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("reading the last check-ins: %w", err)
+	}
+	return all, d.loadFacetNames(ctx, all)
+}
+
+func (d *DB) loadFacetNames(ctx context.Context, all map[string]Hot) error {
+	rows, err := d.read.QueryContext(ctx, "SELECT node, name, digest FROM node_facet")
+	if err != nil {
+		return fmt.Errorf("reading the trait digests: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var node, name, digest string
+		if err := rows.Scan(&node, &name, &digest); err != nil {
+			return fmt.Errorf("reading the trait digests: %w", err)
+		}
+		if h, ok := all[node]; ok {
+			h.Facets[name] = digest
+		}
+	}
+	return rows.Err()
+}

@@ -1,0 +1,153 @@
+package sqlstore
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/report"
+)
+
+// The reasons why an enrolment is refused.
+var (
+	ErrTaken      = errors.New("a node of this name is enrolled with another key")
+	ErrKeyRetired = errors.New("the key belongs to a retired node")
+)
+
+// A Node is an enrolled machine: what does not change with check-ins.
+type Node struct {
+	Name        string            `json:"-"`
+	Key         []byte            `json:"-"` // Ed25519 public key
+	Retired     time.Time         `json:"-"` // zero: active
+	Channel     string            `json:"channel"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Token       string            `json:"token"` // ID of the token
+	Enrolled    time.Time         `json:"enrolled"`
+	CertExpires time.Time         `json:"certExpires"`
+}
+
+// Enroll uses a token once to keep a node. allow is asked with the grant as it is in this very moment; the node's
+// channel and labels are taken from the grant. A node that is there already with the same key and token is answered
+// again without using the token up: its first answer was lost.
+func (d *DB) Enroll(ctx context.Context, s identity.Secret, n Node, allow func(identity.Grant) error) (Node, error) {
+	err := d.commit(ctx, func(t *tx) error {
+		grant, err := t.grant(s)
+		if err != nil {
+			return err
+		}
+		n.Channel, n.Labels, n.Token = grant.Channel, grant.Labels, grant.ID
+		again, err := t.enrolledBefore(n)
+		if err != nil {
+			return err
+		}
+		if again {
+			grant.Used--
+		}
+		if err := allow(grant); err != nil {
+			return err
+		}
+		grant.Used++
+		if _, err := t.exec("UPDATE token SET doc = ? WHERE id = ?", jsonOf(grant), grant.ID); err != nil {
+			return fmt.Errorf("using token %s: %w", grant.ID, err)
+		}
+		if _, err := t.exec("DELETE FROM hot WHERE node = ? AND ?", n.Name, !again); err != nil {
+			return fmt.Errorf("keeping node %s: %w", n.Name, err)
+		}
+		if _, err := t.exec("INSERT OR REPLACE INTO node (name, key, retired, doc) VALUES (?, ?, 0, ?)", n.Name, n.Key, jsonOf(n)); err != nil {
+			return fmt.Errorf("keeping node %s: %w", n.Name, err)
+		}
+		return t.event(report.Event{At: n.Enrolled, Node: n.Name, Kind: "node.enrolled", Text: "with token " + grant.ID})
+	})
+	return n, err
+}
+
+// enrolledBefore says whether the same key and token have enrolled this name already.
+func (t *tx) enrolledBefore(n Node) (bool, error) {
+	var one int
+	switch err := t.row("SELECT 1 FROM retired_key WHERE key = ?", n.Key).Scan(&one); {
+	case err == nil:
+		return false, ErrKeyRetired
+	case !errors.Is(err, sql.ErrNoRows):
+		return false, fmt.Errorf("looking for a retired key: %w", err)
+	}
+	old, err := scanNode(t.row("SELECT name, key, retired, doc FROM node WHERE name = ?", n.Name))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !old.Retired.IsZero():
+		return false, nil
+	case !bytes.Equal(old.Key, n.Key):
+		return false, ErrTaken
+	}
+	return old.Token == n.Token, nil
+}
+
+// PutNode replaces what is kept of a node.
+func (d *DB) PutNode(ctx context.Context, n Node, e report.Event) error {
+	return d.commit(ctx, func(t *tx) error {
+		if _, err := t.exec("UPDATE node SET doc = ? WHERE name = ?", jsonOf(n), n.Name); err != nil {
+			return fmt.Errorf("keeping node %s: %w", n.Name, err)
+		}
+		return t.event(e)
+	})
+}
+
+// Retire ends a node: its key never enrols again, its name may with another key. [ErrNotFound].
+func (d *DB) Retire(ctx context.Context, name string, now time.Time) error {
+	return d.commit(ctx, func(t *tx) error {
+		n, err := scanNode(t.row("SELECT name, key, retired, doc FROM node WHERE name = ?", name))
+		if err != nil {
+			return err
+		}
+		if _, err := t.exec("UPDATE node SET retired = ? WHERE name = ?", nanos(now), name); err != nil {
+			return fmt.Errorf("retiring %s: %w", name, err)
+		}
+		if _, err := t.exec("INSERT OR REPLACE INTO retired_key (key, node, at) VALUES (?, ?, ?)", n.Key, name, nanos(now)); err != nil {
+			return fmt.Errorf("retiring %s: %w", name, err)
+		}
+		return t.event(report.Event{At: now, Node: name, Kind: "node.retired"})
+	})
+}
+
+// Nodes returns all nodes, retired ones too.
+func (d *DB) Nodes(ctx context.Context) ([]Node, error) {
+	rows, err := d.read.QueryContext(ctx, "SELECT name, key, retired, doc FROM node")
+	if err != nil {
+		return nil, fmt.Errorf("reading the nodes: %w", err)
+	}
+	defer rows.Close()
+	var nodes []Node
+	for rows.Next() {
+		n, err := scanNode(rows)
+		if err != nil {
+			return nil, err
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, rows.Err()
+}
+
+func scanNode(row interface{ Scan(...any) error }) (Node, error) {
+	var n Node
+	var name string
+	var key, doc []byte
+	var retired int64
+	switch err := row.Scan(&name, &key, &retired, &doc); {
+	case errors.Is(err, sql.ErrNoRows):
+		return n, fmt.Errorf("node: %w", ErrNotFound)
+	case err != nil:
+		return n, fmt.Errorf("reading a node: %w", err)
+	}
+	if err := json.Unmarshal(doc, &n); err != nil {
+		return n, fmt.Errorf("reading node %s: %w", name, err)
+	}
+	n.Name, n.Key, n.Retired = name, key, timeOf(retired)
+	return n, nil
+}

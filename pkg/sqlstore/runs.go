@@ -1,0 +1,95 @@
+package sqlstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/trait"
+)
+
+// PutRuns keeps the runs of a node, and returns after they are on disk. One whose ID is known is left as it was.
+func (d *DB) PutRuns(ctx context.Context, node string, runs []report.Run, received time.Time) error {
+	return d.commit(ctx, func(t *tx) error {
+		for _, r := range runs {
+			if _, err := t.exec("INSERT INTO run (node, id, received, quiet, compliance, doc) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+				node, r.ID, nanos(received), r.Quiet(), string(r.Compliance()), jsonOf(r)); err != nil {
+				return fmt.Errorf("keeping run %s of %s: %w", r.ID, node, err)
+			}
+		}
+		return nil
+	})
+}
+
+// Runs returns runs of a node, newest received first; quiet ones only when asked for.
+func (d *DB) Runs(ctx context.Context, node string, limit int, quiet bool) ([]report.Run, error) {
+	rows, err := d.read.QueryContext(ctx, "SELECT doc FROM run WHERE node = ? AND (? OR NOT quiet) ORDER BY received DESC, id DESC LIMIT ?", node, quiet, limit)
+	if err != nil {
+		return nil, fmt.Errorf("reading the runs of %s: %w", node, err)
+	}
+	defer rows.Close()
+	runs := []report.Run{}
+	for rows.Next() {
+		var doc []byte
+		var r report.Run
+		if err := rows.Scan(&doc); err != nil {
+			return nil, fmt.Errorf("reading the runs of %s: %w", node, err)
+		}
+		if err := json.Unmarshal(doc, &r); err != nil {
+			return nil, fmt.Errorf("reading the runs of %s: %w", node, err)
+		}
+		runs = append(runs, r)
+	}
+	return runs, rows.Err()
+}
+
+// PutFacets keeps trait documents under their digests, and returns after they are on disk.
+func (d *DB) PutFacets(ctx context.Context, facets []trait.Facet, received time.Time) error {
+	return d.commit(ctx, func(t *tx) error {
+		for _, f := range facets {
+			if _, err := t.exec("INSERT INTO facet (digest, at, doc) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", f.Digest, nanos(received), []byte(f.Doc)); err != nil {
+				return fmt.Errorf("keeping trait %s: %w", f.Name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// FacetDigests returns the digests of all documents that are kept.
+func (d *DB) FacetDigests(ctx context.Context) (map[string]bool, error) {
+	rows, err := d.read.QueryContext(ctx, "SELECT digest FROM facet")
+	if err != nil {
+		return nil, fmt.Errorf("reading the trait digests: %w", err)
+	}
+	defer rows.Close()
+	known := map[string]bool{}
+	for rows.Next() {
+		var digest string
+		if err := rows.Scan(&digest); err != nil {
+			return nil, fmt.Errorf("reading the trait digests: %w", err)
+		}
+		known[digest] = true
+	}
+	return known, rows.Err()
+}
+
+// Facets returns the documents with these digests; those that are not kept are left out.
+func (d *DB) Facets(ctx context.Context, digests []string) (map[string]json.RawMessage, error) {
+	rows, err := d.read.QueryContext(ctx, "SELECT digest, doc FROM facet WHERE digest IN (SELECT value FROM json_each(?))", jsonOf(digests))
+	if err != nil {
+		return nil, fmt.Errorf("reading traits: %w", err)
+	}
+	defer rows.Close()
+	docs := map[string]json.RawMessage{}
+	for rows.Next() {
+		var digest string
+		var doc []byte
+		if err := rows.Scan(&digest, &doc); err != nil {
+			return nil, fmt.Errorf("reading traits: %w", err)
+		}
+		docs[digest] = doc
+	}
+	return docs, rows.Err()
+}

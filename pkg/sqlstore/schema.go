@@ -1,0 +1,52 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// migrations brings a file from version i to i+1; the version is PRAGMA user_version. They are never changed, only added
+// to. Times are nanoseconds since 1970; doc columns are JSON.
+var migrations = []string{`
+CREATE TABLE node (
+	name TEXT PRIMARY KEY, key BLOB NOT NULL, retired INTEGER NOT NULL DEFAULT 0, doc BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE retired_key (key BLOB PRIMARY KEY, node TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE hot (
+	node TEXT PRIMARY KEY, seen INTEGER NOT NULL, told INTEGER NOT NULL, counter INTEGER NOT NULL, doc BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE token (id TEXT PRIMARY KEY, hash BLOB NOT NULL, created INTEGER NOT NULL, doc BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE operator (id TEXT PRIMARY KEY, hash BLOB NOT NULL, name TEXT NOT NULL, role TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE run (
+	node TEXT NOT NULL, id TEXT NOT NULL, received INTEGER NOT NULL, quiet INTEGER NOT NULL, compliance TEXT NOT NULL, doc BLOB NOT NULL,
+	PRIMARY KEY (node, id)
+) WITHOUT ROWID;
+CREATE INDEX run_received ON run (node, received);
+CREATE TABLE facet (digest TEXT PRIMARY KEY, at INTEGER NOT NULL, doc BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE node_facet (
+	node TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (node, name)
+) WITHOUT ROWID;
+CREATE INDEX node_facet_digest ON node_facet (digest);
+CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, node TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL);
+CREATE INDEX event_node ON event (node, id);
+CREATE INDEX event_at ON event (at);
+CREATE TABLE note (key TEXT PRIMARY KEY, doc BLOB NOT NULL) WITHOUT ROWID;
+`}
+
+func migrate(ctx context.Context, conn *sql.Conn) error {
+	var version int
+	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return fmt.Errorf("reading the schema version: %w", err)
+	}
+	if version > len(migrations) {
+		return fmt.Errorf("schema %d, this program knows %d: %w", version, len(migrations), ErrNewer)
+	}
+	for ; version < len(migrations); version++ {
+		script := fmt.Sprintf("BEGIN IMMEDIATE;%s;PRAGMA user_version = %d;COMMIT", migrations[version], version+1)
+		if _, err := conn.ExecContext(ctx, script); err != nil {
+			return fmt.Errorf("bringing the schema to version %d: %w", version+1, err)
+		}
+	}
+	return nil
+}
