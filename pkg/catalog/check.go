@@ -279,4 +279,3 @@ func paramNames(m *policy.Module) []string {
 	slices.Sort(names)
 	return names
 }
-

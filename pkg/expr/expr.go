@@ -197,6 +197,6 @@ func (c *checker) path(id *ast.IdentifierNode, members []string) {
 			t = next
 		}
 	default:
-		fail(fmt.Sprintf("there is no trait or label %q", name), name, s.names())
+		fail(fmt.Sprintf("there is no trait or label %q", name), name, s.Names())
 	}
 }

@@ -57,8 +57,13 @@ func (s *Schema) Clone() *Schema {
 // Traits returns the names of the traits, sorted.
 func (s *Schema) Traits() []string { return sortedKeys(s.traits) }
 
-// names returns everything that may stand at the beginning of a path.
-func (s *Schema) names() []string {
+// Knows reports whether a name may stand at the beginning of a path.
+func (s *Schema) Knows(name string) bool {
+	return s.traits[name] != nil || s.labels[name] || name == "node" || name == "param" || name == "mode"
+}
+
+// Names returns everything that may stand at the beginning of a path, sorted.
+func (s *Schema) Names() []string {
 	all := append(sortedKeys(s.traits), sortedKeys(s.labels)...)
 	all = append(all, "node", "param", "mode")
 	sort.Strings(all)
