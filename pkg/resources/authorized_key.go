@@ -19,11 +19,12 @@ import (
 // describes it. The directory has mode 0700, the file 0600, and both belong to the user. Other keys are left alone; a
 // key that is there with other options or another comment is brought into line.
 //
-//   - authorized_key: alice@laptop
-//     user: deploy
-//     type: ssh-ed25519
-//     key: AAAAC3NzaC1lZDI1NTE5AAAAIIHUCGi3nH8s1+7b5RiJx0RvyLoMYDm3kmzhvb1DXMDd
-//     options: [no-port-forwarding]
+//	resources:
+//	  - authorized_key: alice@laptop
+//	    user: deploy
+//	    type: ssh-ed25519
+//	    key: AAAAC3NzaC1lZDI1NTE5AAAAIIHUCGi3nH8s1+7b5RiJx0RvyLoMYDm3kmzhvb1DXMDd
+//	    options: [no-port-forwarding]
 type AuthorizedKey struct {
 	// Name of the key, free to choose; it is the comment in the file, unless comment is given.
 	Name string `vigo:"identity"`

@@ -15,11 +15,12 @@ import (
 // Block is a run of lines in a text file that others own too, kept between two marker lines, which are comments of the
 // file. What is outside of the markers is left alone.
 //
-//   - block: site-names
-//     path: /etc/hosts
-//     content: |
-//     10.0.0.5 db.example.com db
-//     10.0.0.6 cache.example.com cache
+//	resources:
+//	  - block: site-names
+//	    path: /etc/hosts
+//	    content: |
+//	      10.0.0.5 db.example.com db
+//	      10.0.0.6 cache.example.com cache
 type Block struct {
 	// Name of the block: a word, unique in the file, that stands in its markers.
 	Name string `vigo:"identity"`
@@ -39,12 +40,13 @@ type Block struct {
 	// Comment is what starts a comment in the file; "#" if it is not given.
 	Comment string `yaml:"comment"`
 
-	// After is a regular expression: a new block goes behind the last line that matches it, or at the end of the file.
-	After string `yaml:"after"`
+	// InsertAfter is a regular expression: what is new goes behind the last line that matches it, or at the end of
+	// the file.
+	InsertAfter string `yaml:"insert_after"`
 
-	// Before is a regular expression: a new block goes before the first line that matches it, or at the end of the
-	// file.
-	Before string `yaml:"before"`
+	// InsertBefore is a regular expression: what is new goes before the first line that matches it, or at the end of
+	// the file.
+	InsertBefore string `yaml:"insert_before"`
 
 	// Create makes the file when it is missing. Without it a missing file is an error.
 	Create bool `yaml:"create"`
@@ -70,7 +72,7 @@ func (b *Block) Validate() error {
 	if err := oneLine("comment", b.Comment); err != nil {
 		return err
 	}
-	if _, err := placeOf(b.After, b.Before); err != nil {
+	if _, err := placeOf(b.InsertAfter, b.InsertBefore); err != nil {
 		return err
 	}
 	given := b.Content != nil || b.Template != ""
@@ -138,7 +140,7 @@ func (b *Block) lines() []string {
 
 // Plan implements [resource.Resource].
 func (b *Block) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
-	where, err := placeOf(b.After, b.Before)
+	where, err := placeOf(b.InsertAfter, b.InsertBefore)
 	if err != nil {
 		return resource.Plan{}, err
 	}

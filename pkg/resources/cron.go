@@ -17,11 +17,12 @@ import (
 
 // Cron is a periodic job in a file of its own, /etc/cron.d/vigo-<name>, owned by root, mode 0644.
 //
-//   - cron: rotate-certs
-//     schedule: "17 3 * * 1-5"
-//     user: root
-//     command: /usr/local/sbin/rotate-certs --quiet
-//     environment: {MAILTO: ops@example.com}
+//	resources:
+//	  - cron: rotate-certs
+//	    schedule: "17 3 * * 1-5"
+//	    user: root
+//	    command: /usr/local/sbin/rotate-certs --quiet
+//	    environment: {MAILTO: ops@example.com}
 type Cron struct {
 	// Name of the job: letters, digits, "-" and "_" only, since cron passes over files with other names.
 	Name string `vigo:"identity"`

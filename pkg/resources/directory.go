@@ -19,11 +19,12 @@ import (
 // With source, the files below files/<source> of the module are put into it. With purge, entries that neither the
 // source nor any resource of the policy declares are removed. Symbolic links below it are never followed.
 //
-//   - directory: /etc/nginx/conf.d
-//     source: conf.d
-//     file_mode: "0644"
-//     purge: true
-//     ignore: ["*.local"]
+//	resources:
+//	  - directory: /etc/nginx/conf.d
+//	    source: conf.d
+//	    file_mode: "0644"
+//	    purge: true
+//	    ignore: ["*.local"]
 type Directory struct {
 	// Path of the directory, absolute.
 	Path string `vigo:"identity"`

@@ -17,10 +17,11 @@ import (
 // Download is a file fetched from a URL. Its SHA-256 digest must be given: it decides whether anything is to be done,
 // and a download with another digest never takes the place of the file. While the digest is right nothing is fetched.
 //
-//   - download: /opt/tool/tool
-//     url: https://downloads.example.com/tool-1.4.2
-//     sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
-//     mode: "0755"
+//	resources:
+//	  - download: /opt/tool/tool
+//	    url: https://downloads.example.com/tool-1.4.2
+//	    sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+//	    mode: "0755"
 type Download struct {
 	// Path of the file, absolute.
 	Path string `vigo:"identity"`

@@ -138,16 +138,16 @@ func (w place) of(lines []string) int {
 	return len(lines)
 }
 
-// placeOf compiles the attributes after and before.
+// placeOf compiles the attributes insert_after and insert_before.
 func placeOf(after, before string) (place, error) {
 	if after != "" && before != "" {
-		return place{}, errors.New("after and before exclude each other")
+		return place{}, errors.New("insert_after and insert_before exclude each other")
 	}
-	a, err := patternOf("after", after)
+	a, err := patternOf("insert_after", after)
 	if err != nil {
 		return place{}, err
 	}
-	b, err := patternOf("before", before)
+	b, err := patternOf("insert_before", before)
 	return place{a, b}, err
 }
 

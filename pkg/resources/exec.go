@@ -24,9 +24,11 @@ import (
 // There is no shell unless the command names one: [sh, -c, "…"]. Guards are run in dry runs too, so they must change
 // nothing.
 //
-//   - exec: build-font-cache
-//     command: [fc-cache, --force]
-//     creates: /var/cache/fontconfig
+//	resources:
+//	  - exec: build-font-cache
+//	    command: [fc-cache, --force]
+//	    creates: /var/cache/fontconfig
+//	    timeout: 2m
 type Exec struct {
 	// Name of the command in the policy, free to choose.
 	Name string `vigo:"identity"`
@@ -60,9 +62,6 @@ type Exec struct {
 
 	// Umask of the command, as a quoted octal string such as "0027".
 	Umask string `yaml:"umask"`
-
-	// Limit is how long the command may take, such as "90s". The timeout of the resource bounds it too.
-	Limit resource.Duration `yaml:"time_limit"`
 
 	// Returns are the statuses that mean success; [0] if it is not given.
 	Returns []int `yaml:"returns"`
@@ -199,16 +198,8 @@ func (e *Exec) program(argv []string) host.Command {
 }
 
 func (e *Exec) run(ctx context.Context, h *host.Host) error {
-	if e.Limit.Duration > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, e.Limit.Duration, fmt.Errorf("the command took longer than %s", e.Limit))
-		defer cancel()
-	}
 	res, err := h.Run.Run(ctx, e.program(e.Command))
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
-		}
 		return err
 	}
 	e.ran = weak.Make(h)

@@ -20,11 +20,12 @@ import (
 // A file is written beside the old one, checked, synced and renamed, so a reader sees the old or the new content and
 // never a part. A symbolic link at the path is replaced, never followed. A directory in its place is an error.
 //
-//   - file: /etc/sudoers.d/ops
-//     content: |
-//     %ops ALL=(ALL) NOPASSWD: /usr/bin/systemctl
-//     mode: "0440"
-//     validate: visudo -cf {}
+//	resources:
+//	  - file: /etc/sudoers.d/ops
+//	    content: |
+//	      %ops ALL=(ALL) NOPASSWD: /usr/bin/systemctl
+//	    mode: "0440"
+//	    validate: visudo -cf {}
 type File struct {
 	// Path of the file, absolute.
 	Path string `vigo:"identity"`

@@ -12,6 +12,11 @@ import (
 )
 
 // Group is a local group of users.
+//
+//	resources:
+//	  - group: ops
+//	    gid: 2100
+//	    members: [alice, bob]
 type Group struct {
 	// Name of the group.
 	Name string `vigo:"identity"`

@@ -15,9 +15,10 @@ import (
 // HostEntry is one entry of /etc/hosts: an address and the names for it. There is exactly one entry with the name as
 // its first for each of IPv4 and IPv6; entries that have the name as an alias are left alone.
 //
-//   - host_entry: db.example.com
-//     ip: 10.0.0.5
-//     aliases: [db]
+//	resources:
+//	  - host_entry: db.example.com
+//	    ip: 10.0.0.5
+//	    aliases: [db]
 type HostEntry struct {
 	// Name of the entry: the canonical host name, unless name is given.
 	Entry string `vigo:"identity"`

@@ -12,6 +12,9 @@ import (
 )
 
 // Hostname is the name of the machine: of the running kernel, and in /etc/hostname for the next boot.
+//
+//	resources:
+//	  - hostname: web-1.example.com
 type Hostname struct {
 	// Name of the machine, with or without a domain.
 	Name string `vigo:"identity"`

@@ -32,10 +32,11 @@ func patternOf(field, expr string) (*pattern, error) {
 // With match, exactly one line of the file is left that matches or equals the line: the first of them becomes the line,
 // further ones are removed. So running it again changes nothing, whether or not the line matches its own pattern.
 //
-//   - line: permit-root-login
-//     path: /etc/ssh/sshd_config
-//     line: PermitRootLogin no
-//     match: '^#?\s*PermitRootLogin\s'
+//	resources:
+//	  - line: permit-root-login
+//	    path: /etc/ssh/sshd_config
+//	    text: PermitRootLogin no
+//	    match: '^#?\s*PermitRootLogin\s'
 type Line struct {
 	// Name of the line in the policy, free to choose.
 	Name string `vigo:"identity"`
@@ -52,11 +53,13 @@ type Line struct {
 	// Match is a regular expression (RE2) for the lines that this one takes the place of.
 	Match string `yaml:"match"`
 
-	// After is a regular expression: a new line goes behind the last line that matches it, or at the end of the file.
-	After string `yaml:"after"`
+	// InsertAfter is a regular expression: what is new goes behind the last line that matches it, or at the end of
+	// the file.
+	InsertAfter string `yaml:"insert_after"`
 
-	// Before is a regular expression: a new line goes before the first line that matches it, or at the end of the file.
-	Before string `yaml:"before"`
+	// InsertBefore is a regular expression: what is new goes before the first line that matches it, or at the end of
+	// the file.
+	InsertBefore string `yaml:"insert_before"`
 
 	// Create makes the file when it is missing. Without it a missing file is an error.
 	Create bool `yaml:"create"`
@@ -79,7 +82,7 @@ func (l *Line) Validate() error {
 		return err
 	}
 	_, errMatch := patternOf("match", l.Match)
-	_, errPlace := placeOf(l.After, l.Before)
+	_, errPlace := placeOf(l.InsertAfter, l.InsertBefore)
 	if err := errors.Join(errMatch, errPlace); err != nil {
 		return err
 	}
@@ -103,7 +106,7 @@ func (l *Line) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
 	if err != nil {
 		return resource.Plan{}, err
 	}
-	where, err := placeOf(l.After, l.Before)
+	where, err := placeOf(l.InsertAfter, l.InsertBefore)
 	if err != nil {
 		return resource.Plan{}, err
 	}

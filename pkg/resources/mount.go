@@ -16,6 +16,12 @@ import (
 
 // Mount is a file system: its line in /etc/fstab, and whether it is mounted now. Other lines of the file are left as
 // they are. Where there is no running machine (an image being built), only the line is seen to.
+//
+//	resources:
+//	  - mount: /srv/data
+//	    device: LABEL=data
+//	    type: ext4
+//	    options: [noatime, nosuid]
 type Mount struct {
 	// Path it is mounted at; the directory is made if it is not there.
 	Path string `vigo:"identity"`

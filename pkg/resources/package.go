@@ -13,6 +13,10 @@ import (
 )
 
 // Package is a package of the machine's package manager, such as apt.
+//
+//	resources:
+//	  - package: nginx
+//	    ensure: latest
 type Package struct {
 	// Name of the package, with an architecture after a colon where that matters: libc6:i386.
 	Name string `vigo:"identity"`

@@ -20,6 +20,13 @@ import (
 // Repository is a source of packages for apt: a file in /etc/apt/sources.list.d in the format of sources.list(5),
 // deb822 style, with the key its index is signed by beside it in /etc/apt/keyrings. When it changes, the package lists
 // are fetched; if that fails, the change is taken back, so that one bad source does not stop all others.
+//
+//	resources:
+//	  - repository: docker
+//	    uris: [https://download.docker.com/linux/debian]
+//	    suites: [bookworm]
+//	    components: [stable]
+//	    key_file: docker.asc
 type Repository struct {
 	// Name of the repository, and of its files.
 	Name string `vigo:"identity"`

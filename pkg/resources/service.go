@@ -14,6 +14,12 @@ import (
 
 // Service is a unit of the machine's init system, such as systemd. Where the init system is not running (an image
 // being built), only what happens at boot is seen to.
+//
+//	resources:
+//	  - service: ssh
+//	    running: true
+//	    enabled: true
+//	    on_notify: reload
 type Service struct {
 	// Name of the service as the init system knows it; ".service" may be left out.
 	Name string `vigo:"identity"`

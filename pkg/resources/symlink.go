@@ -14,8 +14,9 @@ import (
 // Symlink is a symbolic link. It is replaced as a whole, so a reader sees the old or the new target. Whether the target
 // exists does not matter.
 //
-//   - symlink: /etc/nginx/sites-enabled/shop
-//     target: ../sites-available/shop
+//	resources:
+//	  - symlink: /etc/nginx/sites-enabled/shop
+//	    target: ../sites-available/shop
 type Symlink struct {
 	// Path of the link, absolute.
 	Path string `vigo:"identity"`

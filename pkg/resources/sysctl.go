@@ -14,6 +14,10 @@ import (
 )
 
 // Sysctl is a parameter of the running kernel, kept over a reboot by a file of its own in /etc/sysctl.d.
+//
+//	resources:
+//	  - sysctl: net.ipv4.ip_forward
+//	    value: "1"
 type Sysctl struct {
 	// Key of the parameter, such as net.ipv4.ip_forward. A key with a dot inside a name is written with slashes:
 	// net/ipv4/conf/eth0.100/forwarding.

@@ -14,6 +14,9 @@ import (
 )
 
 // Timezone is the time zone of the machine: the link /etc/localtime, and /etc/timezone where Debian keeps it.
+//
+//	resources:
+//	  - timezone: Europe/Amsterdam
 type Timezone struct {
 	// Zone is the name of the time zone, such as Europe/Berlin or Etc/UTC.
 	Zone string `vigo:"identity"`

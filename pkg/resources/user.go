@@ -17,6 +17,13 @@ import (
 )
 
 // User is a local user account.
+//
+//	resources:
+//	  - user: deploy
+//	    uid: 2001
+//	    groups: [www-data]
+//	    shell: /bin/bash
+//	    manage_home: true
 type User struct {
 	// Name of the user.
 	Name string `vigo:"identity"`

@@ -1,0 +1,140 @@
+package manual
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"vigo.dev/pkg/resource"
+)
+
+// A Key is an attribute that every resource has.
+type Key struct {
+	Key, Doc string
+	list     bool
+	kind     string // JSON type, if it is not a list
+}
+
+// Common returns the attributes of every resource, beside those of its kind.
+func Common() []Key {
+	return []Key{
+		{Key: "when", Doc: "condition under which the resource applies to a node", kind: "string"},
+		{Key: "requires", Doc: "references of resources that must have succeeded before", list: true},
+		{Key: "before", Doc: "references of resources that come after", list: true},
+		{Key: "notify", Doc: "references of resources to refresh when this one has changed", list: true},
+		{Key: "subscribe", Doc: "references of resources whose change refreshes this one", list: true},
+		{Key: "foreach", Doc: "list or mapping for each entry of which the resource is repeated"},
+		{Key: "audit", Doc: "report drift and change nothing", kind: "boolean"},
+		{Key: "sensitive", Doc: "never show values or diffs", kind: "boolean"},
+		{Key: "controls", Doc: "compliance controls that the resource serves", list: true},
+		{Key: "tags", Doc: "free words to select resources by", list: true},
+		{Key: "id", Doc: "short name for references", kind: "string"},
+		{Key: "about", Doc: "what the resource is for", kind: "string"},
+		{Key: "window", Doc: "maintenance window in which it may be changed", kind: "string"},
+		{Key: "timeout", Doc: "how long looking and changing may take together, such as 5m", kind: "string"},
+		{Key: "retries", Doc: "how often a change that failed is tried again", kind: "integer"},
+	}
+}
+
+type object = map[string]any
+
+// Schema returns a JSON Schema (draft 7, which editors know best) for one entry under resources of a module.
+func (m *Manual) Schema() ([]byte, error) {
+	definitions := object{}
+	var any []object
+	for _, name := range m.reg.Names() {
+		k, _ := m.reg.Kind(name)
+		s := m.structSchema(k.Type(), k.Fields)
+		s["description"] = strings.TrimSpace(m.docs[k.Type().Name()].text)
+		properties := s["properties"].(object)
+		for _, c := range Common() {
+			if _, own := properties[c.Key]; own {
+				return nil, fmt.Errorf("kind %s: the attribute %s is one that every resource has", name, c.Key)
+			}
+			properties[c.Key] = c.schema()
+		}
+		definitions[name] = s
+		any = append(any, object{"$ref": "#/definitions/" + name})
+	}
+	return json.MarshalIndent(object{
+		"$schema":     "http://json-schema.org/draft-07/schema#",
+		"title":       "Vigo resource",
+		"type":        "object",
+		"anyOf":       any,
+		"definitions": definitions,
+	}, "", "  ")
+}
+
+func (c Key) schema() object {
+	s := object{"description": c.Doc}
+	switch {
+	case c.list:
+		s["type"], s["items"] = "array", object{"type": "string"}
+	case c.kind == "string":
+		s["type"] = "string"
+	case c.kind != "":
+		s = orTemplate(object{"type": c.kind})
+		s["description"] = c.Doc
+	}
+	return s
+}
+
+func (m *Manual) structSchema(typ reflect.Type, fields []resource.Field) object {
+	properties, required := object{}, []string{}
+	for _, f := range fields {
+		s := m.typeSchema(f, f.Type)
+		s["description"] = strings.TrimSpace(m.docs[typ.Name()].fields[f.Name])
+		properties[f.Key] = s
+		if f.Required {
+			required = append(required, f.Key)
+		}
+	}
+	s := object{"type": "object", "properties": properties, "additionalProperties": false}
+	if len(required) > 0 {
+		s["required"] = required
+	}
+	return s
+}
+
+// typeSchema describes the values of an attribute, or of the entries of a list.
+func (m *Manual) typeSchema(f resource.Field, t reflect.Type) object {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	str := object{"type": "string"}
+	switch t {
+	case reflect.TypeFor[resource.Mode]():
+		return orTemplate(object{"type": "string", "pattern": "^[0-7]{3,4}$"})
+	case reflect.TypeFor[resource.Duration]():
+		return str
+	case reflect.TypeFor[resource.Argv]():
+		return object{"anyOf": []object{str, {"type": "array", "items": str, "minItems": 1}}}
+	}
+	switch t.Kind() {
+	case reflect.String:
+		if len(f.Enum) > 0 {
+			return orTemplate(object{"enum": f.Enum})
+		}
+		return str
+	case reflect.Bool:
+		return orTemplate(object{"type": "boolean"})
+	case reflect.Int, reflect.Int64:
+		return orTemplate(object{"type": "integer"})
+	case reflect.Slice:
+		return orTemplate(object{"type": "array", "items": m.typeSchema(f, t.Elem())})
+	case reflect.Map:
+		return orTemplate(object{"type": "object", "additionalProperties": m.typeSchema(f, t.Elem())})
+	case reflect.Struct:
+		if f.Fields != nil {
+			return m.structSchema(t, f.Fields)
+		}
+		return str
+	}
+	return object{}
+}
+
+// orTemplate allows a template in place of a value that is no string.
+func orTemplate(s object) object {
+	return object{"anyOf": []object{s, {"type": "string", "pattern": `\{\{`}}}
+}
