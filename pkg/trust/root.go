@@ -1,0 +1,215 @@
+package trust
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"vigo.dev/pkg/bundle"
+)
+
+// The roles of a root document. A channel without a role of its own is signed for by [RoleAnyChannel].
+const (
+	RoleRoot       = "root"      // may sign the next root document
+	RoleBundle     = "bundle"    // may sign bundles
+	RoleAnyChannel = "channel/*" // may sign the pointers of every channel that has no role
+)
+
+// RoleChannel names the role that signs the pointers of one channel.
+func RoleChannel(name string) string { return "channel/" + name }
+
+// A Key is a public key and the time in which signatures made with it are accepted. The window is compared with the
+// time of verification, not of signing: there is nobody who could attest to the latter.
+type Key struct {
+	Public    PublicKey
+	NotBefore time.Time // zero: open
+	NotAfter  time.Time // zero: open
+}
+
+// usable refuses a key outside of its window.
+func (k Key) usable(now time.Time) error {
+	switch {
+	case !k.NotBefore.IsZero() && now.Before(k.NotBefore):
+		return &Refusal{Name: bundle.KeyExpired, Detail: fmt.Sprintf("key %s may be used from %s on", k.Public.ID(), k.NotBefore.UTC().Format(time.RFC3339))}
+	case !k.NotAfter.IsZero() && now.After(k.NotAfter):
+		return &Refusal{Name: bundle.KeyExpired, Detail: fmt.Sprintf("key %s was retired on %s", k.Public.ID(), k.NotAfter.UTC().Format(time.RFC3339))}
+	}
+	return nil
+}
+
+// A Role is the keys that may sign something, and how many distinct ones must.
+type Role struct {
+	Keys      []string `json:"keys"` // IDs
+	Threshold int      `json:"threshold"`
+}
+
+// A Root says which keys may sign what. Agents pin one at enrolment.
+type Root struct {
+	// Version counts up by one with each change. It is also the highest epoch of pointers: a stolen channel key cannot
+	// use up the numbers of epochs to come.
+	Version int64
+	Keys    map[string]Key  // by ID
+	Roles   map[string]Role // root, bundle, channel/<name>, channel/*
+}
+
+// Grant adds keys to a role and sets its threshold.
+func (r *Root) Grant(role string, threshold int, keys ...Key) {
+	if r.Keys == nil {
+		r.Keys, r.Roles = map[string]Key{}, map[string]Role{}
+	}
+	as := r.Roles[role]
+	as.Threshold = threshold
+	for _, k := range keys {
+		id := k.Public.ID()
+		r.Keys[id] = k
+		if !slices.Contains(as.Keys, id) {
+			as.Keys = append(as.Keys, id)
+		}
+	}
+	slices.Sort(as.Keys)
+	r.Roles[role] = as
+}
+
+// Epoch is the epoch of new pointers.
+func (r Root) Epoch() int64 { return r.Version }
+
+// role returns the keys and the threshold for a role.
+func (r Root) role(name string) ([]Key, int, bool) {
+	role, ok := r.Roles[name]
+	if !ok && strings.HasPrefix(name, "channel/") {
+		role, ok = r.Roles[RoleAnyChannel]
+	}
+	keys := make([]Key, 0, len(role.Keys))
+	for _, id := range role.Keys {
+		keys = append(keys, r.Keys[id])
+	}
+	return keys, role.Threshold, ok
+}
+
+// The limits of a root document.
+const (
+	maxRoot  = 256 << 10
+	maxKeys  = 256
+	maxRoles = 256
+)
+
+var roleName = regexp.MustCompile(`^(root|bundle|task|channel/(\*|[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?))$`)
+
+// Validate refuses a root that could not be used, or with which nothing could be verified safely.
+func (r Root) Validate() error {
+	bad := func(format string, args ...any) error {
+		return &Refusal{Name: bundle.BadFormat, Detail: fmt.Sprintf(format, args...), What: fmt.Sprintf("root %d", r.Version)}
+	}
+	if r.Version < 1 || r.Version > math.MaxInt32 {
+		return bad("the version is not between 1 and %d", math.MaxInt32)
+	}
+	if len(r.Keys) > maxKeys || len(r.Roles) > maxRoles {
+		return bad("there are more than %d keys or %d roles", maxKeys, maxRoles)
+	}
+	for _, id := range slices.Sorted(maps.Keys(r.Keys)) {
+		k := r.Keys[id]
+		if k.Public.der == nil || k.Public.ID() != id {
+			return bad("key %.60q does not have the ID it is listed under", id)
+		}
+		if !k.NotAfter.IsZero() && k.NotAfter.Before(k.NotBefore) {
+			return bad("key %s ends before it begins", id)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Roles)) {
+		role := r.Roles[name]
+		if !roleName.MatchString(name) {
+			return bad("role %.80q is not root, bundle, task, channel/<name> or channel/*", name)
+		}
+		if role.Threshold < 1 || role.Threshold > len(role.Keys) {
+			return bad("role %s asks for %d of %d keys", name, role.Threshold, len(role.Keys))
+		}
+		for i, id := range role.Keys {
+			if _, ok := r.Keys[id]; !ok {
+				return bad("role %s names key %.60q, which is not listed", name, id)
+			}
+			if slices.Contains(role.Keys[:i], id) {
+				return bad("role %s names key %s twice", name, id)
+			}
+		}
+	}
+	for _, need := range []string{RoleRoot, RoleBundle} {
+		if _, ok := r.Roles[need]; !ok {
+			return bad("there is no role %q", need)
+		}
+	}
+	return nil
+}
+
+// rootDoc is the JSON of a root.
+type rootDoc struct {
+	Format  int               `json:"format"` // 1
+	Version int64             `json:"version"`
+	Keys    map[string]keyDoc `json:"keys"`
+	Roles   map[string]Role   `json:"roles"`
+}
+
+type keyDoc struct {
+	PEM       string    `json:"pem"`
+	NotBefore time.Time `json:"notBefore,omitzero"`
+	NotAfter  time.Time `json:"notAfter,omitzero"`
+}
+
+// Marshal renders the root as JSON, the same bytes for the same root. It fails when [Root.Validate] does.
+func (r Root) Marshal() ([]byte, error) {
+	if err := r.Validate(); err != nil {
+		return nil, err
+	}
+	doc := rootDoc{Format: 1, Version: r.Version, Keys: map[string]keyDoc{}, Roles: r.Roles}
+	for id, k := range r.Keys {
+		doc.Keys[id] = keyDoc{PEM: string(k.Public.PEM()), NotBefore: k.NotBefore.UTC(), NotAfter: k.NotAfter.UTC()}
+	}
+	data, err := json.MarshalIndent(doc, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("rendering a root: %w", err)
+	}
+	return append(data, '\n'), nil
+}
+
+// ParseRoot reads a root document. What it does not know is refused: a rule that is overlooked here would be a hole.
+func ParseRoot(data []byte) (Root, error) {
+	var doc rootDoc
+	if err := decodeStrict(data, maxRoot, &doc); err != nil {
+		return Root{}, fmt.Errorf("reading a root document: %w", err)
+	}
+	if doc.Format != 1 {
+		return Root{}, &Refusal{Name: bundle.BadFormat, Detail: fmt.Sprintf("root format %d is not known here", doc.Format)}
+	}
+	if len(doc.Keys) > maxKeys {
+		return Root{}, &Refusal{Name: bundle.TooLarge, Detail: fmt.Sprintf("the root has more than %d keys", maxKeys)}
+	}
+	r := Root{Version: doc.Version, Keys: map[string]Key{}, Roles: doc.Roles}
+	for _, id := range slices.Sorted(maps.Keys(doc.Keys)) {
+		k := doc.Keys[id]
+		public, err := ParsePublicKey([]byte(k.PEM))
+		if err != nil {
+			return Root{}, fmt.Errorf("reading a root document: key %.60q: %w", id, err)
+		}
+		r.Keys[id] = Key{Public: public, NotBefore: k.NotBefore, NotAfter: k.NotAfter}
+	}
+	if err := r.Validate(); err != nil {
+		return Root{}, fmt.Errorf("reading a root document: %w", err)
+	}
+	return r, nil
+}
+
+// MarshalJSON implements json.Marshaler, for roots inside of other documents.
+func (r Root) MarshalJSON() ([]byte, error) { return r.Marshal() }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *Root) UnmarshalJSON(data []byte) error {
+	parsed, err := ParseRoot(data)
+	if err == nil {
+		*r = parsed
+	}
+	return err
+}
