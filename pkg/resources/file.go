@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"unicode/utf8"
 
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/fault"
@@ -150,6 +151,21 @@ func (f *File) wanted() *resource.Blob {
 	return &resource.Blob{Size: int64(len(text)), Digest: digest, Open: func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(text)), nil
 	}}
+}
+
+// Text returns the content the file should have, and false when it is left alone or is not text.
+func (f *File) Text() (string, bool) {
+	b := f.wanted()
+	if b == nil {
+		return "", false
+	}
+	rc, err := b.Open()
+	if err != nil {
+		return "", false
+	}
+	defer rc.Close()
+	data, err := io.ReadAll(rc)
+	return string(data), err == nil && utf8.Valid(data)
 }
 
 // Plan implements [resource.Resource].
