@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -36,7 +37,11 @@ type HostEntry struct {
 	Ensure string `yaml:"ensure" vigo:"enum=present|absent"`
 }
 
-var _ resource.Validator = (*HostEntry)(nil)
+var (
+	_ resource.Validator = (*HostEntry)(nil)
+
+	hostEntryName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]*$`) // letters as hosts(5) has them, and "_"
+)
 
 // Validate implements [resource.Validator].
 func (e *HostEntry) Validate() error {
@@ -47,7 +52,7 @@ func (e *HostEntry) Validate() error {
 		return fmt.Errorf("ip: %q is not an IP address", e.IP)
 	}
 	for _, name := range append([]string{e.canonical()}, e.Aliases...) {
-		if name == "" || strings.ContainsAny(name, " \t\n\r#\x00") {
+		if !hostEntryName.MatchString(name) {
 			return fmt.Errorf("%q is not a host name", name)
 		}
 		if _, err := netip.ParseAddr(name); err == nil {
