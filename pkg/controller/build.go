@@ -103,7 +103,7 @@ func (c *Controller) push(ctx context.Context, commit gitsource.Commit, built Ar
 // tag gives the manifest a tag that never moves, so that registries do not collect it: c-<commit>, and when another
 // builder has given that to other bytes, c-<commit>-<digest>.
 func (c *Controller) tag(ctx context.Context, commit gitsource.Commit, d bundle.Descriptor) error {
-	name := "c-" + commit.Hash[:12]
+	name := BundleTag(commit.Hash)
 	there, err := c.cfg.Store.Resolve(ctx, name)
 	switch {
 	case err == nil && there.Digest == d.Digest:
