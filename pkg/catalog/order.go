@@ -27,6 +27,7 @@ func (b *builder) order() []resource.Item {
 		b.cycle(loop)
 		return nil
 	}
+	b.aware()
 	b.implied(&g)
 	sorted := g.sort()
 	newIndex := make([]int, len(sorted))
@@ -40,6 +41,22 @@ func (b *builder) order() []resource.Item {
 		items[at] = it
 	}
 	return items
+}
+
+// aware tells the resources that must know what else the policy declares.
+func (b *builder) aware() {
+	var ids []resource.ID
+	for _, it := range b.items {
+		if a, ok := it.Resource.(resource.Aware); ok {
+			if ids == nil {
+				ids = make([]resource.ID, len(b.items))
+				for i, other := range b.items {
+					ids[i] = other.ID
+				}
+			}
+			a.Aware(ids)
+		}
+	}
 }
 
 func mapped(old []int, newIndex []int) []int {
