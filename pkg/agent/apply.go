@@ -1,0 +1,115 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/converge"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/traits"
+)
+
+// A PolicySource gives a policy for a run without a server, and the digest and commit it came from where it has any.
+type PolicySource func(ctx context.Context, l catalog.Language) (*policy.Policy, *policy.Content, report.Run, error)
+
+// Folder reads and compiles a policy from files.
+func Folder(fsys fs.FS) PolicySource {
+	return func(_ context.Context, l catalog.Language) (*policy.Policy, *policy.Content, report.Run, error) {
+		p, err := policy.Load(fsys)
+		if err != nil {
+			return nil, nil, report.Run{}, err
+		}
+		layers, err := policy.Layers(p, fsys)
+		if err != nil {
+			return nil, nil, report.Run{}, err
+		}
+		p, content, err := policy.FromLayers(layers)
+		if err != nil {
+			return nil, nil, report.Run{}, err
+		}
+		return p, content, report.Run{}, l.Check(p, content)
+	}
+}
+
+// Bundle reads a bundle by tag; verify, if not nil, must accept it first.
+func Bundle(src bundle.Source, tag string, verify func(context.Context, bundle.Source, bundle.Descriptor) error) PolicySource {
+	return func(ctx context.Context, _ catalog.Language) (*policy.Policy, *policy.Content, report.Run, error) {
+		d, err := src.Resolve(ctx, tag)
+		if err != nil {
+			return nil, nil, report.Run{}, fmt.Errorf("looking for %s: %w", tag, err)
+		}
+		if verify != nil {
+			if err := verify(ctx, src, d); err != nil {
+				return nil, nil, report.Run{}, fault.WithCode(err, fault.NotVerified)
+			}
+		}
+		m, cfg, err := bundle.Read(ctx, src, d)
+		if err != nil {
+			return nil, nil, report.Run{}, err
+		}
+		l := &loaded{digest: d.Digest, manifest: m, config: cfg}
+		for _, layer := range cfg.Layers {
+			if err := l.fetch(ctx, src, layer.Module); err != nil {
+				return nil, nil, report.Run{}, fault.WithCode(err, fault.NotVerified)
+			}
+		}
+		if err := l.parse(); err != nil {
+			return nil, nil, report.Run{}, err
+		}
+		return l.policy, l.content, report.Run{Bundle: d.Digest, Commit: cfg.Source.Commit}, nil
+	}
+}
+
+// ApplyConfig says how to converge without a server.
+type ApplyConfig struct {
+	State    State // its lock is held by the caller
+	Language catalog.Language
+	Host     *host.Host
+	Log      *slog.Logger
+	Now      func() time.Time
+	Source   PolicySource
+	Node     string // the host name if empty
+	Labels   map[string]string
+	DryRun   bool
+	Version  string
+}
+
+// Apply converges a host once with a policy. An error means that nothing was tried; what became of each resource is in
+// the run.
+func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
+	p, content, from, err := c.Source(ctx, c.Language)
+	if err != nil {
+		return report.Run{}, err
+	}
+	if c.Node == "" {
+		if c.Node, err = c.Host.Kernel.Hostname(ctx); err != nil {
+			return report.Run{}, fmt.Errorf("asking for the host name: %w", err)
+		}
+	}
+	j, err := openJournal(c.State.Path(journalFile))
+	if j == nil {
+		return report.Run{}, err
+	} else if err != nil {
+		c.Log.Warn("going on with an empty journal", "err", err)
+	}
+	gathered := traits.NewScheduler(traits.All(), c.Now).Gather(ctx, c.Host, traits.Agent{Version: c.Version})
+	labels := c.Language.Labels(p, c.Node)
+	for name, value := range c.Labels {
+		labels[name] = value
+	}
+	cat, err := c.Language.Build(p, content, catalog.Input{Node: c.Node, Labels: labels, Traits: gathered.Set, Modes: p.Fleet.Modes})
+	if err != nil {
+		return report.Run{}, err
+	}
+	run := converge.Run(ctx, cat, c.Host, converge.Options{DryRun: c.DryRun, Journal: j, Log: c.Log, Now: c.Now})
+	run.ID, run.Node, run.Bundle, run.Commit = newID(run.Started), c.Node, from.Bundle, from.Commit
+	return run, nil
+}

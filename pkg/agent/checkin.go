@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/trait"
+)
+
+// checkInTimeout bounds a check-in with all that follows from it.
+const checkInTimeout = 20 * time.Second
+
+// heartbeat checks in every interval and after each cycle.
+func (a *Agent) heartbeat(ctx context.Context) {
+	failures := 0
+	for {
+		timer := time.NewTimer(a.beat())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		case <-a.wake:
+			timer.Stop()
+		}
+		switch err := a.CheckIn(ctx); {
+		case err == nil && failures > 0:
+			a.Log.Info("the report service answers again", "missed", failures)
+			failures = 0
+		case err != nil && ctx.Err() == nil:
+			if failures++; failures == 1 {
+				a.Log.Warn("checking in; reports are spooled until the service answers", "err", err)
+			}
+		}
+	}
+}
+
+// beat is the longest silence of an agent: its interval. A cycle nudges sooner.
+func (a *Agent) beat() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.interval
+}
+
+func (a *Agent) nudgeCheckIn() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// CheckIn tells the service how this node is, delivers what is spooled and sends the traits it asks for.
+func (a *Agent) CheckIn(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkInTimeout)
+	defer cancel()
+	in, facets := a.compose()
+	answer, err := a.Service.CheckIn(ctx, in)
+	if err != nil {
+		return fmt.Errorf("checking in: %w", err)
+	}
+	if answer.Names && in.Facets == nil {
+		in.Facets = a.digestsCopy()
+		if answer, err = a.Service.CheckIn(ctx, in); err != nil {
+			return fmt.Errorf("checking in: %w", err)
+		}
+	}
+	a.heed(answer, in.Traits)
+	return errors.Join(a.spool.Drain(ctx, a.Service), a.sendFacets(ctx, answer.Need, facets))
+}
+
+func (a *Agent) compose() (report.CheckIn, map[string]trait.Facet) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	in := report.CheckIn{
+		Node: a.Enrolment.Node, Agent: a.Version, Interval: a.interval, Channel: a.Enrolment.Channel,
+		Bundle: a.trust.Enforced.Digest, Refusals: a.refusals.All(), Spooled: a.spool.Len(),
+		Run: report.Summary{ID: a.last.ID, Started: a.last.Started, Took: a.last.Took, Counts: a.last.Counts, Error: a.last.Error},
+	}
+	if a.trust.Pointer.Seq > 0 {
+		in.Pointer = a.trust.Pointer.Version()
+		in.Age = a.Now().Sub(a.trust.Pointer.Issued)
+	}
+	if len(a.digests) > 0 {
+		in.Traits = trait.Root(a.digests)
+		if in.Traits != a.acked {
+			in.Facets = maps.Clone(a.digests)
+		}
+	}
+	return in, maps.Clone(a.facets)
+}
+
+func (a *Agent) digestsCopy() map[string]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.digests)
+}
+
+// heed follows what the service answered.
+func (a *Agent) heed(answer report.Answer, root string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.acked = root
+	if answer.Interval > 0 && answer.Interval != a.interval {
+		a.Log.Info("the interval is changed", "from", a.interval, "to", answer.Interval)
+		a.interval = answer.Interval
+	}
+	if answer.Labels != nil && !maps.Equal(answer.Labels, a.labels) {
+		a.labels = answer.Labels
+		a.Enrolment.Labels = answer.Labels
+		if err := a.State.SaveEnrolment(a.Enrolment); err != nil {
+			a.Log.Warn("keeping the labels", "err", err)
+		}
+	}
+}
+
+func (a *Agent) sendFacets(ctx context.Context, need []string, have map[string]trait.Facet) error {
+	if len(need) == 0 {
+		return nil
+	}
+	wanted := make(map[string]bool, len(need))
+	for _, digest := range need {
+		wanted[digest] = true
+	}
+	upload := report.Facets{Node: a.Enrolment.Node}
+	for _, facet := range have {
+		if wanted[facet.Digest] {
+			upload.Facets = append(upload.Facets, facet)
+		}
+	}
+	if len(upload.Facets) == 0 {
+		return nil
+	}
+	if err := a.Service.PutFacets(ctx, upload); err != nil {
+		return fmt.Errorf("sending traits: %w", err)
+	}
+	return nil
+}

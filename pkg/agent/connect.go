@@ -1,0 +1,133 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/ocistore"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/trust"
+)
+
+// ConnectOptions says how to put an enrolled node's connections together.
+type ConnectOptions struct {
+	Log *slog.Logger
+	Now func() time.Time
+}
+
+// Parts are the connections and documents of an enrolled node.
+type Parts struct {
+	Enrolment Enrolment
+	Root      trust.Root
+	Origin    bundle.Source
+	Service   Service
+}
+
+// Connect reads who this node is and opens, without sending anything, what it talks to: the report service, and the
+// registries behind the cache on disk.
+func Connect(ctx context.Context, s State, o ConnectOptions) (Parts, error) {
+	e, err := s.LoadEnrolment()
+	if err != nil {
+		return Parts{}, err
+	}
+	data, err := os.ReadFile(s.Path(rootFile))
+	if err != nil {
+		return Parts{}, fmt.Errorf("reading the trust root: %w", err)
+	}
+	root, err := trust.ParseRoot(data)
+	if err != nil {
+		return Parts{}, fault.WithHint(fmt.Errorf("reading the trust root: %w", err), "enrol again with --force")
+	}
+	cred, err := loadCredentials(s, o.Now)
+	if err != nil {
+		return Parts{}, err
+	}
+	count, err := openCounter(s)
+	if err != nil {
+		return Parts{}, err
+	}
+	client, err := api.NewAgentClient(api.AgentOptions{URL: e.Server, Node: e.Node, Roots: cred.roots, Key: cred.key,
+		Counter: count, Certificate: cred.Certificate, Now: o.Now})
+	if err != nil {
+		return Parts{}, err
+	}
+	origin, err := openOrigin(ctx, s, e, cred, o)
+	if err != nil {
+		return Parts{}, err
+	}
+	return Parts{Enrolment: e, Root: root, Origin: origin, Service: &service{client, cred}}, nil
+}
+
+// openOrigin puts the cache in front of the registries, in order.
+func openOrigin(ctx context.Context, s State, e Enrolment, cred *credentials, o ConnectOptions) (bundle.Source, error) {
+	var sources []bundle.Source
+	for _, ref := range e.Registry {
+		src, err := ocistore.Open(ctx, ref, ocistore.Options{Transport: transport(cred, o.Now)})
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, src)
+	}
+	return ocistore.Cached(ocistore.Failover(sources...), s.Path(cacheDir), o.Now)
+}
+
+// transport reaches the registry of the fleet, which shows a certificate of the fleet's authority, whatever address it
+// has. Other registries are reached through ordinary certificates.
+func transport(cred *credentials, now func() time.Time) http.RoundTripper {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSHandshakeTimeout, t.ResponseHeaderTimeout = 10*time.Second, 20*time.Second
+	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	t.TLSClientConfig = &tls.Config{
+		MinVersion: tls.VersionTLS12, Time: now,
+		InsecureSkipVerify: true, // VerifyConnection does it, against the fleet's authority first
+		VerifyConnection: func(cs tls.ConnectionState) error {
+			return verifyRegistry(cs, cred.roots, now())
+		},
+	}
+	return t
+}
+
+// verifyRegistry accepts a server of the fleet, and any server with a certificate for its name from an authority that
+// the system trusts.
+func verifyRegistry(cs tls.ConnectionState, fleet *x509.CertPool, now time.Time) error {
+	between := x509.NewCertPool()
+	for _, cert := range cs.PeerCertificates[1:] {
+		between.AddCert(cert)
+	}
+	leaf := cs.PeerCertificates[0]
+	_, fleetErr := leaf.Verify(x509.VerifyOptions{Roots: fleet, Intermediates: between, DNSName: identity.ServerName, CurrentTime: now})
+	if fleetErr == nil {
+		return nil
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{Intermediates: between, DNSName: cs.ServerName, CurrentTime: now}); err != nil {
+		return fmt.Errorf("the registry shows neither a certificate of the fleet (%w) nor one the system trusts (%w)", fleetErr, err)
+	}
+	return nil
+}
+
+// service is the report service, over a certificate that is renewed in time.
+type service struct {
+	*api.AgentClient
+	cred *credentials
+}
+
+var _ report.Sink = (*service)(nil)
+
+// CheckIn implements Service.
+func (s *service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer, error) {
+	if err := s.cred.Renew(ctx, s.AgentClient); err != nil {
+		return report.Answer{}, err
+	}
+	return s.AgentClient.CheckIn(ctx, c)
+}

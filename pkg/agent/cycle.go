@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/converge"
+	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/resource"
+	"vigo.dev/pkg/trait"
+	"vigo.dev/pkg/traits"
+)
+
+// Cycle is one turn of the loop: look for a newer pointer, take the bundle it names if it holds up, converge, and put
+// the report in the spool. What cannot be reached is logged and does not stop the rest; the error says why there was
+// nothing to converge.
+func (a *Agent) Cycle(ctx context.Context) (report.Run, error) {
+	if err := a.update(ctx); err != nil {
+		a.Log.Warn("looking for policy; the last good one stays", "err", err)
+	}
+	h := a.NewHost()
+	set := a.collect(ctx, h)
+	run := a.enforce(ctx, h, set)
+	a.mu.Lock()
+	a.last = run
+	a.mu.Unlock()
+	if run.Bundle == "" {
+		return run, fmt.Errorf("nothing to enforce: %s", run.Error)
+	}
+	if a.DryRun {
+		return run, nil
+	}
+	return run, a.keep(ctx, run)
+}
+
+// enforce converges the host with the bundle in force.
+func (a *Agent) enforce(ctx context.Context, h *host.Host, set trait.Set) report.Run {
+	run := report.Run{Started: a.Now()}
+	cat, err := a.catalog(ctx, set)
+	if err != nil {
+		run.Error = err.Error()
+	} else {
+		if err := a.trial(); err != nil {
+			a.Log.Warn("counting the attempts of a bundle", "err", err)
+		}
+		ctx, cancel := context.WithTimeoutCause(ctx, a.RunDeadline, fmt.Errorf("the run took longer than %s", a.RunDeadline))
+		defer cancel()
+		run = converge.Run(ctx, cat, h, converge.Options{DryRun: a.DryRun, Journal: a.journal, Log: a.Log, Now: a.Now})
+		if err := a.proven(); err != nil {
+			a.Log.Warn("counting the attempts of a bundle", "err", err)
+		}
+	}
+	run.ID, run.Node, run.Channel = newID(run.Started), a.Enrolment.Node, a.Enrolment.Channel
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	run.Bundle, run.Commit = a.trust.Enforced.Digest, a.trust.Commit
+	if a.trust.Pointer.Seq > 0 {
+		run.Pointer = a.trust.Pointer.Version()
+	}
+	return run
+}
+
+// catalog builds the catalog of this node; when the policy in force cannot be built it says why.
+func (a *Agent) catalog(ctx context.Context, set trait.Set) (*resource.Catalog, error) {
+	l, err := a.load(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	return a.Language.Build(l.policy, l.content, a.input(l, set))
+}
+
+func (a *Agent) input(l *loaded, set trait.Set) catalog.Input {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	labels := a.Language.Labels(l.policy, a.Enrolment.Node)
+	all := make(map[string]string, len(labels)+len(a.labels))
+	for name, value := range a.labels {
+		all[name] = value
+	}
+	for name, value := range labels { // the signed policy has the last word
+		all[name] = value
+	}
+	return catalog.Input{Node: a.Enrolment.Node, Labels: all, Traits: set, Modes: a.trust.Pointer.Modes}
+}
+
+// collect gathers the traits that are due and remembers their facets for the next check-in.
+func (a *Agent) collect(ctx context.Context, h *host.Host) trait.Set {
+	gathered := a.gather.Gather(ctx, h, a.about())
+	for name, problem := range gathered.Problems {
+		a.Log.Debug("collecting a trait", "trait", name, "err", problem)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.digests, a.facets = gathered.Digests, gathered.Facets
+	return gathered.Set
+}
+
+// about is what the agent says of itself as a trait.
+func (a *Agent) about() traits.Agent {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	about := traits.Agent{Version: a.Version, Bundle: a.trust.Enforced.Digest, PendingRefreshes: a.journal.PendingCount()}
+	if a.trust.Pointer.Seq > 0 {
+		about.Pointer = a.trust.Pointer.Version()
+	}
+	return about
+}
+
+// keep spools a run that has something to say that was not said before: a change, or a failure that is not the one of
+// the last run.
+func (a *Agent) keep(ctx context.Context, run report.Run) error {
+	sign := signature(run)
+	a.mu.Lock()
+	same := sign == a.told
+	a.told = sign
+	a.mu.Unlock()
+	quiet := run.Counts.Changed+run.Counts.Corrected+run.Counts.Refreshed == 0
+	if quiet && same {
+		return nil
+	}
+	return a.spool.Put(ctx, run)
+}
+
+// signature is a digest over what a run found, without times and IDs.
+func signature(run report.Run) string {
+	results := make([]report.Result, len(run.Results))
+	for i, r := range run.Results {
+		r.Took = 0
+		results[i] = r
+	}
+	data, err := json.Marshal([]any{run.Bundle, run.Error, run.Counts, results})
+	if err != nil { // cannot be: all fields are plain
+		return ""
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// newID returns a run ID that sorts by time.
+func newID(t time.Time) string {
+	var random [8]byte
+	rand.Read(random[:]) // never fails since Go 1.24
+	return fmt.Sprintf("%012x-%x", t.UnixMilli(), random)
+}

@@ -1,0 +1,94 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/atomicfile"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/trust"
+)
+
+// EnrollOptions says how to join a fleet.
+type EnrollOptions struct {
+	Server  string
+	Token   string
+	Node    string
+	Version string
+	Now     func() time.Time
+	Force   bool // although the host is enrolled already
+}
+
+// ErrEnrolled says that the host belongs to a fleet already.
+var ErrEnrolled = fault.WithHint(errors.New("this host is enrolled already"), "use --force to join anew; what it was is forgotten")
+
+// Enroll joins a fleet. The key is kept before it is used, so that an answer that was lost can be asked for again; the
+// enrolment itself is written last, so that a half enrolment is none.
+func Enroll(ctx context.Context, s State, o EnrollOptions) (Enrolment, error) {
+	_, err := s.LoadEnrolment()
+	if err == nil && !o.Force {
+		return Enrolment{}, ErrEnrolled
+	}
+	if err != nil && !errors.Is(err, ErrNotEnrolled) && !o.Force {
+		return Enrolment{}, err
+	}
+	if err == nil || o.Force {
+		if err := s.forget(); err != nil {
+			return Enrolment{}, err
+		}
+	}
+	key, err := s.nodeKey()
+	if err != nil {
+		return Enrolment{}, err
+	}
+	answer, err := api.Enroll(ctx, o.Server, o.Token, o.Node, o.Version, key, o.Now)
+	if err != nil {
+		return Enrolment{}, err
+	}
+	if _, err := trust.ParseRoot(answer.TrustRoot); err != nil {
+		return Enrolment{}, fmt.Errorf("reading the trust root of the fleet: %w", err)
+	}
+	e := Enrolment{Node: answer.Node, Fleet: answer.Fleet, Channel: answer.Channel, Labels: answer.Labels, Server: o.Server,
+		Registry: answer.Registry, Interval: answer.Interval}
+	for name, data := range map[string][]byte{certFile: []byte(answer.Certificate), caFile: []byte(answer.CA), rootFile: answer.TrustRoot} {
+		if err := atomicfile.Write(s.Path(name), data, 0o600); err != nil {
+			return Enrolment{}, err
+		}
+	}
+	return e, s.SaveEnrolment(e)
+}
+
+// nodeKey returns the key of the node, and makes it when there is none.
+func (s State) nodeKey() (identity.NodeKey, error) {
+	data, err := os.ReadFile(s.Path(keyFile))
+	if err == nil {
+		return identity.ParseNodeKey(data)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return identity.NodeKey{}, fmt.Errorf("reading the node key: %w", err)
+	}
+	key, err := identity.NewNodeKey()
+	if err != nil {
+		return identity.NodeKey{}, err
+	}
+	if data, err = key.PEM(); err != nil {
+		return identity.NodeKey{}, err
+	}
+	return key, atomicfile.Write(s.Path(keyFile), data, 0o600)
+}
+
+// forget removes what belongs to an enrolment; the journal and the spool stay, since they are about the host.
+func (s State) forget() error {
+	for _, name := range []string{enrolmentFile, keyFile, certFile, caFile, rootFile, trustFile, counterFile} {
+		if err := atomicfile.Remove(s.Path(name)); err != nil {
+			return fmt.Errorf("forgetting the enrolment: %w", err)
+		}
+	}
+	return nil
+}

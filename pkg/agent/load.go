@@ -1,0 +1,117 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/trait"
+)
+
+// loaded is a verified bundle in memory, as far as this node needs it.
+type loaded struct {
+	digest   string
+	manifest bundle.Manifest
+	config   bundle.Config
+	layers   []policy.Layer
+	modules  []string // whose layers are in layers
+	policy   *policy.Policy
+	content  *policy.Content
+}
+
+// ErrNothing says that no bundle was ever accepted.
+var ErrNothing = errors.New("no policy has been accepted yet")
+
+// load returns the bundle in force with the modules this node needs now. At start it comes from the cache and is
+// verified again: what a disk holds is not trusted because it was trusted once.
+func (a *Agent) load(ctx context.Context, set trait.Set) (*loaded, error) {
+	a.mu.Lock()
+	l, doc := a.loaded, a.trust
+	a.mu.Unlock()
+	if doc.Enforced.Digest == "" {
+		return nil, ErrNothing
+	}
+	if slices.Contains(doc.Pointer.Revoked, doc.Enforced.Digest) {
+		return nil, fmt.Errorf("bundle %s is revoked by pointer %s", doc.Enforced.Digest, doc.Pointer.Version())
+	}
+	if l == nil || l.digest != doc.Enforced.Digest {
+		var err error
+		if l, err = a.open(ctx, doc.Enforced); err != nil {
+			return nil, a.refused("opening the bundle in force", err)
+		}
+	}
+	if err := a.complete(ctx, l, set); err != nil {
+		return nil, a.refused("opening the bundle in force", err)
+	}
+	a.mu.Lock()
+	a.loaded = l
+	a.mu.Unlock()
+	return l, nil
+}
+
+// open verifies a bundle and reads its fleet layer.
+func (a *Agent) open(ctx context.Context, d bundle.Descriptor) (*loaded, error) {
+	v, err := a.verifier.Bundle(ctx, a.Origin, d, a.Enrolment.Fleet, a.Enrolment.Channel)
+	if err != nil {
+		return nil, err
+	}
+	l := &loaded{digest: d.Digest, manifest: v.Manifest, config: v.Config}
+	if err := l.fetch(ctx, a.Origin, ""); err != nil {
+		return nil, err
+	}
+	return l, l.parse()
+}
+
+// complete fetches the layers of modules that this node needs and l does not have yet.
+func (a *Agent) complete(ctx context.Context, l *loaded, set trait.Set) error {
+	needed, err := a.Language.Modules(l.policy, a.input(l, set))
+	if err != nil {
+		return err
+	}
+	missing := slices.DeleteFunc(slices.Clone(needed), func(m string) bool { return slices.Contains(l.modules, m) })
+	if len(missing) == 0 {
+		return nil
+	}
+	for _, module := range missing {
+		if err := l.fetch(ctx, a.Origin, module); err != nil {
+			return err
+		}
+	}
+	return l.parse()
+}
+
+// fetch reads one layer through its digest; an empty module is the fleet layer.
+func (l *loaded) fetch(ctx context.Context, src bundle.Source, module string) error {
+	at := slices.IndexFunc(l.config.Layers, func(e bundle.Layer) bool { return e.Module == module })
+	if at < 0 || at >= len(l.manifest.Layers) {
+		return fmt.Errorf("bundle %s has no layer for module %q", l.digest, module)
+	}
+	rc, err := src.Open(ctx, l.manifest.Layers[at])
+	if err != nil {
+		return fmt.Errorf("fetching module %q: %w", module, err)
+	}
+	defer rc.Close()
+	files, err := bundle.ReadLayer(rc, bundle.DefaultLimits())
+	if err != nil {
+		return fmt.Errorf("reading module %q: %w", module, err)
+	}
+	if _, err := io.Copy(io.Discard, rc); err != nil { // to the end, where the digest is checked
+		return fmt.Errorf("reading module %q: %w", module, err)
+	}
+	l.layers = append(l.layers, policy.Layer{Module: module, Files: files})
+	if module != "" {
+		l.modules = append(l.modules, module)
+	}
+	return nil
+}
+
+func (l *loaded) parse() (err error) {
+	if l.policy, l.content, err = policy.FromLayers(l.layers); err != nil {
+		return fmt.Errorf("reading bundle %s: %w", l.digest, err)
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package agent
+
+import (
+	"errors"
+	"slices"
+)
+
+// Status is what the state directory of an agent says, whether the agent runs or not.
+type Status struct {
+	Enrolment
+	Pointer string   `json:"pointer,omitempty"`
+	Bundle  string   `json:"bundle,omitempty"`
+	Commit  string   `json:"commit,omitempty"`
+	Spooled int      `json:"spooled"`
+	Pending []string `json:"pendingRefreshes,omitempty"`
+	Aside   []string `json:"aside,omitempty"` // bundles that are not tried again, with the reason
+}
+
+// ReadStatus reads the state directory without changing it.
+func ReadStatus(dir string) (Status, error) {
+	s := State{dir}
+	e, err := s.LoadEnrolment()
+	if err != nil {
+		return Status{}, err
+	}
+	var trusted trustDoc
+	var owed journalDoc
+	_, err1 := s.readJSON(trustFile, &trusted)
+	_, err2 := s.readJSON(journalFile, &owed)
+	if err := errors.Join(err1, err2); err != nil {
+		return Status{}, err
+	}
+	st := Status{Enrolment: e, Bundle: trusted.Enforced.Digest, Commit: trusted.Commit, Spooled: (&spool{dir: s.Path(spoolDir)}).Len()}
+	if trusted.Pointer.Seq > 0 {
+		st.Pointer = trusted.Pointer.Version()
+	}
+	for name := range owed.Pending {
+		st.Pending = append(st.Pending, name)
+	}
+	slices.Sort(st.Pending)
+	for digest, why := range trusted.Aside {
+		st.Aside = append(st.Aside, digest+": "+why.Reason)
+	}
+	return st, nil
+}

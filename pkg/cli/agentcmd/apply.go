@@ -1,0 +1,161 @@
+package agentcmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vigo.dev/pkg/agent"
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/machine"
+	"vigo.dev/pkg/ocistore"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/trust"
+)
+
+type applyOptions struct {
+	policy string
+	labels []string
+	node   string
+	dryRun bool
+	key    string
+	format cli.Format
+}
+
+func newApplyCommand(g *globals) *cobra.Command {
+	var o applyOptions
+	c := &cobra.Command{
+		Use:   "apply --policy DIR|oci-layout:DIR:TAG",
+		Short: "Converge this host once with a policy, without a server",
+		Long: `Converge this host once with a policy, without a server: from a folder, which is compiled first, or from a bundle in an
+OCI image layout. A bundle is verified when --key is given.
+
+EXIT STATUS
+  0  converged    2  the dry run found drift    3  some resources failed
+  1  the policy has mistakes or cannot be read   5  the bundle was refused`,
+		Example: `  vigo-agent apply --policy ./policy --label role=web --dry-run
+  vigo-agent apply --policy oci-layout:bundle:v1 --key bundle.pub --label role=web -o json
+  vigo-agent apply --policy ./policy --root /tmp/image`,
+		Args: cli.Args(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error { return runApply(c.Context(), g, o) },
+	}
+	f := c.Flags()
+	f.StringVar(&o.policy, "policy", "", "policy folder, or oci-layout:DIR:TAG")
+	f.StringArrayVar(&o.labels, "label", nil, "label of this node as name=value; may be repeated")
+	f.StringVar(&o.node, "node", "", "name of this node (default: its host name)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show what would change, and change nothing")
+	f.StringVar(&o.key, "key", "", "public key (PEM) that must have signed the bundle")
+	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML)
+	cobra.CheckErr(c.MarkFlagRequired("policy"))
+	return c
+}
+
+func runApply(ctx context.Context, g *globals, o applyOptions) error {
+	labels, err := cli.ParseLabels(o.labels)
+	if err != nil {
+		return err
+	}
+	src, err := openPolicy(ctx, g, o)
+	if err != nil {
+		return err
+	}
+	state, err := agent.OpenState(g.stateDir())
+	if err != nil {
+		return err
+	}
+	unlock, err := state.Lock()
+	if err != nil {
+		return fault.WithHint(err, "wait until it has finished, or stop it")
+	}
+	defer unlock()
+	m, err := machine.New(machine.Options{Root: g.root, Log: g.log(), Now: g.env.Now})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	run, err := agent.Apply(ctx, agent.ApplyConfig{
+		State: state, Language: language(), Host: m.Host(), Log: g.log(), Now: g.env.Now, Source: src,
+		Node: o.node, Labels: labels, DryRun: o.dryRun, Version: g.env.Version,
+	})
+	if err != nil {
+		return err
+	}
+	return showRun(g.env, o.format, run)
+}
+
+// openPolicy reads the policy from a folder, or from a bundle that is verified when a key is given.
+func openPolicy(ctx context.Context, g *globals, o applyOptions) (agent.PolicySource, error) {
+	layout, isLayout := strings.CutPrefix(o.policy, "oci-layout:")
+	if !isLayout {
+		if o.key != "" {
+			return nil, cli.UsageError(errors.New("--key is for bundles; a folder has no signature"))
+		}
+		return agent.Folder(os.DirFS(o.policy)), nil
+	}
+	dir, tag, _ := strings.Cut(layout, ":")
+	if tag == "" {
+		return nil, cli.UsageError(fault.WithHint(fmt.Errorf("%q names no tag", o.policy), "write oci-layout:DIR:TAG"))
+	}
+	store, err := ocistore.Open(ctx, "oci-layout:"+dir, ocistore.Options{})
+	if err != nil {
+		return nil, err
+	}
+	var verify func(context.Context, bundle.Source, bundle.Descriptor) error
+	if o.key != "" {
+		pem, err := os.ReadFile(o.key)
+		if err != nil {
+			return nil, err
+		}
+		v, err := trust.NewKeyVerifier(pem, g.env.Now)
+		if err != nil {
+			return nil, err
+		}
+		verify = v.Signature
+	}
+	return agent.Bundle(store, tag, verify), nil
+}
+
+// showRun prints a run and returns the exit code it stands for.
+func showRun(env *cli.Env, f cli.Format, run report.Run) error {
+	if done, err := env.Document(f, run); err != nil {
+		return err
+	} else if !done {
+		printRun(env, run)
+	}
+	switch {
+	case run.Counts.Failed > 0 || run.Error != "":
+		return cli.Quiet(fault.Partial)
+	case run.DryRun && run.Counts.Drift > 0:
+		return cli.Quiet(fault.Drift)
+	}
+	return nil
+}
+
+func printRun(env *cli.Env, run report.Run) {
+	colours := map[report.Outcome]string{report.Failed: "red", report.Skipped: "yellow", report.Drift: "yellow", report.Changed: "green", report.Corrected: "green"}
+	for _, r := range run.Results {
+		fmt.Fprintf(env.Stdout, "%s %s", env.Paint(colours[r.Outcome], string(r.Outcome)), r.ID)
+		if r.Refresh != "" {
+			fmt.Fprintf(env.Stdout, " (refresh %s)", r.Refresh)
+		}
+		fmt.Fprintln(env.Stdout)
+		if r.Reason != "" {
+			fmt.Fprintf(env.Stdout, "    %s\n", strings.ReplaceAll(r.Reason, "\n", "\n    "))
+		}
+		for _, c := range r.Changes {
+			fmt.Fprintf(env.Stdout, "    %s\n", strings.ReplaceAll(c.String(), "\n", "\n    "))
+		}
+	}
+	n := run.Counts
+	fmt.Fprintf(env.Stdout, "%d resources: %d ok, %d changed, %d corrected, %d failed, %d skipped, %d drift; %d refreshed; %s\n",
+		n.Total(), n.OK, n.Changed, n.Corrected, n.Failed, n.Skipped, n.Drift, n.Refreshed, run.Took.Round(100_000))
+	if run.Error != "" {
+		fmt.Fprintln(env.Stdout, env.Paint("red", run.Error))
+	}
+}

@@ -1,0 +1,92 @@
+package agentcmd
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vigo.dev/pkg/agent"
+	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/machine"
+	"vigo.dev/pkg/traits"
+)
+
+var errDryRunAlone = errors.New("--dry-run needs --once")
+
+func newStatusCommand(g *globals) *cobra.Command {
+	var format cli.Format
+	c := &cobra.Command{
+		Use: "status", Short: "Show what this agent enforces and what it owes",
+		Example: "  vigo-agent status\n  vigo-agent status -o json",
+		Args:    cli.Args(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			st, err := agent.ReadStatus(g.stateDir())
+			if err != nil {
+				return err
+			}
+			if done, err := g.env.Document(format, st); done {
+				return err
+			}
+			return g.env.Columns([]string{"FIELD", "VALUE"}, [][]string{
+				{"node", st.Node}, {"fleet", st.Fleet}, {"channel", st.Channel}, {"server", st.Server},
+				{"registry", strings.Join(st.Registry, ", ")}, {"pointer", st.Pointer}, {"bundle", st.Bundle}, {"commit", st.Commit},
+				{"spooled runs", fmt.Sprint(st.Spooled)}, {"pending refreshes", strings.Join(st.Pending, ", ")},
+				{"put aside", strings.Join(st.Aside, ", ")},
+			})
+		},
+	}
+	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML)
+	return c
+}
+
+func newTraitsCommand(g *globals) *cobra.Command {
+	var format cli.Format
+	c := &cobra.Command{
+		Use: "traits [NAME...]", Short: "Collect and show the traits of this host",
+		Example: "  vigo-agent traits os kernel\n  vigo-agent traits -o yaml",
+		Args:    cli.Args(0, 100),
+		RunE: func(c *cobra.Command, args []string) error {
+			m, err := machine.New(machine.Options{Root: g.root, Log: g.log(), Now: g.env.Now})
+			if err != nil {
+				return err
+			}
+			defer m.Close()
+			got := traits.NewScheduler(traits.All(), g.env.Now).Gather(c.Context(), m.Host(), traits.Agent{Version: g.env.Version})
+			names := args
+			if len(names) == 0 {
+				for name := range got.Set {
+					names = append(names, name)
+				}
+			}
+			sort.Strings(names)
+			shown := make(map[string]any, len(names))
+			for _, name := range names {
+				v, ok := got.Set[name]
+				if !ok {
+					return traitMissing(name, got.Problems)
+				}
+				shown[name] = v
+			}
+			for name, problem := range got.Problems {
+				if len(args) == 0 || slices.Contains(args, name) {
+					g.env.Say("%s: trait %s: %s", g.env.Name, name, problem)
+				}
+			}
+			_, err = g.env.Document(format, shown)
+			return err
+		},
+	}
+	cli.FormatFlag(c, &format, cli.YAML, cli.JSON)
+	return c
+}
+
+func traitMissing(name string, problems map[string]string) error {
+	if problem, ok := problems[name]; ok {
+		return fmt.Errorf("collecting trait %s: %s", name, problem)
+	}
+	return fmt.Errorf("this host has no trait %q", name)
+}

@@ -1,0 +1,89 @@
+// Package agentcmd is the command line of vigo-agent.
+//
+// It refuses to decide anything: it reads flags, puts an agent together, and shows what it did.
+package agentcmd
+
+import (
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/resources"
+	"vigo.dev/pkg/traits"
+)
+
+// DefaultState is where an agent keeps its state.
+const DefaultState = "/var/lib/vigo-agent"
+
+// globals are the flags that every command has.
+type globals struct {
+	env   *cli.Env
+	root  string
+	state string
+	level slog.LevelVar
+	debug bool
+}
+
+// New returns the root command.
+func New(env *cli.Env) *cobra.Command {
+	g := &globals{env: env}
+	root := &cobra.Command{
+		Use:   "vigo-agent",
+		Short: "Keep this host in the state its fleet's signed policy declares",
+		Long: `Keep this host in the state its fleet's signed policy declares.
+
+EXIT STATUS
+  0    the host conforms, or was brought into line
+  1    the command could not do its work
+  2    a dry run found drift
+  3    some resources failed; the rest was converged
+  5    a bundle, pointer or signature was refused
+  64   the command line cannot be understood
+  130  interrupted`,
+		PersistentPreRun: func(*cobra.Command, []string) {
+			if g.debug {
+				g.level.Set(slog.LevelDebug)
+			}
+		},
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&g.root, "root", "/", "folder that holds the host's file system")
+	flags.StringVar(&g.state, "state", "", "state directory (default "+DefaultState+" below --root)")
+	flags.BoolVar(&g.debug, "debug", false, "log more")
+	root.AddCommand(newApplyCommand(g), newEnrollCommand(g), newRunCommand(g), newStatusCommand(g), newTraitsCommand(g), newUnitCommand(g), newVersionCommand(g))
+	return root
+}
+
+// stateDir returns the state directory, which lies below the root folder unless it was given.
+func (g *globals) stateDir() string {
+	if g.state != "" {
+		return g.state
+	}
+	return filepath.Join(g.root, DefaultState)
+}
+
+func (g *globals) log() *slog.Logger {
+	return slog.New(slog.NewTextHandler(g.env.Stderr, &slog.HandlerOptions{Level: &g.level}))
+}
+
+// language is the policy language this agent understands.
+func language() catalog.Language {
+	schema := expr.NewSchema()
+	traits.Schema(schema)
+	return catalog.Language{Kinds: resources.Registry(), Schema: schema}
+}
+
+func newVersionCommand(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cli.Args(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(g.env.Stdout, g.env.Version)
+			return err
+		},
+	}
+}

@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"gopkg.in/yaml.v3"
+
+	"vigo.dev/pkg/fault"
+)
+
+// A Format is how a command writes its result.
+type Format string
+
+// The formats.
+const (
+	Table Format = "table" // for people
+	Wide  Format = "wide"  // for people, with everything
+	JSON  Format = "json"  // for programs; the schema only grows
+	YAML  Format = "yaml"  // the same document
+	Name  Format = "name"  // one name a line
+)
+
+// FormatFlag adds -o to a command. The first of allowed is the default.
+func FormatFlag(c *cobra.Command, f *Format, allowed ...Format) {
+	*f = allowed[0]
+	names := make([]string, len(allowed))
+	for i, a := range allowed {
+		names[i] = string(a)
+	}
+	c.Flags().VarP(&formatValue{f, names}, "output", "o", "output format: "+strings.Join(names, ", "))
+	// A command that registers its flag twice is a programmer's mistake, which cobra reports here.
+	if err := c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err)
+	}
+}
+
+type formatValue struct {
+	f       *Format
+	allowed []string
+}
+
+func (v *formatValue) String() string { return string(*v.f) }
+func (v *formatValue) Type() string   { return "format" }
+func (v *formatValue) Set(s string) error {
+	if !slices.Contains(v.allowed, s) {
+		return fault.WithHint(fmt.Errorf("%q is not an output format", s), "use one of "+strings.Join(v.allowed, ", "))
+	}
+	*v.f = Format(s)
+	return nil
+}
+
+// Document writes v as JSON or YAML, and reports whether the format is one of these.
+func (e *Env) Document(f Format, v any) (done bool, err error) {
+	switch f {
+	case JSON:
+		enc := json.NewEncoder(e.Stdout)
+		enc.SetIndent("", "  ")
+		return true, enc.Encode(v)
+	case YAML:
+		data, err := toYAML(v)
+		if err != nil {
+			return true, err
+		}
+		_, err = e.Stdout.Write(data)
+		return true, err
+	}
+	return false, nil
+}
+
+// toYAML renders v under the names of its JSON form.
+func toYAML(v any) ([]byte, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, err
+	}
+	blockStyle(&doc)
+	return yaml.Marshal(&doc)
+}
+
+// blockStyle takes the braces and quotes of JSON away where YAML does not need them.
+func blockStyle(n *yaml.Node) {
+	n.Style = 0
+	for _, child := range n.Content {
+		blockStyle(child)
+	}
+}
+
+// Columns writes rows aligned under headers; every row has as many cells as there are headers.
+func (e *Env) Columns(headers []string, rows [][]string) error {
+	w := tabwriter.NewWriter(e.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, strings.Join(headers, "\t"))
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}
+
+// Paint colours text on a terminal: "red", "yellow", "green", "dim" or "bold".
+func (e *Env) Paint(colour, text string) string {
+	codes := map[string]string{"red": "31", "yellow": "33", "green": "32", "dim": "2", "bold": "1"}
+	if !e.Colour || codes[colour] == "" {
+		return text
+	}
+	return "\x1b[" + codes[colour] + "m" + text + "\x1b[0m"
+}
+
+// Say writes one line to standard error: progress and advice, not results.
+func (e *Env) Say(format string, args ...any) { fmt.Fprintf(e.Stderr, format+"\n", args...) }
