@@ -11,7 +11,7 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-var nodes = []string{"web-1", "kiosk-1", "lab-1"}
+var nodes = []string{"kiosk-2", "kiosk-1", "lab-1"}
 
 // repository makes a git repository of the example policy, with an interval that suits an audience.
 func (d *demo) repository(ctx context.Context) error {
@@ -147,12 +147,12 @@ func (d *demo) push(ctx context.Context) error {
 }
 
 func (d *demo) breakFile(ctx context.Context) error {
-	path := d.path("hosts", "web-1", "etc/motd")
+	path := d.path("hosts", "kiosk-2", "etc/motd")
 	if err := os.WriteFile(path, []byte("I was here.\n"), 0o600); err != nil {
 		return err
 	}
-	say("web-1:/etc/motd is overwritten, mode 0600")
-	return d.showChange(ctx, "web-1", "motd/file:/etc/motd", "corrected")
+	say("kiosk-2:/etc/motd is overwritten, mode 0600")
+	return d.showChange(ctx, "kiosk-2", "motd/file:/etc/motd", "corrected")
 }
 
 func (d *demo) mistake(ctx context.Context) error {

@@ -54,11 +54,11 @@ func (d *demo) tamper(ctx context.Context) error {
 			say("%s: %s", p.Node, p.Text)
 		}
 	}
-	motd, err := os.ReadFile(d.path("hosts", "web-1", "etc/motd"))
+	motd, err := os.ReadFile(d.path("hosts", "kiosk-2", "etc/motd"))
 	if err != nil || !strings.HasPrefix(string(motd), "Good morning") {
-		return fmt.Errorf("web-1 does not keep its last good state: %q, %v", motd, err)
+		return fmt.Errorf("kiosk-2 does not keep its last good state: %q, %v", motd, err)
 	}
-	say("web-1:/etc/motd is still that of the last good bundle")
+	say("kiosk-2:/etc/motd is still that of the last good bundle")
 	if err := overwrite(path, good); err != nil {
 		return err
 	}
