@@ -186,7 +186,9 @@ func (c *checker) path(id *ast.IdentifierNode, members []string) {
 		}
 	case s.traits[name] != nil:
 		c.labelsOnly = false
-		c.traits = append(c.traits, name)
+		if !slices.Contains(c.traits, name) {
+			c.traits = append(c.traits, name)
+		}
 		t := s.traits[name]
 		for i, m := range members {
 			next, known, ok := member(t, m)
