@@ -97,10 +97,8 @@ func (b Builder) layer(in LayerInput) (entry Layer, d Descriptor, data []byte, e
 		return entry, d, nil, err
 	}
 	entry = Layer{Module: in.Module, Content: DigestOf(content), Size: int64(len(content)), Files: len(in.Files)}
-	limits := DefaultLimits()
-	if entry.Size > limits.Total || entry.Files > limits.Files {
-		return entry, d, nil, &Refusal{Name: TooLarge, What: quoted(in.Module),
-			Detail: fmt.Sprintf("agents read at most %d files and %d bytes, this has %d and %d", limits.Files, limits.Total, entry.Files, entry.Size)}
+	if err := fits(entry, in.Files); err != nil {
+		return entry, d, nil, err
 	}
 	if b.Reuse != nil {
 		if had, ok := b.Reuse(entry.Content); ok {
@@ -114,6 +112,21 @@ func (b Builder) layer(in LayerInput) (entry Layer, d Descriptor, data []byte, e
 	d = DescriptorOf(LayerMediaType, data)
 	entry.Digest = d.Digest
 	return entry, d, data, nil
+}
+
+// fits refuses to build what agents refuse to read.
+func fits(entry Layer, files []File) error {
+	l := DefaultLimits()
+	if entry.Size > l.Total || entry.Files > l.Files {
+		return &Refusal{Name: TooLarge, What: quoted(entry.Module),
+			Detail: fmt.Sprintf("agents read at most %d files and %d bytes, this has %d and %d", l.Files, l.Total, entry.Files, entry.Size)}
+	}
+	for _, f := range files {
+		if int64(len(f.Data)) > l.File {
+			return &Refusal{Name: TooLarge, What: quoted(f.Path), Detail: fmt.Sprintf("agents read files of at most %d bytes, this has %d", l.File, len(f.Data))}
+		}
+	}
+	return nil
 }
 
 // contentOf is the digest of the content of all layers, however they are compressed and ordered.

@@ -73,8 +73,8 @@ func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.serve
 // Close ends background work. Requests that are under way are finished first.
 func (r *Registry) Close() error {
 	err := r.server.Close()
-	all, ok := err.(interface{ Unwrap() []error })
-	if !ok {
+	var all interface{ Unwrap() []error }
+	if !errors.As(err, &all) {
 		return err
 	}
 	var real error
