@@ -188,7 +188,10 @@ func mend(dir string, log *slog.Logger) error {
 		name := e.Name()
 		switch {
 		case e.IsDir() && name == "_uploads":
-			return errors.Join(os.RemoveAll(path), fs.SkipDir)
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
+			return fs.SkipDir
 		case e.IsDir() && name == "blobs":
 			return fs.SkipDir
 		case e.IsDir():
