@@ -1,4 +1,4 @@
-package ocistore
+package ocistore_test
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/trust"
 )
 
@@ -29,7 +30,7 @@ func TestWhatCosignMadeIsAcceptedOrRefusedWithTheReason(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			store := NewLayout(cosignDir + layout)
+			store := ocistore.NewLayout(cosignDir + layout)
 			d, err := store.Resolve(t.Context(), "v1")
 			if err != nil {
 				t.Fatal(err)

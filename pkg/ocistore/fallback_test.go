@@ -1,4 +1,4 @@
-package ocistore
+package ocistore_test
 
 import (
 	"net/http"

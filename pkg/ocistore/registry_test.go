@@ -1,4 +1,4 @@
-package ocistore
+package ocistore_test
 
 import (
 	"bytes"
@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/ocistore"
+	"vigo.dev/pkg/ocistore/registry"
 	"vigo.dev/pkg/trust"
 )
 
@@ -26,18 +28,18 @@ func serve(t *testing.T, h http.Handler) string {
 	return strings.TrimPrefix(s.URL, "http://") + "/fleet/bundles"
 }
 
-func open(t *testing.T, ref string, o Options) bundle.Store {
+func open(t *testing.T, ref string, o ocistore.Options) bundle.Store {
 	t.Helper()
-	s, err := Open(t.Context(), ref, o)
+	s, err := ocistore.Open(t.Context(), ref, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func inside(t *testing.T, r *Registry) bundle.Store {
+func inside(t *testing.T, r *registry.Registry) bundle.Store {
 	t.Helper()
-	s, err := r.Store("fleet/bundles")
+	s, err := r.Store(t.Context(), "fleet/bundles")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,34 +48,34 @@ func inside(t *testing.T, r *Registry) bundle.Store {
 
 func TestAgentsPullWhatTheControllerPushed(t *testing.T) {
 	t.Parallel()
-	r := newRegistry(t, RegistryOptions{})
+	r := newRegistry(t, registry.Options{})
 	p := publish(t, inside(t, r))
-	if _, err := p.follow(t.Context(), open(t, serve(t, r), Options{})); err != nil {
+	if _, err := p.follow(t.Context(), open(t, serve(t, r), ocistore.Options{})); err != nil {
 		t.Error(err)
 	}
-	if _, err := p.follow(t.Context(), open(t, serve(t, withoutReferrers{r}), Options{})); err == nil {
+	if _, err := p.follow(t.Context(), open(t, serve(t, withoutReferrers{r}), ocistore.Options{})); err == nil {
 		t.Error("signatures were found without the API they are listed by")
 	}
 }
 
 func TestTheFallbackTagCarriesSignatures(t *testing.T) {
 	t.Parallel()
-	ref := serve(t, withoutReferrers{newRegistry(t, RegistryOptions{Token: "s3cret"})})
-	p := publish(t, open(t, ref, Options{Username: "x", Password: "s3cret"}))
-	if _, err := p.follow(t.Context(), open(t, ref, Options{})); err != nil {
+	ref := serve(t, withoutReferrers{newRegistry(t, registry.Options{Token: "s3cret"})})
+	p := publish(t, open(t, ref, ocistore.Options{Username: "x", Password: "s3cret"}))
+	if _, err := p.follow(t.Context(), open(t, ref, ocistore.Options{})); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestNobodyElsePushesAndNobodyDeletes(t *testing.T) {
 	t.Parallel()
-	closed, withToken := newRegistry(t, RegistryOptions{}), newRegistry(t, RegistryOptions{Token: "s3cret"})
+	closed, withToken := newRegistry(t, registry.Options{}), newRegistry(t, registry.Options{Token: "s3cret"})
 	d := bundle.DescriptorOf(bundle.LayerMediaType, []byte("evil"))
 	for name, s := range map[string]bundle.Store{
-		"anonymous":          open(t, serve(t, withToken), Options{}),
-		"wrong password":     open(t, serve(t, withToken), Options{Username: "controller", Password: "guess"}),
-		"empty password":     open(t, serve(t, closed), Options{Username: "controller"}),
-		"closed, some token": open(t, serve(t, closed), Options{Username: "controller", Password: "s3cret"}),
+		"anonymous":          open(t, serve(t, withToken), ocistore.Options{}),
+		"wrong password":     open(t, serve(t, withToken), ocistore.Options{Username: "controller", Password: "guess"}),
+		"empty password":     open(t, serve(t, closed), ocistore.Options{Username: "controller"}),
+		"closed, some token": open(t, serve(t, closed), ocistore.Options{Username: "controller", Password: "s3cret"}),
 	} {
 		if err := s.Push(t.Context(), d, strings.NewReader("evil")); err == nil {
 			t.Errorf("%s pushed", name)
@@ -102,7 +104,7 @@ func TestTheRegistrySurvivesARestartAndItsGarbageCollection(t *testing.T) {
 	dir := t.TempDir()
 	var p published
 	for round := range 3 {
-		r, err := NewRegistry(RegistryOptions{Dir: dir, noGrace: true}) // Close collects what is not needed
+		r, err := registry.New(registry.Options{Dir: dir, Grace: -1}) // Close collects what is not needed
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +113,7 @@ func TestTheRegistrySurvivesARestartAndItsGarbageCollection(t *testing.T) {
 		} else {
 			p.point(t, inside(t, r), int64(round+1))
 		}
-		if _, err := p.follow(t.Context(), open(t, serve(t, r), Options{})); err != nil {
+		if _, err := p.follow(t.Context(), open(t, serve(t, r), ocistore.Options{})); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
 		if err := r.Close(); err != nil {
@@ -123,7 +125,7 @@ func TestTheRegistrySurvivesARestartAndItsGarbageCollection(t *testing.T) {
 func TestWhatAKilledRegistryLeftIsMended(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	r, err := NewRegistry(RegistryOptions{Dir: dir})
+	r, err := registry.New(registry.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +139,7 @@ func TestWhatAKilledRegistryLeftIsMended(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	again := newRegistry(t, RegistryOptions{Dir: dir})
+	again := newRegistry(t, registry.Options{Dir: dir})
 	if _, err := inside(t, again).Resolve(t.Context(), "channel-main"); !errors.Is(err, bundle.ErrNotFound) {
 		t.Fatalf("Resolve: %v", err)
 	}
@@ -163,13 +165,13 @@ func TestATamperedRegistryIsRefusedByName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			r := newRegistry(t, RegistryOptions{Dir: dir})
+			r := newRegistry(t, registry.Options{Dir: dir})
 			p := publish(t, inside(t, r))
 			m, err := bundle.ReadManifest(p.built.Manifest)
 			if err != nil {
 				t.Fatal(err)
 			}
-			src := open(t, serve(t, r), Options{})
+			src := open(t, serve(t, r), ocistore.Options{})
 			for _, d := range []bundle.Descriptor{m.Layers[0], m.Config, p.built.Descriptor} {
 				path := filepath.Join(dir, "fleet", "bundles", "blobs", "sha256", strings.TrimPrefix(d.Digest, "sha256:"))
 				good, err := os.ReadFile(path)
@@ -202,7 +204,7 @@ func TestARegistryThatDoesNotAnswerIsGivenUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	s := open(t, l.Addr().String()+"/x", Options{Timeout: 50 * time.Millisecond})
+	s := open(t, l.Addr().String()+"/x", ocistore.Options{Timeout: 50 * time.Millisecond})
 	if _, err := s.Resolve(t.Context(), "v1"); err == nil || errors.Is(err, bundle.ErrNotFound) {
 		t.Errorf("got %v", err)
 	}
@@ -217,7 +219,7 @@ func TestABodyThatStopsIsGivenUp(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	s := open(t, serve(t, h), Options{Timeout: 50 * time.Millisecond})
+	s := open(t, serve(t, h), ocistore.Options{Timeout: 50 * time.Millisecond})
 	_, err := bundle.Fetch(t.Context(), s, d, bundle.MaxLayer)
 	if err == nil || !strings.Contains(err.Error(), "nothing arrived") || errors.As(err, new(*bundle.Refusal)) || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
@@ -227,7 +229,7 @@ func TestABodyThatStopsIsGivenUp(t *testing.T) {
 func TestReferencesThatNameNothingAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, ref := range []string{"", "oci-layout:", "nohost", "host/UPPER", "host/x:tag", "host/x@" + bundle.DigestOf(nil), "https://host/x"} {
-		if _, err := Open(t.Context(), ref, Options{}); err == nil {
+		if _, err := ocistore.Open(t.Context(), ref, ocistore.Options{}); err == nil {
 			t.Errorf("%q was opened", ref)
 		}
 	}
@@ -236,7 +238,7 @@ func TestReferencesThatNameNothingAreRefused(t *testing.T) {
 func TestALayoutIsReadByOthers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	p := publish(t, NewLayout(dir))
+	p := publish(t, ocistore.NewLayout(dir))
 	data, err := os.ReadFile(filepath.Join(dir, "index.json"))
 	if err != nil {
 		t.Fatal(err)

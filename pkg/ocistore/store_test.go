@@ -1,4 +1,4 @@
-package ocistore
+package ocistore_test
 
 import (
 	"net/http/httptest"
@@ -9,14 +9,16 @@ import (
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/bundle/bundletest"
+	"vigo.dev/pkg/ocistore"
+	"vigo.dev/pkg/ocistore/registry"
 )
 
-func newRegistry(t testing.TB, o RegistryOptions) *Registry {
+func newRegistry(t testing.TB, o registry.Options) *registry.Registry {
 	t.Helper()
 	if o.Dir == "" {
 		o.Dir = t.TempDir()
 	}
-	r, err := NewRegistry(o)
+	r, err := registry.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,13 +32,13 @@ func newRegistry(t testing.TB, o RegistryOptions) *Registry {
 
 func TestALayoutIsAStore(t *testing.T) {
 	t.Parallel()
-	bundletest.Run(t, func(t *testing.T) bundle.Store { return NewLayout(t.TempDir() + "/new") })
+	bundletest.Run(t, func(t *testing.T) bundle.Store { return ocistore.NewLayout(t.TempDir() + "/new") })
 }
 
 func TestTheEmbeddedRegistryIsAStoreInItsProcess(t *testing.T) {
 	t.Parallel()
 	bundletest.Run(t, func(t *testing.T) bundle.Store {
-		s, err := newRegistry(t, RegistryOptions{}).Store("fleet/bundles")
+		s, err := newRegistry(t, registry.Options{}).Store(t.Context(), "fleet/bundles")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,9 +49,9 @@ func TestTheEmbeddedRegistryIsAStoreInItsProcess(t *testing.T) {
 func TestTheEmbeddedRegistryIsAStoreOverHTTP(t *testing.T) {
 	t.Parallel()
 	bundletest.Run(t, func(t *testing.T) bundle.Store {
-		server := httptest.NewServer(newRegistry(t, RegistryOptions{Token: "s3cret"}))
+		server := httptest.NewServer(newRegistry(t, registry.Options{Token: "s3cret"}))
 		t.Cleanup(server.Close)
-		s, err := Open(t.Context(), strings.TrimPrefix(server.URL, "http://")+"/fleet/bundles", Options{Username: "controller", Password: "s3cret"})
+		s, err := ocistore.Open(t.Context(), strings.TrimPrefix(server.URL, "http://")+"/fleet/bundles", ocistore.Options{Username: "controller", Password: "s3cret"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +65,7 @@ func TestAnotherRegistryIsAStore(t *testing.T) {
 	t.Parallel()
 	host := os.Getenv("VIGO_REGISTRY")
 	if host == "" {
-		server := httptest.NewServer(withoutReferrers{newRegistry(t, RegistryOptions{Token: "s3cret"})})
+		server := httptest.NewServer(withoutReferrers{newRegistry(t, registry.Options{Token: "s3cret"})})
 		t.Cleanup(server.Close)
 		host = strings.TrimPrefix(server.URL, "http://")
 	}
@@ -71,7 +73,7 @@ func TestAnotherRegistryIsAStore(t *testing.T) {
 	stamp := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.TempDir()))
 	bundletest.Run(t, func(t *testing.T) bundle.Store {
 		repo := host + "/vigo-test" + stamp + "-" + string(rune('a'+n.Add(1)))
-		s, err := Open(t.Context(), repo, Options{PlainHTTP: true, Username: "controller", Password: "s3cret"})
+		s, err := ocistore.Open(t.Context(), repo, ocistore.Options{PlainHTTP: true, Username: "controller", Password: "s3cret"})
 		if err != nil {
 			t.Fatal(err)
 		}

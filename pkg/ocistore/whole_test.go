@@ -1,4 +1,4 @@
-package ocistore
+package ocistore_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/trust"
 )
 
@@ -112,7 +113,7 @@ func (p published) follow(ctx context.Context, src bundle.Source) ([]bundle.Laye
 
 func TestABundleTravelsThroughALayout(t *testing.T) {
 	t.Parallel()
-	store, err := Open(t.Context(), "oci-layout:"+t.TempDir(), Options{})
+	store, err := ocistore.Open(t.Context(), "oci-layout:"+t.TempDir(), ocistore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,10 @@
-package ocistore
+// Package registry is an OCI registry to embed: olareg behind rules of our own about who may push.
+//
+// It is a package of its own because agents, which read from registries, must not carry one. It refuses to decide who
+// may pull: whatever listener it is put behind does.
+package registry
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -14,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/olareg/olareg"
 	"github.com/olareg/olareg/config"
@@ -21,17 +25,19 @@ import (
 
 	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/ocistore"
 )
 
-// RegistryOptions say what an embedded registry is for.
-type RegistryOptions struct {
+// Options say what a registry is for.
+type Options struct {
 	Dir string // made when it is not there
 	// Token lets clients of the network push, as bearer token or as the password of any user; empty: nobody. The stores
 	// of [Registry.Store] may always push.
 	Token string
 	Log   *slog.Logger
-
-	noGrace bool // collect garbage at once, for tests
+	// Grace is how long content is kept that nothing leads to, such as that of a push which is under way; 0: an hour,
+	// negative: not at all.
+	Grace time.Duration
 }
 
 // A Registry is an OCI registry in this process, with the referrers API, kept in a folder as one OCI layout for each
@@ -44,8 +50,8 @@ type Registry struct {
 	dir    string
 }
 
-// NewRegistry opens the registry in a folder. The caller closes it.
-func NewRegistry(o RegistryOptions) (*Registry, error) {
+// New opens the registry in a folder. The caller closes it.
+func New(o Options) (*Registry, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the registry: %w", err)
 	}
@@ -57,9 +63,7 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 	c := config.Config{Log: o.Log}
 	c.Storage = config.ConfigStorage{StoreType: config.StoreDir, RootDir: o.Dir}
 	c.Storage.GC.Untagged, c.Storage.GC.ReferrersDangling, c.Storage.GC.EmptyRepo = &no, &no, &no
-	if o.noGrace {
-		c.Storage.GC.GracePeriod = -1
-	}
+	c.Storage.GC.GracePeriod = o.Grace
 	c.API.DeleteEnabled = &no
 	c.API.Manifest.Limit = bundle.MaxManifest
 	c.Auth.Handler = r.authorize
@@ -88,9 +92,14 @@ func (r *Registry) Close() error {
 }
 
 // Store is a repository of the registry, reached without a network and allowed to push.
-func (r *Registry) Store(repository string) (bundle.Store, error) {
-	return newRemote("localhost/"+repository, Options{PlainHTTP: true, Transport: inProcess{r}})
+func (r *Registry) Store(ctx context.Context, repository string) (bundle.Store, error) {
+	return ocistore.Open(ctx, "localhost/"+repository, ocistore.Options{PlainHTTP: true, Transport: inProcess{r}})
 }
+
+const (
+	indexName  = "index.json"
+	markerName = "oci-layout"
+)
 
 type insider struct{}
 
@@ -124,58 +133,6 @@ func (r *Registry) mayPush(req *http.Request) bool {
 	}
 	sum := sha256.Sum256([]byte(given))
 	return ok && subtle.ConstantTimeCompare(sum[:], r.token[:]) == 1
-}
-
-// inProcess carries requests to a handler of this process.
-type inProcess struct{ r *Registry }
-
-// RoundTrip implements http.RoundTripper.
-func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
-	if err := req.Context().Err(); err != nil {
-		return nil, err
-	}
-	in := req.Clone(context.WithValue(req.Context(), insider{}, true))
-	if in.Body == nil {
-		in.Body = http.NoBody
-	}
-	in.RequestURI, in.RemoteAddr, in.Host = in.URL.RequestURI(), "127.0.0.1:0", in.URL.Host
-	w := &answer{header: http.Header{}}
-	p.r.ServeHTTP(w, in)
-	if req.Body != nil {
-		_ = req.Body.Close() // a RoundTripper closes it; what it would say was said by reading
-	}
-	return w.response(req), nil
-}
-
-// answer collects what a handler writes.
-type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
-}
-
-// Header implements http.ResponseWriter.
-func (a *answer) Header() http.Header { return a.header }
-
-// WriteHeader implements http.ResponseWriter.
-func (a *answer) WriteHeader(status int) {
-	if a.status == 0 {
-		a.status = status
-	}
-}
-
-// Write implements http.ResponseWriter.
-func (a *answer) Write(p []byte) (int, error) {
-	a.WriteHeader(http.StatusOK)
-	return a.body.Write(p)
-}
-
-func (a *answer) response(req *http.Request) *http.Response {
-	a.WriteHeader(http.StatusOK)
-	return &http.Response{
-		Status: http.StatusText(a.status), StatusCode: a.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: a.header, Body: noClose{&a.body}, ContentLength: contentLength(a), Request: req,
-	}
 }
 
 // mend removes what a registry that was killed left half-written, and puts an index that cannot be read aside: the
