@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"vigo.dev/pkg/api"
@@ -73,13 +74,18 @@ func Connect(ctx context.Context, s State, o ConnectOptions) (Parts, error) {
 func openOrigin(ctx context.Context, s State, e Enrolment, cred *credentials, o ConnectOptions) (bundle.Source, error) {
 	var sources []bundle.Source
 	for _, ref := range e.Registry {
-		src, err := ocistore.Open(ctx, ref, ocistore.Options{Transport: transport(cred, o.Now)})
+		options := ocistore.Options{CAs: cred.roots, Transport: transport(cred, o.Now)}
+		ref, plain := strings.CutPrefix(ref, "http://")
+		if plain {
+			options = ocistore.Options{PlainHTTP: true}
+		}
+		src, err := ocistore.Open(ctx, strings.TrimPrefix(ref, "https://"), options)
 		if err != nil {
 			return nil, err
 		}
 		sources = append(sources, src)
 	}
-	return ocistore.Cached(ocistore.Failover(sources...), s.Path(cacheDir), o.Now)
+	return ocistore.Cached(ocistore.Ordered(sources...), s.Path(cacheDir), o.Now)
 }
 
 // transport reaches the registry of the fleet, which shows a certificate of the fleet's authority, whatever address it

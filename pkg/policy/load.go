@@ -165,3 +165,14 @@ func (l *loader) data(f *Fleet) error {
 	}
 	return err
 }
+
+// LoadFleet reads fleet.yaml alone.
+func LoadFleet(fsys fs.FS) (*Fleet, error) {
+	var problems fault.Problems
+	p := &Policy{}
+	l := loader{fsys: fsys, problems: &problems}
+	if err := l.fleet(p); err != nil {
+		return nil, err
+	}
+	return p.Fleet, problems.Err()
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -57,6 +58,9 @@ EXIT STATUS
 }
 
 func runApply(ctx context.Context, g *globals, o applyOptions) error {
+	if !g.debug {
+		g.level.Set(slog.LevelError) // the result says what failed
+	}
 	labels, err := cli.ParseLabels(o.labels)
 	if err != nil {
 		return err

@@ -1,0 +1,85 @@
+package vigocmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/atomicfile"
+	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/fault"
+)
+
+// connection is how a command finds the report service: flags, then the file that `vigo up` writes.
+type connection struct {
+	config string
+	server string
+}
+
+// operatorConfig is the file an operator's commands read.
+type operatorConfig struct {
+	Server string `json:"server"` // URL of the report service
+	Token  string `json:"token"`  // operator token; it also pins the fleet's authority
+}
+
+func (c *connection) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.config, "config", "", "operator configuration (default $VIGO_CONFIG, ~/.config/vigo/operator.json)")
+	cmd.Flags().StringVar(&c.server, "server", "", "URL of the report service, instead of that in the configuration")
+}
+
+func (c *connection) open(env *cli.Env) (*api.OperatorClient, error) {
+	path := c.path(env)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fault.WithCode(fault.WithHint(fmt.Errorf("reading the operator configuration: %s is not there", path),
+			"`vigo up` writes DATA/operator.json: export VIGO_CONFIG=DATA/operator.json"), fault.Drift)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the operator configuration: %w", err)
+	}
+	var conf operatorConfig
+	if err := json.Unmarshal(data, &conf); err != nil {
+		return nil, fmt.Errorf("reading the operator configuration %s: %w", path, err)
+	}
+	if c.server != "" {
+		conf.Server = c.server
+	}
+	return api.NewOperatorClient(conf.Server, conf.Token, env.Now)
+}
+
+func (c *connection) path(env *cli.Env) string {
+	if c.config != "" {
+		return c.config
+	}
+	if path := env.Getenv("VIGO_CONFIG"); path != "" {
+		return path
+	}
+	dir := env.Getenv("XDG_CONFIG_HOME")
+	if dir == "" {
+		dir = filepath.Join(env.Getenv("HOME"), ".config")
+	}
+	return filepath.Join(dir, "vigo", "operator.json")
+}
+
+// writeOperatorConfig keeps how to reach the service, for the commands of an operator on this machine.
+func writeOperatorConfig(path string, conf operatorConfig) error {
+	data, err := json.MarshalIndent(conf, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, append(data, '\n'), 0o600)
+}
+
+// unreachable gives "the service cannot be reached" its own exit code.
+func unreachable(err error) error {
+	if errors.Is(err, api.ErrUnreachable) {
+		return fault.WithCode(err, fault.Drift)
+	}
+	return err
+}

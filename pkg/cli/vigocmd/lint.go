@@ -1,0 +1,91 @@
+package vigocmd
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/policy"
+)
+
+func newLintCommand(env *cli.Env) *cobra.Command {
+	var format cli.Format
+	c := &cobra.Command{
+		Use:   "lint [DIR]",
+		Short: "Check a policy repository: every mistake at once, with place and remedy",
+		Long: `Check a policy repository: every mistake at once, with place and remedy.
+
+EXIT STATUS
+  0  no mistakes    1  there are mistakes, or the folder cannot be read`,
+		Example: "  vigo lint\n  vigo lint policies-example\n  vigo lint . -o json",
+		Args:    cli.Args(0, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			p, _, err := compile(folder(args))
+			if format != cli.Table {
+				problems, err := problemsOf(err)
+				if err != nil {
+					return err
+				}
+				if _, err := env.Document(format, problems); err != nil {
+					return err
+				}
+				if len(problems) > 0 {
+					return cli.Quiet(fault.Failure)
+				}
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(env.Stdout, "no mistakes: %d modules, %d roles, %d resources\n", len(p.Modules), len(p.Roles), resourceCount(p))
+			return err
+		},
+	}
+	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML)
+	return c
+}
+
+func folder(args []string) fs.FS {
+	if len(args) == 0 {
+		return os.DirFS(".")
+	}
+	return os.DirFS(args[0])
+}
+
+// compile loads and checks a policy the way the controller does.
+func compile(fsys fs.FS) (*policy.Policy, *policy.Content, error) {
+	p, err := policy.Load(fsys)
+	if err != nil {
+		return nil, nil, err
+	}
+	layers, err := policy.Layers(p, fsys)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, content, err := policy.FromLayers(layers)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p, content, language().Check(p, content)
+}
+
+// problemsOf takes the problems out of an error; another error is returned as it is.
+func problemsOf(err error) (fault.Problems, error) {
+	problems, ok := err.(fault.Problems)
+	if err == nil || ok {
+		return append(fault.Problems{}, problems...), nil
+	}
+	return nil, err
+}
+
+func resourceCount(p *policy.Policy) int {
+	n := 0
+	for _, m := range p.Modules {
+		n += len(m.Resources)
+	}
+	return n
+}

@@ -1,0 +1,174 @@
+package vigocmd
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/report"
+)
+
+func newNodesCommand(env *cli.Env) *cobra.Command {
+	var format cli.Format
+	var watch bool
+	var conn connection
+	var labels []string
+	var q report.Query
+	c := &cobra.Command{
+		Use:   "nodes [NAME-GLOB]",
+		Short: "List nodes",
+		Example: `  vigo nodes
+  vigo nodes 'web-*' --label environment=production
+  vigo nodes --presence stale -o name`,
+		Args: cli.Args(0, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := conn.open(env)
+			if err != nil {
+				return err
+			}
+			if q.Labels, err = cli.ParseLabels(labels); err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				q.Name = args[0]
+			}
+			return repeat(c.Context(), env, watch, func(ctx context.Context) error {
+				list, err := client.Nodes(ctx, q)
+				if err != nil {
+					return unreachable(err)
+				}
+				return showNodes(env, format, list)
+			})
+		},
+	}
+	conn.flags(c)
+	f := c.Flags()
+	f.StringArrayVar(&labels, "label", nil, "only nodes with this label, as name=value; may be repeated")
+	f.StringVar((*string)(&q.Presence), "presence", "", "only nodes that are live, late, stale, missing, never or retired")
+	f.StringVar((*string)(&q.Compliance), "compliance", "", "only nodes that are ok, changed, drift, failed or never")
+	f.StringVar((*string)(&q.Digest), "digest", "", "only nodes that are current, behind, ahead or unknown")
+	f.StringVar(&q.Channel, "channel", "", "only nodes of this channel")
+	f.BoolVarP(&watch, "watch", "w", false, "show it again every two seconds, until interrupted")
+	cli.FormatFlag(c, &format, cli.Table, cli.Wide, cli.JSON, cli.YAML, cli.Name)
+	return c
+}
+
+func showNodes(env *cli.Env, f cli.Format, list []report.NodeStatus) error {
+	if done, err := env.Document(f, list); done {
+		return err
+	}
+	headers := []string{"NODE", "PRESENCE", "SEEN", "COMPLIANCE", "BUNDLE", "DIGEST"}
+	if f == cli.Wide {
+		headers = append(headers, "CHANNEL", "POINTER", "COMMIT", "AGENT", "INTERVAL", "LABELS", "REASON")
+	}
+	now := env.Now()
+	rows := make([][]string, len(list))
+	for i, n := range list {
+		if f == cli.Name {
+			fmt.Fprintln(env.Stdout, n.Name)
+			continue
+		}
+		rows[i] = []string{n.Name, string(n.Presence), ago(now, n.Seen), string(n.Compliance), shortDigest(n.Bundle), string(n.Digest)}
+		if f == cli.Wide {
+			reason, _, _ := strings.Cut(n.Reason, "\n")
+			rows[i] = append(rows[i], n.Channel, orDash(n.Pointer), orDash(short(n.Commit)), orDash(n.Agent), n.Interval.String(), labelText(n.Labels), orDash(reason))
+		}
+	}
+	if f == cli.Name {
+		return nil
+	}
+	return env.Columns(headers, rows)
+}
+
+func labelText(labels map[string]string) string {
+	parts := make([]string, 0, len(labels))
+	for name, value := range labels {
+		parts = append(parts, name+"="+value)
+	}
+	slices.Sort(parts)
+	return orDash(strings.Join(parts, ","))
+}
+
+func newNodeCommand(env *cli.Env) *cobra.Command {
+	var format cli.Format
+	var conn connection
+	c := &cobra.Command{
+		Use:     "node NAME",
+		Short:   "Show one node: how it is, what it last changed, what happened to it",
+		Example: "  vigo node web-1\n  vigo node web-1 -o json",
+		Args:    cli.Args(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := conn.open(env)
+			if err != nil {
+				return err
+			}
+			n, err := client.Node(c.Context(), args[0])
+			if err != nil {
+				return unreachable(err)
+			}
+			if done, err := env.Document(format, n); done {
+				return err
+			}
+			return printNode(env, n)
+		},
+	}
+	conn.flags(c)
+	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML)
+	retire := &cobra.Command{
+		Use: "retire NAME", Short: "Take a node out of the fleet: its key is refused from now on", Args: cli.Args(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := conn.open(env)
+			if err != nil {
+				return err
+			}
+			return unreachable(client.Retire(c.Context(), args[0]))
+		},
+	}
+	conn.flags(retire)
+	c.AddCommand(retire)
+	return c
+}
+
+func printNode(env *cli.Env, n report.NodeDetail) error {
+	now := env.Now()
+	rows := [][]string{
+		{"presence", fmt.Sprintf("%s (%s)", n.Presence, ago(now, n.Seen))},
+		{"compliance", fmt.Sprintf("%s since %s", n.Compliance, ago(now, n.Since))},
+		{"bundle", orDash(n.Bundle)}, {"digest", string(n.Digest)}, {"commit", orDash(n.Commit)}, {"pointer", orDash(n.Pointer)},
+		{"channel", n.Channel}, {"labels", labelText(n.Labels)}, {"agent", orDash(n.Agent)}, {"interval", n.Interval.String()},
+		{"certificate", "until " + n.CertExpires.Local().Format("2006-01-02 15:04")}, {"spooled", fmt.Sprint(n.Spooled)},
+	}
+	if n.Reason != "" {
+		rows = append(rows, []string{"reason", strings.ReplaceAll(n.Reason, "\n", " ")})
+	}
+	if err := env.Columns([]string{"NODE", n.Name}, rows); err != nil {
+		return err
+	}
+	for _, r := range n.Refusals {
+		fmt.Fprintf(env.Stdout, "\n%s %s: %s (%dx, first %s)\n", env.Paint("red", "refused"), r.Name, r.Detail, r.Count, ago(now, r.First))
+	}
+	for i, run := range n.Runs {
+		if i == 3 {
+			break
+		}
+		fmt.Fprintf(env.Stdout, "\nrun of %s, bundle %s\n", ago(now, run.Started), shortDigest(run.Bundle))
+		for _, res := range run.Results {
+			fmt.Fprintf(env.Stdout, "  %s %s", res.Outcome, res.ID)
+			if res.Refresh != "" {
+				fmt.Fprintf(env.Stdout, " (refresh %s)", res.Refresh)
+			}
+			fmt.Fprintln(env.Stdout)
+			if res.Reason != "" {
+				fmt.Fprintf(env.Stdout, "      %s\n", strings.ReplaceAll(res.Reason, "\n", "\n      "))
+			}
+			for _, ch := range res.Changes {
+				fmt.Fprintf(env.Stdout, "      %s\n", strings.ReplaceAll(ch.String(), "\n", "\n      "))
+			}
+		}
+	}
+	return nil
+}

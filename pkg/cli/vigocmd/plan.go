@@ -1,0 +1,123 @@
+package vigocmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/resource"
+	"vigo.dev/pkg/trait"
+)
+
+type planOptions struct {
+	labels []string
+	traits string
+	node   string
+	format cli.Format
+}
+
+func newPlanCommand(env *cli.Env) *cobra.Command {
+	var o planOptions
+	c := &cobra.Command{
+		Use:   "plan [DIR]",
+		Short: "Show which resources a node with given labels and traits would have, in order",
+		Long: `Show which resources a node with given labels and traits would have, in order. Nothing is asked of any machine;
+` + "`vigo-agent traits -o json`" + ` on a host makes a traits file.`,
+		Example: `  vigo plan . --label role=web --traits host.json
+  vigo plan . --node web-1.example.com --traits host.json -o json`,
+		Args: cli.Args(0, 1),
+		RunE: func(_ *cobra.Command, args []string) error { return runPlan(env, o, args) },
+	}
+	f := c.Flags()
+	f.StringArrayVar(&o.labels, "label", nil, "label of the node as name=value; may be repeated")
+	f.StringVar(&o.traits, "traits", "", "file with the traits of the node, as JSON")
+	f.StringVar(&o.node, "node", "node", "name of the node")
+	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML, cli.Name)
+	return c
+}
+
+// planned is one resource of a plan as a document.
+type planned struct {
+	ID       string            `json:"id"`
+	At       string            `json:"at"`
+	Resource resource.Resource `json:"resource"`
+	Meta     resource.Meta     `json:"meta"`
+	Requires []string          `json:"requires,omitempty"`
+	Notifies []string          `json:"notifies,omitempty"`
+}
+
+func runPlan(env *cli.Env, o planOptions, args []string) error {
+	given, err := cli.ParseLabels(o.labels)
+	if err != nil {
+		return err
+	}
+	set, err := readTraits(o.traits)
+	if err != nil {
+		return err
+	}
+	p, content, err := compile(folder(args))
+	if err != nil {
+		return err
+	}
+	l := language()
+	labels := l.Labels(p, o.node)
+	for name, value := range given {
+		labels[name] = value
+	}
+	cat, err := l.Build(p, content, catalog.Input{Node: o.node, Labels: labels, Traits: set, Modes: p.Fleet.Modes})
+	if err != nil {
+		return err
+	}
+	return showCatalog(env, o.format, cat)
+}
+
+func readTraits(path string) (trait.Set, error) {
+	set := trait.Set{}
+	if path == "" {
+		return set, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(data, &set); err != nil {
+		return nil, fault.WithHint(fmt.Errorf("reading traits from %s: %w", path, err), "make it with `vigo-agent traits -o json`")
+	}
+	return set, nil
+}
+
+func showCatalog(env *cli.Env, f cli.Format, cat *resource.Catalog) error {
+	list := make([]planned, len(cat.Items))
+	for i, it := range cat.Items {
+		list[i] = planned{ID: it.Name(), At: it.Pos.String(), Resource: it.Resource, Meta: it.Meta, Requires: names(cat, it.Requires), Notifies: names(cat, it.Notifies)}
+	}
+	switch f {
+	case cli.JSON, cli.YAML:
+		_, err := env.Document(f, list)
+		return err
+	case cli.Name:
+		for _, p := range list {
+			fmt.Fprintln(env.Stdout, p.ID)
+		}
+		return nil
+	}
+	rows := make([][]string, len(list))
+	for i, p := range list {
+		rows[i] = []string{fmt.Sprint(i + 1), p.ID, strings.Join(p.Notifies, " "), p.At}
+	}
+	return env.Columns([]string{"#", "RESOURCE", "NOTIFIES", "DECLARED AT"}, rows)
+}
+
+func names(cat *resource.Catalog, indexes []int) []string {
+	var all []string
+	for _, i := range indexes {
+		all = append(all, cat.Items[i].Name())
+	}
+	return all
+}

@@ -1,0 +1,66 @@
+// Package vigocmd is the command line of vigo: for those who write policy, and for those who watch a fleet.
+//
+// It refuses to decide anything: it reads flags, calls what does the work, and shows the result.
+package vigocmd
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/resources"
+	"vigo.dev/pkg/traits"
+)
+
+// New returns the root command.
+func New(env *cli.Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "vigo",
+		Short: "Write, publish and watch the desired state of a fleet",
+		Long: `Write, publish and watch the desired state of a fleet.
+
+EXIT STATUS
+  0    it worked; for status: the fleet is well
+  1    the command could not do its work; for status: there are problems
+  2    a dry run found drift; for status: the service cannot be reached
+  3    some resources failed
+  4    a gate refused
+  5    a signature, pointer or bundle was refused
+  64   the command line cannot be understood
+  130  interrupted`,
+	}
+	policies := &cobra.Group{ID: "policy", Title: "Policy repositories:"}
+	fleet := &cobra.Group{ID: "fleet", Title: "The fleet:"}
+	services := &cobra.Group{ID: "service", Title: "Services:"}
+	root.AddGroup(policies, fleet, services)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("policy", newLintCommand(env), newTestCommand(env), newPlanCommand(env), newBuildCommand(env), newVerifyCommand(env), newExplainCommand(env), newSchemaCommand(env))
+	add("fleet", newStatusCommand(env), newNodesCommand(env), newNodeCommand(env), newTraitsCommand(env), newTokenCommand(env))
+	add("service", newUpCommand(env), newControllerCommand(env), newReportCommand(env))
+	root.AddCommand(newVersionCommand(env))
+	return root
+}
+
+func language() catalog.Language {
+	schema := expr.NewSchema()
+	traits.Schema(schema)
+	return catalog.Language{Kinds: resources.Registry(), Schema: schema}
+}
+
+func newVersionCommand(env *cli.Env) *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cli.Args(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			_, err := fmt.Fprintln(env.Stdout, env.Version)
+			return err
+		},
+	}
+}

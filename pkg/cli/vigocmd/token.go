@@ -1,0 +1,111 @@
+package vigocmd
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/cli"
+)
+
+func newTokenCommand(env *cli.Env) *cobra.Command {
+	c := &cobra.Command{Use: "token", Short: "Make and take back the tokens that nodes enrol with"}
+	c.AddCommand(newTokenCreateCommand(env), newTokenListCommand(env), newTokenRevokeCommand(env))
+	return c
+}
+
+func newTokenCreateCommand(env *cli.Env) *cobra.Command {
+	var conn connection
+	var labels []string
+	var format cli.Format
+	var r api.TokenRequest
+	c := &cobra.Command{
+		Use:   "create",
+		Short: "Make an enrolment token and print it; it is seen this once",
+		Example: `  vigo token create --label role=web --label environment=production
+  vigo token create --names 'kiosk-*' --uses 50 --life 24h --note "lobby screens"`,
+		Args: cli.Args(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := conn.open(env)
+			if err != nil {
+				return err
+			}
+			if r.Labels, err = cli.ParseLabels(labels); err != nil {
+				return err
+			}
+			answer, err := client.CreateToken(c.Context(), r)
+			if err != nil {
+				return unreachable(err)
+			}
+			if done, err := env.Document(format, answer); done {
+				return err
+			}
+			_, err = fmt.Fprintln(env.Stdout, answer.Token)
+			return err
+		},
+	}
+	conn.flags(c)
+	f := c.Flags()
+	f.StringArrayVar(&labels, "label", nil, "label to grant, as name=value; may be repeated")
+	f.StringVar(&r.Names, "names", "", "only for nodes whose name matches this pattern")
+	f.StringVar(&r.Channel, "channel", "", "channel of the nodes (default: that of the service)")
+	f.IntVar(&r.Uses, "uses", 1, "how many nodes may enrol with it; 0: no limit")
+	f.DurationVar(&r.Life, "life", time.Hour, "how long it can be used; 0: for ever")
+	f.StringVar(&r.Note, "note", "", "what it is for")
+	cli.FormatFlag(c, &format, cli.Name, cli.JSON, cli.YAML)
+	return c
+}
+
+func newTokenListCommand(env *cli.Env) *cobra.Command {
+	var conn connection
+	var format cli.Format
+	c := &cobra.Command{
+		Use: "list", Short: "List enrolment tokens, without their secrets", Args: cli.Args(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			client, err := conn.open(env)
+			if err != nil {
+				return err
+			}
+			list, err := client.ListTokens(c.Context())
+			if err != nil {
+				return unreachable(err)
+			}
+			if done, err := env.Document(format, list); done {
+				return err
+			}
+			rows := make([][]string, len(list))
+			for i, g := range list {
+				rows[i] = []string{g.ID, orDash(g.Names), labelText(g.Labels), orDash(g.Channel), fmt.Sprint(g.Uses), expiry(g.Expires), orDash(g.Note)}
+			}
+			return env.Columns([]string{"ID", "NAMES", "LABELS", "CHANNEL", "USES", "EXPIRES", "NOTE"}, rows)
+		},
+	}
+	conn.flags(c)
+	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML)
+	return c
+}
+
+func expiry(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return t.Local().Format("2006-01-02 15:04")
+}
+
+func newTokenRevokeCommand(env *cli.Env) *cobra.Command {
+	var conn connection
+	c := &cobra.Command{
+		Use: "revoke ID", Short: "Take a token back; nodes that enrolled with it stay", Args: cli.Args(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			client, err := conn.open(env)
+			if err != nil {
+				return err
+			}
+			return unreachable(client.RevokeToken(c.Context(), args[0]))
+		},
+	}
+	conn.flags(c)
+	return c
+}

@@ -1,0 +1,69 @@
+package reporting
+
+import (
+	"sync"
+	"time"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/identity"
+)
+
+var (
+	errUnknown = api.ErrUnknownNode
+	errRetired = api.ErrRetired
+)
+
+// Operator implements api.Gate.
+func (s *Service) Operator(token string) (api.Operator, error) {
+	secret, err := identity.ParseSecret(token)
+	if err != nil || !secret.Operator {
+		return api.Operator{}, api.ErrUnauthorized
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.operators {
+		if o.ID == secret.ID && o.Matches(secret) {
+			return api.Operator{Name: o.Name, Role: o.Role}, nil
+		}
+	}
+	return api.Operator{}, api.ErrUnauthorized
+}
+
+// perMinute is how many requests of a kind one sender may make in a minute: far more than a node does at 15 s, and
+// little enough that one that loops does not take the service from the others.
+func perMinute(what string) int {
+	switch what {
+	case "enroll":
+		return 120
+	case "upload":
+		return 600
+	}
+	return 240
+}
+
+// maxSenders bounds the senders that are counted at once.
+const maxSenders = 200_000
+
+// limits counts requests by kind and sender in the running minute.
+type limits struct {
+	mu     sync.Mutex
+	minute time.Time
+	counts map[string]int
+}
+
+// Admit implements api.Gate.
+func (s *Service) Admit(what, sender string) error {
+	now := s.Now()
+	l := &s.limits
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if minute := now.Truncate(time.Minute); !minute.Equal(l.minute) || l.counts == nil {
+		l.minute, l.counts = minute, map[string]int{}
+	}
+	key := what + " " + sender
+	if l.counts[key] >= perMinute(what) || len(l.counts) >= maxSenders {
+		return api.ErrTooMany
+	}
+	l.counts[key]++
+	return nil
+}

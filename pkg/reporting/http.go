@@ -1,0 +1,87 @@
+package reporting
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/report"
+)
+
+// Handler answers agents and operators (/v1/), /metrics, /healthz and /readyz. It must be served over TLS with the
+// certificate of the fleet's authority.
+func (s *Service) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", api.NewServer(api.Backend{Agents: s, Gate: s, Operators: s, Admin: s, Fleet: s.Fleet, Log: s.Log, Now: s.Now, Observe: s.metrics.observe}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.DB.Ping(r.Context()); err != nil {
+			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+		}
+	})
+	return mux
+}
+
+// metrics are those of the service; each has a registry of its own, so that two services can be in one process.
+type metrics struct {
+	registry *prometheus.Registry
+	checkIns prometheus.Counter
+	requests *prometheus.HistogramVec
+}
+
+func newMetrics(s *Service) *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		checkIns: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_checkins_total", Help: "Check-ins that were accepted."}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vigo_request_seconds", Help: "Time to answer, by route and status.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .05, .25, 1, 5}}, []string{"route", "status"}),
+	}
+	m.registry.MustRegister(m.checkIns, m.requests, &nodeCollector{s})
+	return m
+}
+
+func (m *metrics) observe(route string, status int, took time.Duration) {
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// nodeCollector counts nodes when it is asked.
+type nodeCollector struct{ s *Service }
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("vigo_"+name, help, labels, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements prometheus.Collector.
+func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
+	presences := map[report.Presence]int{report.Live: 0, report.Late: 0, report.Stale: 0, report.Missing: 0, report.Never: 0, report.Retired: 0}
+	compliances := map[report.Compliance]int{report.ComplianceOK: 0, report.ComplianceChanged: 0, report.ComplianceDrift: 0, report.ComplianceFailed: 0, report.ComplianceNever: 0}
+	digests := map[report.Digest]int{report.DigestCurrent: 0, report.DigestBehind: 0, report.DigestAhead: 0, report.DigestUnknown: 0}
+	c.s.mu.Lock()
+	now := c.s.Now()
+	for _, n := range c.s.nodes {
+		st := c.s.nodeStatus(n, now)
+		presences[st.Presence]++
+		if st.Presence != report.Retired {
+			compliances[st.Compliance]++
+			digests[st.Digest]++
+		}
+	}
+	c.s.mu.Unlock()
+	send(ch, describe("nodes", "Nodes by presence.", "presence"), presences)
+	send(ch, describe("nodes_compliance", "Nodes by compliance.", "compliance"), compliances)
+	send(ch, describe("nodes_digest", "Nodes by how their bundle stands to that of their channel.", "digest"), digests)
+}
+
+func send[K ~string](ch chan<- prometheus.Metric, d *prometheus.Desc, counts map[K]int) {
+	for label, n := range counts {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), string(label))
+	}
+}

@@ -1,0 +1,250 @@
+package reporting
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/sqlstore"
+)
+
+// Nodes implements api.Operators.
+func (s *Service) Nodes(_ context.Context, q report.Query) ([]report.NodeStatus, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.Now()
+	list := []report.NodeStatus{}
+	for _, n := range s.nodes {
+		if st := s.nodeStatus(n, now); q.Matches(st) {
+			list = append(list, st)
+		}
+	}
+	slices.SortFunc(list, func(a, b report.NodeStatus) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+func (s *Service) nodeStatus(n *node, now time.Time) report.NodeStatus {
+	a := n.account
+	channel := n.Channel
+	if channel == "" {
+		channel = s.Channel
+	}
+	return report.NodeStatus{
+		Name: n.Name, Channel: channel, Labels: n.Labels, Presence: s.presence(n, now), Seen: n.seen, Interval: n.told,
+		Compliance: a.State, Digest: s.digest(channel, a.Last), Bundle: a.Last.Bundle, Commit: s.commits[a.Last.Bundle],
+		Pointer: a.Last.Pointer, Agent: a.Last.Agent, Run: a.Last.Run, Failing: a.Failing, Since: a.Since, Spooled: a.Last.Spooled,
+		Reason: a.Reason, Refusals: a.Last.Refusals,
+	}
+}
+
+// digest compares what a node enforces with what its channel publishes.
+func (s *Service) digest(channel string, c report.CheckIn) report.Digest {
+	note, ok := s.channels[channel]
+	switch {
+	case !ok || note.Digest == "":
+		return report.DigestUnknown
+	case note.Digest == c.Bundle:
+		return report.DigestCurrent
+	case report.ComparePointers(c.Pointer, note.Pointer) > 0:
+		return report.DigestAhead
+	}
+	return report.DigestBehind
+}
+
+// Node implements api.Operators.
+func (s *Service) Node(ctx context.Context, name string) (report.NodeDetail, error) {
+	s.mu.Lock()
+	n, ok := s.nodes[name]
+	if !ok {
+		s.mu.Unlock()
+		return report.NodeDetail{}, fault.WithHint(api.Refuse(api.ErrNotFound, "there is no node %q", name), fault.DidYouMean(name, slices.Sorted(maps.Keys(s.nodes))))
+	}
+	d := report.NodeDetail{NodeStatus: s.nodeStatus(n, s.Now()), Enrolled: n.Enrolled, Token: n.Token, Key: identity.KeyID(n.Key),
+		CertExpires: n.CertExpires, Boot: n.account.Last.Boot, PointerAge: n.account.Last.Age, Facets: maps.Clone(n.facets)}
+	s.mu.Unlock()
+	var err error
+	if d.Runs, err = s.DB.Runs(ctx, name, 20, false); err != nil {
+		return d, err
+	}
+	d.Events, err = s.DB.Events(ctx, name, 50)
+	return d, err
+}
+
+// Traits implements api.Operators.
+func (s *Service) Traits(ctx context.Context, q report.Query, where string) ([]report.Traits, error) {
+	var cond *expr.Cond
+	if where != "" {
+		var err error
+		if cond, err = expr.Compile(where, s.querySchema()); err != nil {
+			refused := api.Refuse(api.ErrBadRequest, "%s", err)
+			if hints := fault.Hints(err); len(hints) > 0 {
+				refused.Advice = hints[0]
+			}
+			return nil, refused
+		}
+	}
+	nodes, err := s.Nodes(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	list := []report.Traits{}
+	decoded := map[string]any{}
+	for _, n := range nodes {
+		doc, err := s.traitsOf(ctx, n.Name, decoded)
+		if err != nil {
+			return nil, err
+		}
+		if cond != nil {
+			vars := maps.Clone(doc)
+			for name, value := range n.Labels {
+				vars[name] = value
+			}
+			vars["node"] = n.Name
+			if ok, err := cond.Eval(vars); err != nil || !ok {
+				continue
+			}
+		}
+		list = append(list, report.Traits{Node: n.Name, Seen: n.Seen, Traits: doc})
+	}
+	return list, nil
+}
+
+// querySchema knows the traits and the labels of all nodes.
+func (s *Service) querySchema() *expr.Schema {
+	schema := s.Schema.Clone()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.nodes {
+		for name := range n.Labels {
+			schema.Label(name)
+		}
+	}
+	return schema
+}
+
+// traitsOf decodes the traits of a node; documents that nodes share are decoded once.
+func (s *Service) traitsOf(ctx context.Context, name string, decoded map[string]any) (map[string]any, error) {
+	s.mu.Lock()
+	facets := maps.Clone(s.nodes[name].facets)
+	s.mu.Unlock()
+	var missing []string
+	for _, digest := range facets {
+		if _, ok := decoded[digest]; !ok {
+			missing = append(missing, digest)
+		}
+	}
+	docs, err := s.DB.Facets(ctx, missing)
+	if err != nil {
+		return nil, err
+	}
+	for digest, doc := range docs {
+		var v any
+		if err := json.Unmarshal(doc, &v); err != nil {
+			return nil, fmt.Errorf("reading trait document %s: %w", digest, err)
+		}
+		decoded[digest] = v
+	}
+	traits := make(map[string]any, len(facets))
+	for trait, digest := range facets {
+		if v, ok := decoded[digest]; ok {
+			traits[trait] = v
+		}
+	}
+	return traits, nil
+}
+
+// Events implements api.Operators.
+func (s *Service) Events(ctx context.Context, limit int) ([]report.Event, error) {
+	return s.DB.Events(ctx, "", limit)
+}
+
+// CreateToken implements api.Admin.
+func (s *Service) CreateToken(ctx context.Context, r api.TokenRequest) (api.TokenAnswer, error) {
+	secret, err := identity.NewSecret(s.CA.Fingerprint(), false)
+	if err != nil {
+		return api.TokenAnswer{}, err
+	}
+	now := s.Now().UTC()
+	g := identity.Grant{ID: secret.ID, Names: r.Names, Labels: r.Labels, Channel: r.Channel, Uses: r.Uses, Created: now, Note: r.Note}
+	if g.Channel == "" {
+		g.Channel = s.Channel
+	}
+	if r.Life > 0 {
+		g.Expires = now.Add(r.Life)
+	}
+	return api.TokenAnswer{Token: secret.Text(), Grant: g}, s.DB.CreateToken(ctx, secret, g)
+}
+
+// ListTokens implements api.Admin.
+func (s *Service) ListTokens(ctx context.Context) ([]identity.Grant, error) { return s.DB.Tokens(ctx) }
+
+// RevokeToken implements api.Admin.
+func (s *Service) RevokeToken(ctx context.Context, id string) error {
+	return s.DB.RevokeToken(ctx, id, s.Now())
+}
+
+// Retire implements api.Admin.
+func (s *Service) Retire(ctx context.Context, name string) error {
+	now := s.Now()
+	if err := s.DB.Retire(ctx, name, now); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n, ok := s.nodes[name]; ok {
+		n.Retired = now.UTC()
+	}
+	return nil
+}
+
+// PutChannel implements api.Admin.
+func (s *Service) PutChannel(ctx context.Context, n report.ChannelNote) error {
+	s.mu.Lock()
+	before := s.channels[n.Channel]
+	next := maps.Clone(s.channels)
+	next[n.Channel] = n
+	s.mu.Unlock()
+	var events []report.Event
+	if n.Pointer != before.Pointer {
+		events = append(events, report.Event{At: s.Now().UTC(), Kind: "channel.published", Text: fmt.Sprintf("%s: pointer %s names %s", n.Channel, n.Pointer, n.Digest)})
+	}
+	if n.Error != "" && n.Error != before.Error {
+		events = append(events, report.Event{At: s.Now().UTC(), Kind: "channel.error", Text: n.Channel + ": " + n.Error})
+	}
+	if err := s.DB.PutNote(ctx, channelsKey, next, events...); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.channels = next
+	if n.Digest != "" {
+		s.commits[n.Digest] = n.Commit
+	}
+	return nil
+}
+
+// AddOperator makes an operator token and keeps its hash; an operator of the same name and role is replaced.
+func (s *Service) AddOperator(ctx context.Context, name string, role identity.Role) (string, error) {
+	secret, err := identity.NewSecret(s.CA.Fingerprint(), true)
+	if err != nil {
+		return "", err
+	}
+	o := sqlstore.Operator{ID: secret.ID, Hash: secret.Hash(), Name: name, Role: role}
+	if err := s.DB.PutOperator(ctx, o); err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.operators = slices.DeleteFunc(s.operators, func(old sqlstore.Operator) bool { return old.Name == name && old.Role == role })
+	s.operators = append(s.operators, o)
+	return secret.Text(), nil
+}

@@ -1,0 +1,177 @@
+package reporting
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"vigo.dev/pkg/report"
+)
+
+// Status implements api.Operators.
+func (s *Service) Status(_ context.Context, problems int) (report.Status, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.Now()
+	st := report.Status{Fleet: s.Fleet, Now: now.UTC(), Since: s.began.UTC(), Rate: s.rate.perSecond(now)}
+	if until := s.began.Add(3 * s.Interval); s.down > 0 && now.Before(until) {
+		st.Amnesty = until.UTC()
+	}
+	channels := map[string]*report.Channel{}
+	for name, note := range s.channels {
+		channels[name] = &report.Channel{ChannelNote: note}
+	}
+	worst := map[string]int{}
+	var all []report.Problem
+	for _, n := range s.nodes {
+		ns := s.nodeStatus(n, now)
+		st.Presences.Add(ns.Presence)
+		if ns.Presence == report.Retired {
+			continue
+		}
+		st.Compliances.Add(ns.Compliance)
+		if now.Sub(n.account.Changed) < time.Hour {
+			st.Compliances.Repaired++
+		}
+		count(channels, ns)
+		for module := range modulesOf(n.account.Failed) {
+			worst[module]++
+		}
+		all = append(all, s.problems(n, ns, now)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(channels)) {
+		st.Channels = append(st.Channels, *channels[name])
+		all = append(all, channelProblems(channels[name].ChannelNote, now)...)
+	}
+	st.Worst = topModules(worst)
+	slices.SortFunc(all, func(a, b report.Problem) int {
+		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), strings.Compare(a.Node, b.Node), strings.Compare(a.Text, b.Text))
+	})
+	st.ProblemCount = len(all)
+	st.Problems = all[:min(len(all), max(problems, 0))]
+	return st, nil
+}
+
+func count(channels map[string]*report.Channel, n report.NodeStatus) {
+	c, ok := channels[n.Channel]
+	if !ok {
+		c = &report.Channel{ChannelNote: report.ChannelNote{Channel: n.Channel}}
+		channels[n.Channel] = c
+	}
+	c.Nodes++
+	switch n.Digest {
+	case report.DigestCurrent:
+		c.Cur++
+	case report.DigestBehind:
+		c.Behind++
+	case report.DigestAhead:
+		c.Ahead++
+	}
+}
+
+// rank orders kinds of problems, worst first.
+func rank(kind string) int {
+	order := []string{"refused", "channel", "expired", "failed", "missing", "stale", "behind", "drift"}
+	if at := slices.Index(order, kind); at >= 0 {
+		return at
+	}
+	return len(order)
+}
+
+// problems is what wants a person on one node.
+func (s *Service) problems(n *node, ns report.NodeStatus, now time.Time) []report.Problem {
+	var list []report.Problem
+	add := func(kind, text string, first time.Time, count int) {
+		list = append(list, report.Problem{Kind: kind, Node: n.Name, Channel: ns.Channel, Text: text, First: first, Count: count, Bundle: ns.Bundle, Commit: ns.Commit})
+	}
+	switch ns.Presence {
+	case report.Stale, report.Missing:
+		add(string(ns.Presence), fmt.Sprintf("last seen %s ago (interval %s)", now.Sub(n.seen).Round(time.Second), n.told), n.seen, 0)
+	}
+	for _, r := range ns.Refusals {
+		add("refused", r.Name+": "+r.Detail+what(r.What), r.First, r.Count)
+	}
+	switch ns.Compliance {
+	case report.ComplianceFailed, report.ComplianceDrift:
+		kind := "failed"
+		if ns.Compliance == report.ComplianceDrift {
+			kind = "drift"
+		}
+		add(kind, cmp.Or(ns.Reason, "the details have not arrived yet"), n.account.First, n.account.Failing)
+	}
+	if ns.Digest == report.DigestBehind && ns.Presence == report.Live && ns.Bundle != "" {
+		note := s.channels[ns.Channel]
+		if late := now.Sub(note.Issued); late > 5*n.told {
+			add("behind", fmt.Sprintf("enforces %.19s; %s publishes %.19s since %s", ns.Bundle, ns.Channel, note.Digest, late.Round(time.Second)), note.Issued, 0)
+		}
+	}
+	return list
+}
+
+func what(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " (" + s + ")"
+}
+
+func channelProblems(n report.ChannelNote, now time.Time) []report.Problem {
+	var list []report.Problem
+	if n.Error != "" {
+		list = append(list, report.Problem{Kind: "channel", Channel: n.Channel, Text: n.Error, First: n.ErrorSince, Commit: n.ErrorCommit})
+	}
+	if !n.Expires.IsZero() && now.After(n.Expires) {
+		list = append(list, report.Problem{Kind: "expired", Channel: n.Channel, Text: "pointer " + n.Pointer + " is past its time; is the controller running?", First: n.Expires})
+	}
+	return list
+}
+
+// modulesOf are the modules of the resources that fail.
+func modulesOf(failed map[string]string) map[string]bool {
+	modules := map[string]bool{}
+	for id := range failed {
+		module, _, _ := strings.Cut(id, "/")
+		modules[module] = true
+	}
+	return modules
+}
+
+func topModules(counts map[string]int) []report.Worst {
+	var list []report.Worst
+	for module, n := range counts {
+		list = append(list, report.Worst{Module: module, Nodes: n})
+	}
+	slices.SortFunc(list, func(a, b report.Worst) int {
+		return cmp.Or(cmp.Compare(b.Nodes, a.Nodes), strings.Compare(a.Module, b.Module))
+	})
+	return list[:min(len(list), 5)]
+}
+
+// rate counts events of the last minute, second by second.
+type rate struct {
+	counts [60]int
+	at     [60]int64
+}
+
+func (r *rate) add(now time.Time) {
+	second := now.Unix()
+	i := second % 60
+	if r.at[i] != second {
+		r.at[i], r.counts[i] = second, 0
+	}
+	r.counts[i]++
+}
+
+func (r *rate) perSecond(now time.Time) float64 {
+	sum := 0
+	for i, at := range r.at {
+		if now.Unix()-at < 60 {
+			sum += r.counts[i]
+		}
+	}
+	return float64(sum) / 60
+}
