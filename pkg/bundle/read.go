@@ -16,13 +16,16 @@ import (
 // devices, the same file twice, more than the limits, and bytes after the end, each with a [Refusal]. It reads as a
 // stream and allocates for what is there, not for what a header claims.
 //
-// r is read to its end, so that a [Verified] reader has checked digest and size before the files are returned; what it
+// r is read to its end unless a limit is exceeded, so that a [Verified] reader has checked digest and size before the files are returned; what it
 // says is worth more than a complaint about the format.
 func ReadLayer(r io.Reader, l Limits) ([]File, error) {
 	in := bufio.NewReader(r)
 	files, err := readArchive(in, l)
 	if err == nil {
 		return files, nil
+	}
+	if errors.Is(err, ErrLimit) {
+		return nil, err // no more of it
 	}
 	// The rest of a changed layer is read to learn that it was changed.
 	var changed *Refusal

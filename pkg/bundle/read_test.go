@@ -140,13 +140,11 @@ func stream(write func(*tar.Writer) error) io.ReadCloser {
 
 func TestAMillionFilesAreRefused(t *testing.T) {
 	t.Parallel()
-	written := 0
 	r := stream(func(w *tar.Writer) error {
 		for i := range 1_000_000 {
 			if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprintf("f%d", i), Mode: 0o644}); err != nil {
 				return err
 			}
-			written++
 		}
 		return nil
 	})
@@ -154,6 +152,9 @@ func TestAMillionFilesAreRefused(t *testing.T) {
 	limits.Total = 1 << 40 // so that it is the count that refuses
 	_, err := bundle.ReadLayer(r, limits)
 	wantRefusal(t, err, bundle.TooMany)
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
 	if !errors.Is(err, bundle.ErrLimit) {
 		t.Error("not bundle.ErrLimit")
 	}
@@ -180,6 +181,9 @@ func TestAGibibyteOfZerosInASmallLayerIsRefused(t *testing.T) {
 			})
 			_, err := bundle.ReadLayer(r, bundle.DefaultLimits())
 			wantRefusal(t, err, bundle.TooLarge)
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
