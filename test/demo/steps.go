@@ -127,7 +127,7 @@ func (d *demo) push(ctx context.Context) error {
 		return err
 	}
 	file := d.path("policy", "modules/motd/module.yaml")
-	if err := replace(file, "default: Welcome", "default: Good morning, and welcome"); err != nil {
+	if err := replace(file, "default: Welcome", "default: Good morning and welcome"); err != nil {
 		return err
 	}
 	if err := d.commit(ctx, "motd: be more polite"); err != nil {
@@ -148,7 +148,7 @@ func (d *demo) push(ctx context.Context) error {
 
 func (d *demo) breakFile(ctx context.Context) error {
 	path := d.path("hosts", "kiosk-2", "etc/motd")
-	if err := os.WriteFile(path, []byte("I was here.\n"), 0o600); err != nil {
+	if err := overwrite(path, []byte("I was here.\n")); err != nil {
 		return err
 	}
 	say("kiosk-2:/etc/motd is overwritten, mode 0600")

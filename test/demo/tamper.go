@@ -22,7 +22,7 @@ func (d *demo) tamper(ctx context.Context) error {
 		return err
 	}
 	known := d.blobs()
-	if err := replace(d.path("policy", "modules/motd/module.yaml"), "Good morning, and welcome", "Good evening"); err != nil {
+	if err := replace(d.path("policy", "modules/motd/module.yaml"), "Good morning and welcome", "Good evening"); err != nil {
 		return err
 	}
 	if err := d.commit(ctx, "motd: it is late"); err != nil {
