@@ -49,7 +49,7 @@ func (t *tx) putHot(h Hot) error {
 	if h.Facets == nil {
 		return nil
 	}
-	if _, err := t.exec("DELETE FROM node_facet WHERE node = ? AND name NOT IN (SELECT value FROM json_each(?))", h.Node, jsonOf(keysOf(h.Facets))); err != nil {
+	if _, err := t.exec("DELETE FROM node_facet WHERE node = ? AND name NOT IN (SELECT value FROM json_each(?))", h.Node, string(jsonOf(keysOf(h.Facets)))); err != nil {
 		return fmt.Errorf("keeping the traits of %s: %w", h.Node, err)
 	}
 	for name, digest := range h.Facets {

@@ -77,7 +77,7 @@ func (d *DB) FacetDigests(ctx context.Context) (map[string]bool, error) {
 
 // Facets returns the documents with these digests; those that are not kept are left out.
 func (d *DB) Facets(ctx context.Context, digests []string) (map[string]json.RawMessage, error) {
-	rows, err := d.read.QueryContext(ctx, "SELECT digest, doc FROM facet WHERE digest IN (SELECT value FROM json_each(?))", jsonOf(digests))
+	rows, err := d.read.QueryContext(ctx, "SELECT digest, doc FROM facet WHERE digest IN (SELECT value FROM json_each(?))", string(jsonOf(digests)))
 	if err != nil {
 		return nil, fmt.Errorf("reading traits: %w", err)
 	}

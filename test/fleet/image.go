@@ -1,0 +1,160 @@
+//go:build linux
+
+package fleet
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// finishScript is what is done inside a fresh image.
+//
+//go:embed finish.sh
+var finishScript string
+
+// recipe is all that decides what is in an image; its hash names the image.
+type recipe struct {
+	Suite    string
+	Packages []string // installed in the image, beyond the smallest Debian
+	Repo     []string // in the local repository, with what they depend on
+	Demo     []string // versions of the package fleet-demo in the local repository
+	Finish   string
+}
+
+var debian12 = recipe{
+	Suite: "bookworm",
+	Packages: []string{
+		"apt", "ca-certificates", "cron", "dbus", "iproute2", "iputils-ping", "login", "passwd", "procps", "sudo", "systemd",
+		"systemd-sysv", "udev",
+	},
+	Repo:   []string{"nftables", "nginx-light", "sudo", "tree"},
+	Demo:   []string{"1.0", "2.0"},
+	Finish: finishScript,
+}
+
+// key returns the short hash that names the image of a recipe.
+func (r recipe) key() string {
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic(err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])[:12]
+}
+
+// Image returns the directory of the image machines boot from, and builds it when the cache directory has none made
+// after the present recipe. Building takes minutes and the mirror apt uses on this computer; it is safe against being
+// interrupted, and of several processes one builds while the others wait.
+func Image(ctx context.Context, cacheDir string) (string, error) {
+	image := filepath.Join(cacheDir, "image-"+debian12.key())
+	if _, err := os.Stat(image); err == nil {
+		return image, nil
+	}
+	if err := os.MkdirAll(cacheDir, 0o755); err != nil {
+		return "", fmt.Errorf("building the image: %w", err)
+	}
+	lock, err := lockFile(ctx, filepath.Join(cacheDir, "image.lock"))
+	if err != nil {
+		return "", fmt.Errorf("building the image: %w", err)
+	}
+	defer lock.Close()
+	if _, err := os.Stat(image); !errors.Is(err, fs.ErrNotExist) {
+		return image, err
+	}
+	if err := debian12.build(ctx, cacheDir, image); err != nil {
+		return "", fmt.Errorf("building the image: %w", err)
+	}
+	return image, nil
+}
+
+// build makes an image beside its final place and moves it there when it is whole. The caller holds the lock.
+func (r recipe) build(ctx context.Context, cacheDir, image string) error {
+	const unfinished = ".image-"
+	old, err := filepath.Glob(filepath.Join(cacheDir, unfinished+"*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range old {
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("removing what an interrupted build left: %w", err)
+		}
+	}
+	dir, err := os.MkdirTemp(cacheDir, unfinished)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	root := filepath.Join(dir, "root")
+	src, err := findSources(ctx, r.Suite)
+	if err != nil {
+		return err
+	}
+	if err := r.bootstrap(ctx, src, root); err != nil {
+		return err
+	}
+	if err := r.fillRepository(ctx, src, root, dir); err != nil {
+		return err
+	}
+	finish := build(ctx, "chroot", root, "/bin/sh", "-s")
+	finish.Stdin = strings.NewReader(r.Finish)
+	if err := run(finish); err != nil {
+		return fmt.Errorf("finishing: %w", err)
+	}
+	if err := os.Chmod(root, 0o755); err != nil {
+		return err
+	}
+	return os.Rename(root, image)
+}
+
+// bootstrap installs the smallest Debian and the packages of the recipe.
+func (r recipe) bootstrap(ctx context.Context, src sources, root string) error {
+	cmd := build(ctx, "debootstrap", "--variant=minbase", "--include="+strings.Join(r.Packages, ","), r.Suite, root, src.mirror)
+	cmd.Env = append(cmd.Environ(), src.proxies...)
+	if err := run(cmd); err != nil {
+		return fmt.Errorf("bootstrapping Debian: %w", err)
+	}
+	return nil
+}
+
+// build prepares a command that changes the image: what it mounts and starts is gone when it ends or is killed.
+func build(ctx context.Context, name string, args ...string) *exec.Cmd {
+	if path, err := lookTool(name); err == nil {
+		name = path
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWPID, Unshareflags: unix.CLONE_NEWNS, Pdeathsig: unix.SIGKILL,
+	}
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// run runs a command; when it fails, the error holds the end of what it said.
+func run(cmd *exec.Cmd) error {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, tail(string(out), 20))
+	}
+	return nil
+}
+
+// tail returns the last lines of a text.
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

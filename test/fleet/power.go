@@ -1,0 +1,175 @@
+//go:build linux
+
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pollInterval is for what a machine gives no event for.
+const pollInterval = 50 * time.Millisecond
+
+// Boot starts a machine that is off, from the disk as it is, and waits until systemd has started everything.
+func (m *Machine) Boot(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
+	m.mu.Lock()
+	if m.box != nil {
+		m.mu.Unlock()
+		return fmt.Errorf("booting machine %s: it is on", m.name)
+	}
+	box, err := startContainer(m.dir, m.name, m.ns)
+	if err == nil {
+		m.box, m.off, m.cut = box, make(chan struct{}), false
+		go m.supervise(box, m.off)
+	}
+	m.mu.Unlock()
+	if err == nil {
+		err = m.waitUp(ctx, "")
+	}
+	if err != nil {
+		return fmt.Errorf("booting machine %s: %w\n%s", m.name, err, tail(m.Log(), 20))
+	}
+	return nil
+}
+
+// supervise starts the machine again whenever it has asked to be rebooted, and notes when it is off.
+func (m *Machine) supervise(box *container, off chan struct{}) {
+	defer close(off)
+	for box != nil {
+		<-box.done
+		// What the machine left running has no machine any more, and a control group with groups inside takes no process.
+		err := m.dir.group.remove()
+		if err == nil {
+			err = m.dir.group.create()
+		}
+		m.mu.Lock()
+		reboot := box.code == exitReboot && !m.cut
+		box = nil
+		if err == nil && reboot {
+			if box, err = startContainer(m.dir, m.name, m.ns); err != nil {
+				box = nil
+			}
+		}
+		m.box, m.fault = box, err
+		m.mu.Unlock()
+	}
+}
+
+// whyOff returns why the machine could not be started again, if that is why it is off.
+func (m *Machine) whyOff() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.fault
+}
+
+// waitUp waits until systemd has started everything; with the id of a boot, until that of another boot has.
+func (m *Machine) waitUp(ctx context.Context, notBoot string) error {
+	return WaitFor(ctx, pollInterval, func(ctx context.Context) error {
+		if m.current() == nil {
+			return errors.Join(ErrFinal, errDown, m.whyOff())
+		}
+		if notBoot != "" {
+			id, err := m.BootID(ctx)
+			if err != nil {
+				return err
+			}
+			if id == notBoot {
+				return errors.New("it has not gone down yet")
+			}
+		}
+		state, stderr, _, err := m.Exec(ctx, "systemctl", "is-system-running", "--wait")
+		if err != nil {
+			return err
+		}
+		if state = strings.TrimSpace(state); state != "running" && state != "degraded" {
+			return fmt.Errorf("the system is %q: %s", state, strings.TrimSpace(stderr))
+		}
+		return nil
+	})
+}
+
+// BootID returns the id of the present boot.
+func (m *Machine) BootID(ctx context.Context) (string, error) {
+	id, stderr, code, err := m.Exec(ctx, "cat", "/proc/sys/kernel/random/boot_id")
+	if err == nil && code != 0 {
+		err = errors.New(strings.TrimSpace(stderr))
+	}
+	if err != nil {
+		return "", fmt.Errorf("reading the boot id of machine %s: %w", m.name, err)
+	}
+	return strings.TrimSpace(id), nil
+}
+
+// Reboot reboots the machine in order, as its own systemd does it, and waits until it is up again.
+func (m *Machine) Reboot(ctx context.Context) error {
+	before, err := m.BootID(ctx)
+	if err != nil {
+		return err
+	}
+	// The machine may be gone before the command has ended: only the next boot says that it worked.
+	_, stderr, code, err := m.Exec(ctx, "systemctl", "reboot")
+	if err == nil && code == 1 && stderr != "" {
+		return fmt.Errorf("rebooting machine %s: %s", m.name, strings.TrimSpace(stderr))
+	}
+	return m.WaitReboot(ctx, before)
+}
+
+// WaitReboot waits until the machine is up in another boot than the given one: for a reboot something on the machine
+// decided on.
+func (m *Machine) WaitReboot(ctx context.Context, before string) error {
+	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
+	if err := m.waitUp(ctx, before); err != nil {
+		return fmt.Errorf("rebooting machine %s: %w\n%s", m.name, err, tail(m.Log(), 20))
+	}
+	return nil
+}
+
+// Stop shuts the machine down in order. [Machine.Boot] starts it again.
+func (m *Machine) Stop(ctx context.Context) error {
+	m.mu.Lock()
+	box, off := m.box, m.off
+	m.cut = true
+	m.mu.Unlock()
+	if box == nil {
+		return nil
+	}
+	// The machine may be gone before the command has ended.
+	_, stderr, code, err := m.Exec(ctx, "systemctl", "poweroff")
+	if err == nil && code == 1 && stderr != "" {
+		return fmt.Errorf("stopping machine %s: %s", m.name, strings.TrimSpace(stderr))
+	}
+	select {
+	case <-off:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stopping machine %s: %w", m.name, context.Cause(ctx))
+	}
+}
+
+// PowerCut ends the machine at once, as when its plug is pulled: no process of it gets to do anything. What it wrote but
+// did not sync is kept all the same, for it is the memory of this computer that holds it. [Machine.Boot] starts it
+// again.
+func (m *Machine) PowerCut() error {
+	m.mu.Lock()
+	box, off := m.box, m.off
+	m.cut = true
+	m.mu.Unlock()
+	if box == nil {
+		return nil
+	}
+	// No group: it ended by itself a moment ago.
+	if err := m.dir.group.kill(); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("cutting the power of machine %s: %w", m.name, err)
+	}
+	<-off
+	return nil
+}
