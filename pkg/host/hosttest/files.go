@@ -176,4 +176,3 @@ func (f files) Digest(name string) (string, error) {
 	}
 	return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(n.content))), nil
 }
-
