@@ -13,7 +13,8 @@ build: ## build bin/vigo and bin/vigo-agent
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 demo: build ## the whole system in one go: push, converge, drift, tampering; KEEP=1 leaves it running
-	@go run ./test/demo -bin bin $(if $(KEEP),-keep)
+	@go build -o out/demo ./test/demo
+	@exec out/demo -bin bin $(if $(KEEP),-keep)
 
 test: ## every test that needs no root
 	go vet ./...

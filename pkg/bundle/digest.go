@@ -105,7 +105,7 @@ func (v *verified) end() error {
 
 func (v *verified) check() error {
 	if got := digestPrefix + hex.EncodeToString(v.sum.Sum(nil)); got != v.d.Digest {
-		return &Refusal{Name: WrongDigest, Detail: "the content has digest " + got, What: v.d.Digest}
+		return &Refusal{Name: WrongDigest, Detail: "what was sent has digest " + got, What: v.d.Digest}
 	}
 	return io.EOF
 }

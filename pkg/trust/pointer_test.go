@@ -117,6 +117,31 @@ func TestSignaturesOfDifferentPointersDoNotAddUp(t *testing.T) {
 	}
 }
 
+func TestAnOldPointerBesideTheNewOneChangesNothing(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	sign := func(p bundle.Pointer) []byte {
+		s, err := f.channelKey.SignPointer(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for seq := int64(5); seq < 25; seq++ { // whatever the order of a map
+		older, newer := f.pointer(seq-1), f.pointer(seq)
+		f.carry(newer, sign(older), sign(newer))
+		p, _, err := f.newest()
+		if err != nil || p.Seq != seq {
+			t.Fatalf("pointer %s, %v", p.Version(), err)
+		}
+	}
+	newer, twin := f.pointer(30), f.pointer(30)
+	twin.Modes = map[string]bool{"x": true}
+	f.carry(newer, sign(f.pointer(29)), sign(newer), sign(twin))
+	_, _, err := f.newest()
+	wantRefusal(t, err, bundle.Equivocation)
+}
+
 func TestABundleIsNoPointer(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

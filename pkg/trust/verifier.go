@@ -155,8 +155,8 @@ func (v *Verifier) SignedPointer(ctx context.Context, src bundle.Source, fleet, 
 	return best, v.belongs(best.Pointer, fleet, channel)
 }
 
-// best verifies every signature and returns the statement that enough distinct keys signed. Signatures of different
-// statements do not add up.
+// best verifies every signature and returns the newest statement that enough distinct keys signed. Signatures of different
+// statements do not add up. Who can write to a registry can put an old pointer beside the new one: that changes nothing.
 func (v *Verifier) best(ctx context.Context, src bundle.Source, tag, channel string, layers []bundle.Descriptor) (SignedPointer, error) {
 	keys, threshold, ok := v.root.role(RoleChannel(channel))
 	if !ok {
@@ -196,12 +196,31 @@ func (v *Verifier) best(ctx context.Context, src bundle.Source, tag, channel str
 	if err := t.verdict(); err != nil {
 		return SignedPointer{}, err
 	}
+	return newestOf(found, threshold, tag)
+}
+
+// newestOf returns the newest of the statements that have enough signatures, and refuses two of one number.
+func newestOf(found map[string]*SignedPointer, threshold int, tag string) (SignedPointer, error) {
+	var best, twin *SignedPointer
 	for _, one := range found {
-		if len(one.Keys) >= threshold {
-			return *one, nil
+		if len(one.Keys) < threshold {
+			continue
+		}
+		switch {
+		case best == nil || one.Pointer.Compare(best.Pointer) > 0:
+			best, twin = one, nil
+		case one.Pointer.Compare(best.Pointer) == 0:
+			twin = one
 		}
 	}
-	return SignedPointer{}, errors.New("verifying a pointer: no statement has the signatures that were counted")
+	switch {
+	case best == nil:
+		return SignedPointer{}, errors.New("verifying a pointer: no statement has the signatures that were counted")
+	case twin != nil:
+		return SignedPointer{}, &Refusal{Name: bundle.Equivocation, What: tag,
+			Detail: fmt.Sprintf("it carries two pointers %s, %s and %s", best.Pointer.Version(), min(best.Payload, twin.Payload), max(best.Payload, twin.Payload))}
+	}
+	return *best, nil
 }
 
 // belongs refuses a pointer that is meant for somebody else.

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"golang.org/x/term"
 )
 
 // interval is that of the demo's agents; the example policy itself says 30s.
@@ -34,10 +36,23 @@ func main() {
 	flag.Parse()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	if err := show(ctx, *bin, *keep); err != nil {
+	err := show(ctx, *bin, *keep)
+	switch {
+	case ctx.Err() != nil && !*keep:
+		fmt.Fprintln(os.Stderr, "\ndemo: interrupted; what it started is stopped, what it made is removed")
+		os.Exit(130)
+	case err != nil && ctx.Err() == nil:
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
+}
+
+// heading is bold on a terminal.
+func heading(s string) string {
+	if !term.IsTerminal(int(os.Stdout.Fd())) || os.Getenv("NO_COLOR") != "" {
+		return s
+	}
+	return "\x1b[1m" + s + "\x1b[0m"
 }
 
 func show(ctx context.Context, bin string, keep bool) (err error) {
@@ -77,7 +92,7 @@ func show(ctx context.Context, bin string, keep bool) (err error) {
 		{"vigo status", d.finish},
 	}
 	for i, step := range steps {
-		fmt.Printf("\n\x1b[1m%d. %s\x1b[0m\n", i+1, step.title)
+		fmt.Printf("\n%s\n", heading(fmt.Sprintf("%d. %s", i+1, step.title)))
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("step %d (%s): %w", i+1, step.title, err)
 		}
