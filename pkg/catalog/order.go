@@ -75,9 +75,7 @@ func mapped(old []int, newIndex []int) []int {
 func (b *builder) explicit() graph {
 	g := graph{before: make([][]int, len(b.items)), notifies: make([][]int, len(b.items))}
 	for i, d := range b.decls {
-		for _, at := range b.resolve(d, d.decl.Requires) {
-			g.before[i] = append(g.before[i], at)
-		}
+		g.before[i] = append(g.before[i], b.resolve(d, d.decl.Requires)...)
 		for _, at := range b.resolve(d, d.decl.Before) {
 			g.before[at] = append(g.before[at], i)
 		}
