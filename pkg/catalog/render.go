@@ -81,7 +81,10 @@ func renderText(name, text string, vars map[string]any) (string, error) {
 	return execute(t, vars)
 }
 
+// execute renders a template that was parsed for this once.
 func execute(t *template.Template, vars map[string]any) (string, error) {
+	t.Funcs(budget())
+	meter(t)
 	var out bytes.Buffer
 	if err := t.Execute(&limited{w: &out, left: maxRendered}, vars); err != nil {
 		var exec template.ExecError
