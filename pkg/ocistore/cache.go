@@ -41,18 +41,9 @@ type Cache struct {
 
 // Cached puts a cache in front of origin. now tells the time for leaving an origin alone that could not be reached.
 func Cached(origin bundle.Source, dir string, now func() time.Time) (*Cache, error) {
-	if err := os.MkdirAll(filepath.Join(dir, "blobs", "sha256"), 0o700); err != nil {
-		return nil, fmt.Errorf("opening the cache: %w", err)
-	}
 	kept := NewLayout(dir)
-	if err := errors.Join(atomicfile.Sweep(dir), atomicfile.Sweep(kept.blobs())); err != nil {
+	if err := errors.Join(atomicfile.Sweep(dir), atomicfile.Sweep(kept.blobs()), kept.mend(context.Background())); err != nil {
 		return nil, fmt.Errorf("opening the cache: %w", err)
-	}
-	if _, err := kept.index(); err != nil {
-		// Only tags are lost; the content stays and is found by digest.
-		if err := os.Remove(filepath.Join(dir, indexName)); err != nil {
-			return nil, fmt.Errorf("opening the cache: %w", err)
-		}
 	}
 	return &Cache{origin: origin, kept: kept, now: now}, nil
 }
@@ -126,38 +117,47 @@ func (c *Cache) remember(ctx context.Context, d bundle.Descriptor, tag string) {
 
 // Open implements bundle.Source. The content was verified before Open returns.
 func (c *Cache) Open(ctx context.Context, d bundle.Descriptor) (io.ReadCloser, error) {
-	if data, err := bundle.Fetch(ctx, c.kept, d, bundle.MaxLayer); err == nil {
-		return noClose{bytes.NewReader(data)}, nil
-	}
-	var data []byte
-	err := c.ask(ctx, func() (err error) {
-		data, err = bundle.Fetch(ctx, c.origin, d, bundle.MaxLayer)
-		return err
-	})
+	data, kept, err := c.fetch(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	// What cannot be kept is handed on all the same: a full disk must not stop enforcement.
-	_ = c.kept.Push(ctx, d, bytes.NewReader(data))
+	if !kept {
+		// What cannot be kept is handed on all the same: a full disk must not stop enforcement.
+		_ = c.kept.Push(ctx, d, bytes.NewReader(data))
+	}
 	return noClose{bytes.NewReader(data)}, nil
 }
 
-// Referrers implements bundle.Source.
+// fetch returns content from the folder, or from the origin when the folder does not have it whole.
+func (c *Cache) fetch(ctx context.Context, d bundle.Descriptor) (data []byte, kept bool, err error) {
+	if data, err := bundle.Fetch(ctx, c.kept, d, bundle.MaxLayer); err == nil {
+		return data, true, nil
+	}
+	err = c.ask(ctx, func() (err error) {
+		data, err = bundle.Fetch(ctx, c.origin, d, bundle.MaxLayer)
+		return err
+	})
+	return data, false, err
+}
+
+// Referrers implements bundle.Source. Those in the folder come first: a mirror that lists no signatures, or others, must
+// not make us forget those we have.
 func (c *Cache) Referrers(ctx context.Context, d bundle.Descriptor, artifactType string) ([]bundle.Descriptor, error) {
 	var found []bundle.Descriptor
 	err := c.ask(ctx, func() (err error) {
 		found, err = c.origin.Referrers(ctx, d, artifactType)
 		return err
 	})
-	if err == nil && len(found) > 0 {
-		return found, nil
+	all, keptErr := c.kept.Referrers(ctx, d, artifactType)
+	if keptErr != nil || len(all) == 0 {
+		return found, err
 	}
-	// A mirror that does not list signatures must not make us forget those we have.
-	kept, keptErr := c.kept.Referrers(ctx, d, artifactType)
-	if keptErr != nil || len(kept) == 0 {
-		return nil, err
+	for _, f := range found {
+		if len(all) < maxReferrers && !slices.ContainsFunc(all, func(k bundle.Descriptor) bool { return k.Digest == f.Digest }) {
+			all = append(all, f)
+		}
 	}
-	return kept, nil
+	return all, nil
 }
 
 // Prune removes what neither a manifest in keep, given by digest, nor a tag needs. Signatures of what is kept stay.

@@ -15,6 +15,7 @@ import (
 
 	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/fault"
 )
 
 const (
@@ -46,6 +47,8 @@ type layoutIndex struct {
 
 func (l *Layout) blobs() string { return filepath.Join(l.dir, "blobs", "sha256") }
 
+func (l *Layout) indexPath() string { return filepath.Join(l.dir, indexName) }
+
 // blob returns where content is kept.
 func (l *Layout) blob(digest string) (string, error) {
 	if _, err := bundle.ParseDigest(digest); err != nil {
@@ -57,7 +60,7 @@ func (l *Layout) blob(digest string) (string, error) {
 // index reads the index; a layout that is not there yet has an empty one.
 func (l *Layout) index() (layoutIndex, error) {
 	empty := layoutIndex{SchemaVersion: 2, MediaType: indexMediaType, Manifests: []bundle.Descriptor{}}
-	f, err := os.Open(filepath.Join(l.dir, indexName))
+	f, err := os.Open(l.indexPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return empty, nil
 	}
@@ -87,22 +90,43 @@ func (l *Layout) change(edit func(*layoutIndex) bool) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(l.dir, indexName), data, 0o644)
+	return atomicfile.Write(l.indexPath(), data, 0o644)
 }
 
-// Resolve implements bundle.Source.
+// Resolve implements bundle.Source. A digest finds the manifest that has it, as in registries.
 func (l *Layout) Resolve(_ context.Context, tag string) (bundle.Descriptor, error) {
 	idx, err := l.index()
 	if err != nil {
 		return bundle.Descriptor{}, err
 	}
+	var tags []string
 	for _, d := range idx.Manifests {
-		if d.Annotations[refName] == tag {
+		name := d.Annotations[refName]
+		if name == tag || d.Digest == tag {
 			d.Annotations = nil
 			return d, nil
 		}
+		if name != "" {
+			tags = append(tags, name)
+		}
 	}
-	return bundle.Descriptor{}, notFound("tag " + tag + " of " + l.dir)
+	return bundle.Descriptor{}, l.missing(tag, tags)
+}
+
+// missing says that a tag is not there, and what is.
+func (l *Layout) missing(tag string, tags []string) error {
+	if _, err := os.Stat(filepath.Join(l.dir, markerName)); errors.Is(err, fs.ErrNotExist) {
+		return notFound("there is no OCI image layout in " + l.dir + ": " + tag)
+	}
+	what := "tag " + tag
+	if strings.HasPrefix(tag, "sha256:") {
+		what = "manifest " + tag
+	}
+	hint := fault.DidYouMean(tag, tags)
+	if hint == "" && len(tags) > 0 {
+		hint = "it has the tags " + strings.Join(tags[:min(len(tags), 8)], ", ")
+	}
+	return fault.WithHint(notFound(what+" of "+l.dir), hint)
 }
 
 // Open implements bundle.Source.
