@@ -8,7 +8,7 @@ import (
 
 // maxSteps bounds how often one template may go round its loops and into its named templates. What text/template itself
 // limits is depth, which `{{ range 1000000000 }}{{ end }}` does not need.
-const maxSteps = 1_000_000
+const maxSteps = 200_000
 
 var errTooManySteps = fmt.Errorf("it does not end after %d turns of its loops", maxSteps)
 
