@@ -32,13 +32,14 @@ type Env struct {
 	Now     func() time.Time
 	Getenv  func(string) string
 	Colour  bool // standard output is a terminal that shows colours
+	Live    bool // standard error is a terminal, where a line can be taken back
 }
 
 // System returns the Env of this process.
 func System(name, version string) *Env {
 	colour := term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	return &Env{Name: name, Version: version, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now,
-		Getenv: os.Getenv, Colour: colour}
+		Getenv: os.Getenv, Colour: colour, Live: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"}
 }
 
 // Main runs a root command with the arguments of this process and returns the exit status. SIGINT and SIGTERM end the
@@ -54,10 +55,7 @@ func Main(env *Env, root *cobra.Command, args []string) int {
 	root.SetIn(env.Stdin)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
-	root.SilenceErrors, root.SilenceUsage = true, true
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return UsageError(fault.WithHint(err, "see `"+c.CommandPath()+" --help`"))
-	})
+	Prepare(env, root)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
 		env.PrintError(err)
@@ -104,18 +102,5 @@ func (e *Env) PrintError(err error) {
 	fmt.Fprintf(e.Stderr, "%s: error: %s\n", e.Name, strings.ReplaceAll(err.Error(), "\n", "\n  "))
 	for _, hint := range fault.Hints(err) {
 		fmt.Fprintf(e.Stderr, "%s: hint: %s\n", e.Name, hint)
-	}
-}
-
-// Args checks the number of positional arguments with a message that shows the usage line.
-func Args(least, most int) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		switch {
-		case len(args) < least:
-			return UsageError(fault.WithHint(fmt.Errorf("an argument is missing: %s", c.UseLine()), "see `"+c.CommandPath()+" --help`"))
-		case len(args) > most:
-			return UsageError(fault.WithHint(fmt.Errorf("unexpected argument %q: %s", args[most], c.UseLine()), "see `"+c.CommandPath()+" --help`"))
-		}
-		return nil
 	}
 }

@@ -12,10 +12,12 @@ import (
 
 	"vigo.dev/pkg/agent"
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/machine"
 	"vigo.dev/pkg/ocistore"
+	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/trust"
 )
@@ -35,7 +37,8 @@ func newApplyCommand(g *globals) *cobra.Command {
 		Use:   "apply --policy DIR|oci-layout:DIR:TAG",
 		Short: "Converge this host once with a policy, without a server",
 		Long: `Converge this host once with a policy, without a server: from a folder, which is compiled first, or from a bundle in an
-OCI image layout. A bundle is verified when --key is given.
+OCI image layout. A bundle is verified when --key is given. With --root it is that folder which is converged, such as an
+image that is being built; programs then run inside of it, and services are only enabled.
 
 EXIT STATUS
   0  converged    2  the dry run found drift    3  some resources failed
@@ -52,6 +55,8 @@ EXIT STATUS
 	f.StringVar(&o.node, "node", "", "name of this node (default: its host name)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would change, and change nothing")
 	f.StringVar(&o.key, "key", "", "public key (PEM) that must have signed the bundle")
+	cobra.CheckErr(c.MarkFlagFilename("key", "pub", "pem"))
+	cobra.CheckErr(c.MarkFlagDirname("policy"))
 	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML)
 	cobra.CheckErr(c.MarkFlagRequired("policy"))
 	return c
@@ -83,12 +88,18 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 		return err
 	}
 	defer m.Close()
-	run, err := agent.Apply(ctx, agent.ApplyConfig{
-		State: state, Language: language(), Host: m.Host(), Log: g.log(), Now: g.env.Now, Source: src,
+	if o.node == "" {
+		if o.node, err = nameOf(ctx, m.Host()); err != nil {
+			return err
+		}
+	}
+	config := agent.ApplyConfig{
+		State: state, Language: language(), Host: m.Host(), Log: g.log(), Now: g.env.Now, Source: warnOfLabels(g.env, labels, src),
 		Node: o.node, Labels: labels, DryRun: o.dryRun, Version: g.env.Version,
-	})
+	}
+	run, err := cli.Wait(g.env, "converging "+g.root, func() (report.Run, error) { return agent.Apply(ctx, config) })
 	if err != nil {
-		return err
+		return cli.Refused(err)
 	}
 	return showRun(g.env, o.format, run)
 }
@@ -100,11 +111,18 @@ func openPolicy(ctx context.Context, g *globals, o applyOptions) (agent.PolicySo
 		if o.key != "" {
 			return nil, cli.UsageError(errors.New("--key is for bundles; a folder has no signature"))
 		}
-		return agent.Folder(os.DirFS(o.policy)), nil
+		fsys, err := cli.Folder(o.policy)
+		if err != nil {
+			return nil, err
+		}
+		return agent.Folder(fsys), nil
 	}
-	dir, tag, _ := strings.Cut(layout, ":")
+	dir, tag, tagged := strings.Cut(layout, "@")
+	if !tagged {
+		dir, tag, _ = strings.Cut(layout, ":")
+	}
 	if tag == "" {
-		return nil, cli.UsageError(fault.WithHint(fmt.Errorf("%q names no tag", o.policy), "write oci-layout:DIR:TAG"))
+		return nil, cli.UsageError(fault.WithHint(fmt.Errorf("%q names no tag", o.policy), "write oci-layout:DIR:TAG, or oci-layout:DIR@sha256:…"))
 	}
 	store, err := ocistore.Open(ctx, "oci-layout:"+dir, ocistore.Options{})
 	if err != nil {
@@ -114,15 +132,26 @@ func openPolicy(ctx context.Context, g *globals, o applyOptions) (agent.PolicySo
 	if o.key != "" {
 		pem, err := os.ReadFile(o.key)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading the key: %w", err)
 		}
 		v, err := trust.NewKeyVerifier(pem, g.env.Now)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("reading the key %s: %w", o.key, err)
 		}
 		verify = v.Signature
 	}
 	return agent.Bundle(store, tag, verify), nil
+}
+
+// warnOfLabels looks at the policy a source gives before the labels are used.
+func warnOfLabels(env *cli.Env, labels map[string]string, src agent.PolicySource) agent.PolicySource {
+	return func(ctx context.Context, l catalog.Language) (*policy.Policy, *policy.Content, report.Run, error) {
+		p, content, from, err := src(ctx, l)
+		if err == nil {
+			env.WarnOfLabels(labels, p.Fleet.Labels)
+		}
+		return p, content, from, err
+	}
 }
 
 // showRun prints a run and returns the exit code it stands for.

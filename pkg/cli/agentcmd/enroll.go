@@ -12,6 +12,7 @@ import (
 	"vigo.dev/pkg/agent"
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/machine"
 )
 
@@ -27,7 +28,10 @@ func newEnrollCommand(g *globals) *cobra.Command {
 		Short: "Join a fleet",
 		Long: `Join a fleet: make a key, get a certificate for it, and keep the trust root of the fleet. The token pins the fleet's
 authority, so the first connection is authenticated already. The token may also come from --token-file or, so that it does not
-show in the process list, from the environment variable VIGO_TOKEN.`,
+show in the process list, from the environment variable VIGO_TOKEN.
+
+EXIT STATUS
+  0  enrolled    1  refused, or the service was not reached    64  no token was given`,
 		Example: `  VIGO_TOKEN=… vigo-agent enroll --server https://vigo.example.com:8443
   vigo-agent enroll --server https://vigo.example.com:8443 --token-file /run/token --node web-1`,
 		Args: cli.Args(0, 0),
@@ -62,8 +66,10 @@ func runEnroll(ctx context.Context, g *globals, o enrollOptions) error {
 			return err
 		}
 	}
-	e, err := agent.Enroll(ctx, state, agent.EnrollOptions{
-		Server: o.server, Token: token, Node: o.node, Version: g.env.Version, Now: g.env.Now, Force: o.force,
+	e, err := cli.Wait(g.env, "asking "+o.server, func() (agent.Enrolment, error) {
+		return agent.Enroll(ctx, state, agent.EnrollOptions{
+			Server: o.server, Token: token, Node: o.node, Version: g.env.Version, Now: g.env.Now, Force: o.force,
+		})
 	})
 	if err != nil {
 		return err
@@ -78,7 +84,10 @@ func (o enrollOptions) secret(env *cli.Env) (string, error) {
 		return o.token, nil
 	case o.tokenFile != "":
 		data, err := os.ReadFile(o.tokenFile)
-		return strings.TrimSpace(string(data)), err
+		if err != nil {
+			return "", fmt.Errorf("reading the token: %w", err)
+		}
+		return strings.TrimSpace(string(data)), nil
 	case env.Getenv("VIGO_TOKEN") != "":
 		return env.Getenv("VIGO_TOKEN"), nil
 	}
@@ -91,9 +100,26 @@ func hostName(ctx context.Context, g *globals) (string, error) {
 		return "", err
 	}
 	defer m.Close()
-	name, err := m.Host().Kernel.Hostname(ctx)
+	return nameOf(ctx, m.Host())
+}
+
+// nameOf is how a host calls itself. A root folder calls itself what its /etc/hostname says, or else what a program in
+// it would be told: the name of the running kernel.
+func nameOf(ctx context.Context, h *host.Host) (string, error) {
+	name, err := h.Kernel.Hostname(ctx)
+	if errors.Is(err, errors.ErrUnsupported) {
+		var data []byte
+		if data, err = h.FS.Read("/etc/hostname", 1<<10); err == nil {
+			name = strings.TrimSpace(string(data))
+		} else if errors.Is(err, host.ErrNotFound) {
+			name, err = os.Hostname()
+		}
+	}
 	if err != nil {
 		return "", fault.WithHint(fmt.Errorf("asking for the host name: %w", err), "give it with --node")
+	}
+	if name == "" {
+		return "", fault.WithHint(errors.New("this host has no name"), "give it with --node")
 	}
 	return name, nil
 }

@@ -4,7 +4,6 @@
 package agentcmd
 
 import (
-	"fmt"
 	"log/slog"
 	"path/filepath"
 
@@ -55,7 +54,7 @@ EXIT STATUS
 	flags.StringVar(&g.root, "root", "/", "folder that holds the host's file system")
 	flags.StringVar(&g.state, "state", "", "state directory (default "+DefaultState+" below --root)")
 	flags.BoolVar(&g.debug, "debug", false, "log more")
-	root.AddCommand(newApplyCommand(g), newEnrollCommand(g), newRunCommand(g), newStatusCommand(g), newTraitsCommand(g), newUnitCommand(g), newVersionCommand(g))
+	root.AddCommand(newApplyCommand(g), newEnrollCommand(g), newRunCommand(g), newStatusCommand(g), newTraitsCommand(g), newUnitCommand(g), cli.NewVersionCommand(env))
 	return root
 }
 
@@ -76,14 +75,4 @@ func language() catalog.Language {
 	schema := expr.NewSchema()
 	traits.Schema(schema)
 	return catalog.Language{Kinds: resources.Registry(), Schema: schema}
-}
-
-func newVersionCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cli.Args(0, 0),
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(g.env.Stdout, g.env.Version)
-			return err
-		},
-	}
 }

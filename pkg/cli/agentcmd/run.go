@@ -11,6 +11,7 @@ import (
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/machine"
+	"vigo.dev/pkg/report"
 )
 
 type runOptions struct {
@@ -76,7 +77,7 @@ func runRun(ctx context.Context, g *globals, o runOptions) error {
 			"channel", parts.Enrolment.Channel, "interval", parts.Enrolment.Interval.Round(time.Millisecond), "version", g.env.Version)
 		return a.Run(ctx)
 	}
-	run, err := a.Once(ctx)
+	run, err := cli.Wait(g.env, "converging "+g.root, func() (report.Run, error) { return a.Once(ctx) })
 	if err != nil {
 		return err
 	}

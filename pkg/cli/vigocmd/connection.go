@@ -1,12 +1,14 @@
 package vigocmd
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +16,11 @@ import (
 	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/report"
 )
+
+// asking is what the commands wait for.
+const asking = "asking the report service"
 
 // connection is how a command finds the report service: flags, then the file that `vigo up` writes.
 type connection struct {
@@ -65,6 +71,27 @@ func (c *connection) path(env *cli.Env) string {
 		dir = filepath.Join(env.Getenv("HOME"), ".config")
 	}
 	return filepath.Join(dir, "vigo", "operator.json")
+}
+
+// completeNodes offers the names of nodes to the shell; when the service cannot be asked it offers nothing.
+func (c *connection) completeNodes(env *cli.Env) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, start string) ([]string, cobra.ShellCompDirective) {
+		client, err := c.open(env)
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
+		defer cancel()
+		list, err := client.Nodes(ctx, report.Query{Name: start + "*"})
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		names := make([]string, len(list))
+		for i, n := range list {
+			names[i] = n.Name
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
 }
 
 // writeOperatorConfig keeps how to reach the service, for the commands of an operator on this machine.

@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"vigo.dev/pkg/cli"
-	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/manual"
 	"vigo.dev/pkg/resources"
 )
@@ -30,9 +29,6 @@ func newExplainCommand(env *cli.Env) *cobra.Command {
 				return err
 			}
 			if len(args) == 1 {
-				if _, ok := reg.Kind(args[0]); !ok {
-					return fault.WithHint(fmt.Errorf("there is no resource type %q", args[0]), fault.DidYouMean(args[0], reg.Names()))
-				}
 				text, err := m.Text(args[0])
 				if err != nil {
 					return err

@@ -2,8 +2,6 @@ package vigocmd
 
 import (
 	"fmt"
-	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +22,7 @@ EXIT STATUS
 		Example: "  vigo lint\n  vigo lint policies-example\n  vigo lint . -o json",
 		Args:    cli.Args(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			p, _, err := compile(folder(args))
+			p, _, err := compile(directory(args))
 			if format != cli.Table {
 				problems, err := problemsOf(err)
 				if err != nil {
@@ -49,15 +47,20 @@ EXIT STATUS
 	return c
 }
 
-func folder(args []string) fs.FS {
+// directory is the folder a command is about: the one that was named, or the current one.
+func directory(args []string) string {
 	if len(args) == 0 {
-		return os.DirFS(".")
+		return "."
 	}
-	return os.DirFS(args[0])
+	return args[0]
 }
 
-// compile loads and checks a policy the way the controller does.
-func compile(fsys fs.FS) (*policy.Policy, *policy.Content, error) {
+// compile loads and checks the policy in a folder the way the controller does.
+func compile(dir string) (*policy.Policy, *policy.Content, error) {
+	fsys, err := cli.Folder(dir)
+	if err != nil {
+		return nil, nil, err
+	}
 	p, err := policy.Load(fsys)
 	if err != nil {
 		return nil, nil, err

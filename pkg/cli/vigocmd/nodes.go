@@ -37,7 +37,7 @@ func newNodesCommand(env *cli.Env) *cobra.Command {
 				q.Name = args[0]
 			}
 			return repeat(c.Context(), env, watch, func(ctx context.Context) error {
-				list, err := client.Nodes(ctx, q)
+				list, err := cli.Wait(env, asking, func() ([]report.NodeStatus, error) { return client.Nodes(ctx, q) })
 				if err != nil {
 					return unreachable(err)
 				}
@@ -46,6 +46,7 @@ func newNodesCommand(env *cli.Env) *cobra.Command {
 		},
 	}
 	conn.flags(c)
+	c.ValidArgsFunction = conn.completeNodes(env)
 	f := c.Flags()
 	f.StringArrayVar(&labels, "label", nil, "only nodes with this label, as name=value; may be repeated")
 	f.StringVar((*string)(&q.Presence), "presence", "", "only nodes that are live, late, stale, missing, never or retired")
@@ -106,7 +107,7 @@ func newNodeCommand(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := client.Node(c.Context(), args[0])
+			n, err := cli.Wait(env, asking, func() (report.NodeDetail, error) { return client.Node(c.Context(), args[0]) })
 			if err != nil {
 				return unreachable(err)
 			}
@@ -117,19 +118,33 @@ func newNodeCommand(env *cli.Env) *cobra.Command {
 		},
 	}
 	conn.flags(c)
+	c.ValidArgsFunction = conn.completeNodes(env)
 	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML)
-	retire := &cobra.Command{
-		Use: "retire NAME", Short: "Take a node out of the fleet: its key is refused from now on", Args: cli.Args(1, 1),
+	c.AddCommand(newRetireCommand(env))
+	return c
+}
+
+func newRetireCommand(env *cli.Env) *cobra.Command {
+	var conn connection
+	c := &cobra.Command{
+		Use:     "retire NAME",
+		Short:   "Take a node out of the fleet: its key is refused from now on",
+		Example: "  vigo node retire web-1",
+		Args:    cli.Args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := conn.open(env)
 			if err != nil {
 				return err
 			}
-			return unreachable(client.Retire(c.Context(), args[0]))
+			if err := client.Retire(c.Context(), args[0]); err != nil {
+				return unreachable(err)
+			}
+			_, err = fmt.Fprintf(env.Stdout, "%s is retired\n", args[0])
+			return err
 		},
 	}
-	conn.flags(retire)
-	c.AddCommand(retire)
+	conn.flags(c)
+	c.ValidArgsFunction = conn.completeNodes(env)
 	return c
 }
 

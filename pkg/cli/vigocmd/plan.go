@@ -28,9 +28,14 @@ func newPlanCommand(env *cli.Env) *cobra.Command {
 		Use:   "plan [DIR]",
 		Short: "Show which resources a node with given labels and traits would have, in order",
 		Long: `Show which resources a node with given labels and traits would have, in order. Nothing is asked of any machine;
-` + "`vigo-agent traits -o json`" + ` on a host makes a traits file.`,
+"vigo-agent traits -o json" on a host makes a traits file. Labels that fleet.yaml grants to the node's name count, too.
+With -o json or yaml each resource comes with its attributes as they are for this node; secrets are not shown.
+
+EXIT STATUS
+  0  planned    1  the policy has mistakes, or a file cannot be read`,
 		Example: `  vigo plan . --label role=web --traits host.json
-  vigo plan . --node web-1.example.com --traits host.json -o json`,
+  vigo plan . --node web-1.example.com --traits host.json -o yaml
+  vigo plan . --label role=web -o name | grep service:`,
 		Args: cli.Args(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error { return runPlan(env, o, args) },
 	}
@@ -38,18 +43,20 @@ func newPlanCommand(env *cli.Env) *cobra.Command {
 	f.StringArrayVar(&o.labels, "label", nil, "label of the node as name=value; may be repeated")
 	f.StringVar(&o.traits, "traits", "", "file with the traits of the node, as JSON")
 	f.StringVar(&o.node, "node", "node", "name of the node")
+	cobra.CheckErr(c.MarkFlagFilename("traits", "json"))
 	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML, cli.Name)
 	return c
 }
 
 // planned is one resource of a plan as a document.
 type planned struct {
-	ID       string            `json:"id"`
-	At       string            `json:"at"`
-	Resource resource.Resource `json:"resource"`
-	Meta     resource.Meta     `json:"meta"`
-	Requires []string          `json:"requires,omitempty"`
-	Notifies []string          `json:"notifies,omitempty"`
+	ID         string         `json:"id"`
+	At         string         `json:"at"`
+	Attributes map[string]any `json:"attributes"`         // by their keys in the policy, with values for this node
+	Rendered   string         `json:"rendered,omitempty"` // what a template comes to
+	Meta       resource.Meta  `json:"meta"`
+	Requires   []string       `json:"requires,omitempty"`
+	Notifies   []string       `json:"notifies,omitempty"`
 }
 
 func runPlan(env *cli.Env, o planOptions, args []string) error {
@@ -61,7 +68,7 @@ func runPlan(env *cli.Env, o planOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	p, content, err := compile(folder(args))
+	p, content, err := compile(directory(args))
 	if err != nil {
 		return err
 	}
@@ -70,11 +77,15 @@ func runPlan(env *cli.Env, o planOptions, args []string) error {
 	for name, value := range given {
 		labels[name] = value
 	}
+	env.WarnOfLabels(given, p.Fleet.Labels)
+	if o.traits == "" {
+		env.Say("%s: hint: without --traits, conditions see a node that says nothing of itself", env.Name)
+	}
 	cat, err := l.Build(p, content, catalog.Input{Node: o.node, Labels: labels, Traits: set, Modes: p.Fleet.Modes})
 	if err != nil {
 		return err
 	}
-	return showCatalog(env, o.format, cat)
+	return showCatalog(env, o.format, l.Kinds, cat)
 }
 
 func readTraits(path string) (trait.Set, error) {
@@ -84,7 +95,7 @@ func readTraits(path string) (trait.Set, error) {
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reading traits: %w", err)
 	}
 	if err := json.Unmarshal(data, &set); err != nil {
 		return nil, fault.WithHint(fmt.Errorf("reading traits from %s: %w", path, err), "make it with `vigo-agent traits -o json`")
@@ -92,10 +103,11 @@ func readTraits(path string) (trait.Set, error) {
 	return set, nil
 }
 
-func showCatalog(env *cli.Env, f cli.Format, cat *resource.Catalog) error {
+func showCatalog(env *cli.Env, f cli.Format, kinds *resource.Registry, cat *resource.Catalog) error {
 	list := make([]planned, len(cat.Items))
 	for i, it := range cat.Items {
-		list[i] = planned{ID: it.Name(), At: it.Pos.String(), Resource: it.Resource, Meta: it.Meta, Requires: names(cat, it.Requires), Notifies: names(cat, it.Notifies)}
+		list[i] = planned{ID: it.Name(), At: it.Pos.String(), Meta: it.Meta, Requires: names(cat, it.Requires), Notifies: names(cat, it.Notifies)}
+		list[i].Attributes, list[i].Rendered = attributes(kinds, it)
 	}
 	switch f {
 	case cli.JSON, cli.YAML:
@@ -112,6 +124,24 @@ func showCatalog(env *cli.Env, f cli.Format, cat *resource.Catalog) error {
 		rows[i] = []string{fmt.Sprint(i + 1), p.ID, strings.Join(p.Notifies, " "), p.At}
 	}
 	return env.Columns([]string{"#", "RESOURCE", "NOTIFIES", "DECLARED AT"}, rows)
+}
+
+// attributes are those of a declaration, and what its template comes to. Of a sensitive one only the identity is shown.
+func attributes(kinds *resource.Registry, it resource.Item) (all map[string]any, rendered string) {
+	kind, _ := kinds.Kind(it.ID.Type)
+	all = kind.Attributes(it.Resource)
+	if it.Meta.Sensitive {
+		for key := range all {
+			if key != kind.Name {
+				all[key] = resource.Hidden
+			}
+		}
+		return all, ""
+	}
+	if t, ok := it.Resource.(interface{ Text() (string, bool) }); ok && all["template"] != nil {
+		rendered, _ = t.Text()
+	}
+	return all, rendered
 }
 
 func names(cat *resource.Catalog, indexes []int) []string {

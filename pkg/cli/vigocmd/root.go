@@ -4,8 +4,6 @@
 package vigocmd
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"vigo.dev/pkg/catalog"
@@ -45,7 +43,7 @@ EXIT STATUS
 	add("policy", newLintCommand(env), newTestCommand(env), newPlanCommand(env), newBuildCommand(env), newVerifyCommand(env), newExplainCommand(env), newSchemaCommand(env))
 	add("fleet", newStatusCommand(env), newNodesCommand(env), newNodeCommand(env), newTraitsCommand(env), newTokenCommand(env))
 	add("service", newUpCommand(env), newControllerCommand(env), newReportCommand(env))
-	root.AddCommand(newVersionCommand(env))
+	root.AddCommand(cli.NewVersionCommand(env))
 	return root
 }
 
@@ -53,14 +51,4 @@ func language() catalog.Language {
 	schema := expr.NewSchema()
 	traits.Schema(schema)
 	return catalog.Language{Kinds: resources.Registry(), Schema: schema}
-}
-
-func newVersionCommand(env *cli.Env) *cobra.Command {
-	return &cobra.Command{
-		Use: "version", Short: "Print the version", Args: cli.Args(0, 0),
-		RunE: func(*cobra.Command, []string) error {
-			_, err := fmt.Fprintln(env.Stdout, env.Version)
-			return err
-		},
-	}
 }

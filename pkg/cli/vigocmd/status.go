@@ -20,7 +20,8 @@ func newStatusCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show how the fleet is: presence, compliance, channels, problems",
-		Long: `Show how the fleet is: presence, compliance, channels, problems.
+		Long: `Show how the fleet is: presence, compliance, channels, problems. With -o name only the names of the nodes and channels
+that have problems.
 
 EXIT STATUS
   0  the fleet is well    1  there are problems    2  the service cannot be reached`,
@@ -32,13 +33,17 @@ EXIT STATUS
 				return err
 			}
 			return repeat(c.Context(), env, watch, func(ctx context.Context) error {
-				st, err := client.Status(ctx, 1000)
+				st, err := cli.Wait(env, asking, func() (report.Status, error) { return client.Status(ctx, 1000) })
 				if err != nil {
 					return unreachable(err)
 				}
-				if done, err := env.Document(format, st); err != nil {
+				done, err := env.Document(format, st)
+				switch {
+				case err != nil:
 					return err
-				} else if !done {
+				case format == cli.Name:
+					printTroubled(env, st)
+				case !done:
 					printStatus(env, st, format == cli.Wide)
 				}
 				if !st.Healthy() {
@@ -50,7 +55,7 @@ EXIT STATUS
 	}
 	conn.flags(c)
 	c.Flags().BoolVarP(&watch, "watch", "w", false, "show it again every two seconds, until interrupted")
-	cli.FormatFlag(c, &format, cli.Table, cli.Wide, cli.JSON, cli.YAML)
+	cli.FormatFlag(c, &format, cli.Table, cli.Wide, cli.JSON, cli.YAML, cli.Name)
 	return c
 }
 
@@ -134,6 +139,21 @@ func printProblems(env *cli.Env, st report.Status, wide bool) {
 	}
 	if more := st.ProblemCount - min(limit, len(st.Problems)); more > 0 {
 		fmt.Fprintf(env.Stdout, "  and %d more; see `vigo status -o wide`\n", more)
+	}
+}
+
+// printTroubled names each subject of a problem once.
+func printTroubled(env *cli.Env, st report.Status) {
+	seen := map[string]bool{}
+	for _, p := range st.Problems {
+		name := p.Node
+		if name == "" {
+			name = p.Channel
+		}
+		if name != "" && !seen[name] {
+			seen[name] = true
+			fmt.Fprintln(env.Stdout, name)
+		}
 	}
 }
 

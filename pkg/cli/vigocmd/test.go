@@ -24,7 +24,7 @@ EXIT STATUS
 		Example: "  vigo test\n  vigo test policies-example -v",
 		Args:    cli.Args(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			p, content, err := compile(folder(args))
+			p, content, err := compile(directory(args))
 			if err != nil {
 				return err
 			}

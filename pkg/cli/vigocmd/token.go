@@ -8,6 +8,7 @@ import (
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/identity"
 )
 
 func newTokenCommand(env *cli.Env) *cobra.Command {
@@ -35,7 +36,7 @@ func newTokenCreateCommand(env *cli.Env) *cobra.Command {
 			if r.Labels, err = cli.ParseLabels(labels); err != nil {
 				return err
 			}
-			answer, err := client.CreateToken(c.Context(), r)
+			answer, err := cli.Wait(env, asking, func() (api.TokenAnswer, error) { return client.CreateToken(c.Context(), r) })
 			if err != nil {
 				return unreachable(err)
 			}
@@ -62,13 +63,16 @@ func newTokenListCommand(env *cli.Env) *cobra.Command {
 	var conn connection
 	var format cli.Format
 	c := &cobra.Command{
-		Use: "list", Short: "List enrolment tokens, without their secrets", Args: cli.Args(0, 0),
+		Use:     "list",
+		Short:   "List enrolment tokens, without their secrets",
+		Example: "  vigo token list\n  vigo token list -o json",
+		Args:    cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := conn.open(env)
 			if err != nil {
 				return err
 			}
-			list, err := client.ListTokens(c.Context())
+			list, err := cli.Wait(env, asking, func() ([]identity.Grant, error) { return client.ListTokens(c.Context()) })
 			if err != nil {
 				return unreachable(err)
 			}
@@ -97,13 +101,20 @@ func expiry(t time.Time) string {
 func newTokenRevokeCommand(env *cli.Env) *cobra.Command {
 	var conn connection
 	c := &cobra.Command{
-		Use: "revoke ID", Short: "Take a token back; nodes that enrolled with it stay", Args: cli.Args(1, 1),
+		Use:     "revoke ID",
+		Short:   "Take a token back; nodes that enrolled with it stay",
+		Example: "  vigo token revoke $(vigo token list -o json | jq -r '.[0].id')",
+		Args:    cli.Args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := conn.open(env)
 			if err != nil {
 				return err
 			}
-			return unreachable(client.RevokeToken(c.Context(), args[0]))
+			if err := client.RevokeToken(c.Context(), args[0]); err != nil {
+				return unreachable(err)
+			}
+			_, err = fmt.Fprintf(env.Stdout, "token %s is revoked\n", args[0])
+			return err
 		},
 	}
 	conn.flags(c)

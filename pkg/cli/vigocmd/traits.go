@@ -28,7 +28,7 @@ func newTraitsCommand(env *cli.Env) *cobra.Command {
 			if len(args) == 1 {
 				q.Name = args[0]
 			}
-			list, err := client.Traits(c.Context(), q, where)
+			list, err := cli.Wait(env, asking, func() ([]report.Traits, error) { return client.Traits(c.Context(), q, where) })
 			if err != nil {
 				return unreachable(err)
 			}
@@ -49,6 +49,7 @@ func newTraitsCommand(env *cli.Env) *cobra.Command {
 		},
 	}
 	conn.flags(c)
+	c.ValidArgsFunction = conn.completeNodes(env)
 	c.Flags().StringVar(&where, "where", "", "condition over labels and traits")
 	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML, cli.Name)
 	return c

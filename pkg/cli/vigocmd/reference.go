@@ -1,0 +1,68 @@
+package vigocmd
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/ocistore"
+)
+
+const layoutPrefix = "oci-layout:"
+
+// A reference is where a bundle is, as people write it: oci-layout:DIR:TAG, HOST[:PORT]/REPOSITORY:TAG, or either with
+// @sha256:… in place of the tag.
+type reference struct {
+	store string // as ocistore.Open takes it
+	tag   string // or digest; "" when none was named
+}
+
+func parseReference(s string) reference {
+	if name, digest, ok := strings.Cut(s, "@"); ok && strings.HasPrefix(digest, "sha256:") {
+		return reference{name, digest}
+	}
+	if rest, ok := strings.CutPrefix(s, layoutPrefix); ok {
+		dir, tag, _ := strings.Cut(rest, ":")
+		return reference{layoutPrefix + dir, tag}
+	}
+	if at := strings.LastIndexByte(s, ':'); at > strings.LastIndexByte(s, '/') && at > 0 && strings.Contains(s, "/") {
+		return reference{s[:at], s[at+1:]}
+	}
+	return reference{s, ""}
+}
+
+// isDigest says whether the reference names content, not a tag that may move.
+func (r reference) isDigest() bool { return strings.HasPrefix(r.tag, "sha256:") }
+
+func (r reference) String() string {
+	if r.isDigest() {
+		return r.store + "@" + r.tag
+	}
+	return r.store + ":" + r.tag
+}
+
+// storeFlags are the flags of a command that talks to a registry.
+type storeFlags struct{ plain bool }
+
+func (f *storeFlags) add(c *cobra.Command) {
+	c.Flags().BoolVar(&f.plain, "plain-http", false, "reach the registry without TLS")
+}
+
+// open opens the store of a reference; user and password of a registry come from the environment.
+func (f *storeFlags) open(ctx context.Context, env *cli.Env, r reference) (bundle.Store, error) {
+	return ocistore.Open(ctx, r.store, ocistore.Options{PlainHTTP: f.plain,
+		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD")})
+}
+
+// needTag refuses a reference that names no bundle.
+func (r reference) needTag() error {
+	if r.tag != "" {
+		return nil
+	}
+	return cli.UsageError(fault.WithHint(fmt.Errorf("%q names no tag", r.store), "append :TAG or @sha256:…"))
+}
