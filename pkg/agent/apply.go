@@ -23,19 +23,12 @@ type PolicySource func(ctx context.Context, l catalog.Language) (*policy.Policy,
 // Folder reads and compiles a policy from files.
 func Folder(fsys fs.FS) PolicySource {
 	return func(_ context.Context, l catalog.Language) (*policy.Policy, *policy.Content, report.Run, error) {
-		p, err := policy.Load(fsys)
-		if err != nil {
-			return nil, nil, report.Run{}, err
-		}
-		layers, err := policy.Layers(p, fsys)
+		_, layers, err := policy.Read(fsys, l.Check)
 		if err != nil {
 			return nil, nil, report.Run{}, err
 		}
 		p, content, err := policy.FromLayers(layers)
-		if err != nil {
-			return nil, nil, report.Run{}, err
-		}
-		return p, content, report.Run{}, l.Check(p, content)
+		return p, content, report.Run{}, err
 	}
 }
 

@@ -63,7 +63,7 @@ func (k *check) fleet() {
 		labels.Label(name)
 	}
 	for _, level := range f.Data {
-		if err := checkTemplate("data", level.S, labels, nil); err != nil {
+		for _, err := range checkTemplate("data", level.S, labels, nil) {
 			k.fail(level.Pos, "bad-template", firstHint(err), "the path %q: %s", level.S, err)
 		}
 	}
@@ -79,6 +79,9 @@ func (k *check) fleet() {
 // value checks a parameter that a role or a data file sets.
 func (k *check) value(module, name string, v policy.Value, by string) {
 	m, ok := k.policy.Modules[module]
+	if k.policy.Broken(module) {
+		return
+	}
 	if !ok {
 		k.fail(v.Pos, "missing-module", fault.DidYouMean(module, moduleNames(k.policy)), "%s sets a parameter of module %q, which does not exist", by, module)
 		return
@@ -101,6 +104,9 @@ func (k *check) role(role *policy.Role) {
 	k.condition(role.When, k.schema, "the condition of role "+role.Name, false)
 	for _, u := range role.Modules {
 		m, ok := k.policy.Modules[u.Module]
+		if k.policy.Broken(u.Module) {
+			continue
+		}
 		if !ok {
 			k.fail(u.Pos, "missing-module", fault.DidYouMean(u.Module, moduleNames(k.policy)), "there is no module %q", u.Module)
 			continue
@@ -154,11 +160,12 @@ func (k *check) module(m *policy.Module) {
 	k.condition(m.When, schema, "the condition of module "+m.Name, false)
 	for _, file := range k.content.List(m.Name, "templates", "") {
 		text, err := k.content.Template(m.Name, file)
+		mistakes := []error{err}
 		if err == nil {
-			err = checkTemplate(file, text, schema, params)
+			mistakes = checkTemplate(file, text, schema, params)
 		}
-		if err != nil {
-			k.fail(fault.Pos{File: path.Join("modules", m.Name, "templates", file)}, "bad-template", firstHint(err), "%s", err)
+		for _, err := range mistakes {
+			k.fail(place(path.Join("modules", m.Name, "templates", file), err), "bad-template", firstHint(err), "%s", err)
 		}
 	}
 	for _, d := range m.Resources {
@@ -234,7 +241,7 @@ func (k *check) templates(v any, pos func(string) fault.Pos, s *expr.Schema, par
 		if !dynamic(v) {
 			return
 		}
-		if err := checkTemplate("value", v, s, params); err != nil {
+		for _, err := range checkTemplate("value", v, s, params) {
 			k.fail(pos(""), "bad-template", firstHint(err), "%s", err)
 		}
 	case []any:

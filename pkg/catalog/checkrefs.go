@@ -74,6 +74,9 @@ func (k *check) reference(m *policy.Module, b *builder, what string, ref policy.
 	other, name, toOther := strings.Cut(ref.S, "/")
 	if toOther && nameOfModule(other) {
 		target, ok := k.policy.Modules[other]
+		if k.policy.Broken(other) {
+			return
+		}
 		if !ok {
 			k.fail(ref.Pos, "missing-reference", fault.DidYouMean(other, moduleNames(k.policy)), "%s: there is no module %q", what, other)
 			return

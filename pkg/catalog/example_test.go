@@ -28,20 +28,13 @@ func language() catalog.Language {
 func TestExamplePolicyCompilesAndBuilds(t *testing.T) {
 	t.Parallel()
 	fsys := os.DirFS("../../policies-example")
-	p, err := policy.Load(fsys)
-	if err != nil {
-		t.Fatal(err)
-	}
-	layers, err := policy.Layers(p, fsys)
+	l := language()
+	_, layers, err := policy.Read(fsys, l.Check)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p, content, err := policy.FromLayers(layers)
 	if err != nil {
-		t.Fatal(err)
-	}
-	l := language()
-	if err := l.Check(p, content); err != nil {
 		t.Fatal(err)
 	}
 	for _, node := range []string{"web-1", "kiosk-1", "lab-1", "other"} {

@@ -54,17 +54,7 @@ func TestMistakesReadWell(t *testing.T) {
 // mistakes returns what is wrong with a repository, one mistake a line.
 func mistakes(t *testing.T, repo fstest.MapFS) string {
 	t.Helper()
-	err := func() error {
-		p, err := policy.Load(repo)
-		if err != nil {
-			return err
-		}
-		layers, err := policy.Layers(p, repo)
-		if err != nil {
-			return err
-		}
-		return language().Check(p, policy.ContentOf(layers))
-	}()
+	_, _, err := policy.Read(repo, language().Check)
 	var problems fault.Problems
 	if !errors.As(err, &problems) {
 		t.Fatalf("no mistakes were found: %v", err)
@@ -81,15 +71,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add("kind: Fleet\nname: acme\n", "kind: Module\nresources:\n  - file: /etc/motd\n    content: \"{{ .node }}\"\n")
 	f.Fuzz(func(t *testing.T, fleet, module string) {
 		repo := fstest.MapFS{"fleet.yaml": {Data: []byte(fleet)}, "modules/m/module.yaml": {Data: []byte(module)}}
-		p, err := policy.Load(repo)
+		_, layers, err := policy.Read(repo, language().Check)
 		if err != nil {
-			return
-		}
-		layers, err := policy.Layers(p, repo)
-		if err != nil {
-			return
-		}
-		if err := language().Check(p, policy.ContentOf(layers)); err != nil {
 			return
 		}
 		if _, _, err := policy.FromLayers(layers); err != nil {

@@ -26,7 +26,7 @@ type Candidate struct {
 
 // checkParam returns what is wrong with the value of a parameter, or "".
 func checkParam(p policy.Param, v any) string {
-	if v == nil {
+	if v == nil || p.Type == "" {
 		return ""
 	}
 	switch p.Type {

@@ -9,10 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"text/template"
-	"text/template/parse"
-
-	"vigo.dev/pkg/expr"
-	"vigo.dev/pkg/fault"
 )
 
 // maxRendered bounds what one template may make.
@@ -67,7 +63,7 @@ func joinAny(sep string, list any) (string, error) {
 func parseTemplate(name, text string) (*template.Template, error) {
 	t, err := template.New(name).Option("missingkey=error").Funcs(templateFuncs()).Parse(text)
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: "))
+		return nil, syntaxError(name, err)
 	}
 	return t, nil
 }
@@ -149,7 +145,7 @@ func renderAction(pipeline string, vars map[string]any) (any, error) {
 	t, err := template.New("value").Option("missingkey=error").Funcs(templateFuncs()).
 		Funcs(template.FuncMap{"keep": func(v any) any { kept = v; return "" }}).Parse("{{ keep (" + pipeline + ") }}")
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: "))
+		return nil, syntaxError("value", err)
 	}
 	if _, err := execute(t, vars); err != nil {
 		return nil, err
@@ -162,80 +158,4 @@ func renderAction(pipeline string, vars map[string]any) (any, error) {
 		return all, nil
 	}
 	return kept, nil
-}
-
-// checkTemplate finds mistakes in a template before there is anything to render: syntax, and names at the top level that
-// do not exist. Inside range and with the dot is something else, so only their own pipelines are looked at.
-func checkTemplate(name, text string, s *expr.Schema, params map[string]bool) error {
-	t, err := parseTemplate(name, text)
-	if err != nil {
-		return err
-	}
-	for _, tmpl := range t.Templates() {
-		if tmpl.Tree == nil || tmpl.Name() != name {
-			continue
-		}
-		if err := checkNodes(tmpl.Root, s, params); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func checkNodes(n parse.Node, s *expr.Schema, params map[string]bool) error {
-	switch n := n.(type) {
-	case *parse.ListNode:
-		if n == nil {
-			return nil
-		}
-		for _, child := range n.Nodes {
-			if err := checkNodes(child, s, params); err != nil {
-				return err
-			}
-		}
-	case *parse.ActionNode:
-		return checkPipe(n.Pipe, s, params)
-	case *parse.IfNode:
-		return errors.Join(checkPipe(n.Pipe, s, params), checkNodes(n.List, s, params), checkNodes(n.ElseList, s, params))
-	case *parse.RangeNode:
-		return checkPipe(n.Pipe, s, params)
-	case *parse.WithNode:
-		return checkPipe(n.Pipe, s, params)
-	}
-	return nil
-}
-
-func checkPipe(pipe *parse.PipeNode, s *expr.Schema, params map[string]bool) error {
-	for _, cmd := range pipe.Cmds {
-		for _, arg := range cmd.Args {
-			switch a := arg.(type) {
-			case *parse.FieldNode:
-				if err := checkField(a.Ident, s, params); err != nil {
-					return err
-				}
-			case *parse.PipeNode:
-				if err := checkPipe(a, s, params); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-func checkField(path []string, s *expr.Schema, params map[string]bool) error {
-	if path[0] == "param" {
-		if len(path) > 1 && !params[path[1]] {
-			known := make([]string, 0, len(params))
-			for name := range params {
-				known = append(known, name)
-			}
-			return fault.WithHint(fmt.Errorf("the template uses .param.%s, which is no parameter of this module", path[1]), fault.DidYouMean(path[1], known))
-		}
-		return nil
-	}
-	if !s.Knows(path[0]) {
-		return fault.WithHint(fmt.Errorf("the template uses .%s, which is no trait, label or parameter", path[0]), fault.DidYouMean(path[0], s.Names()))
-	}
-	return nil
 }

@@ -18,15 +18,8 @@ type Checker interface {
 // layers. It is pure. What is wrong with the files comes back all at once as fault.Problems; another error means that
 // they could not be read. `vigo build` and `vigo lint` use it, too.
 func Compile(fsys fs.FS, check Checker, cfg bundle.Config) (bundle.Config, []policy.Layer, error) {
-	p, err := policy.Load(fsys)
+	p, layers, err := policy.Read(fsys, check.Check)
 	if err != nil {
-		return cfg, nil, err
-	}
-	layers, err := policy.Layers(p, fsys)
-	if err != nil {
-		return cfg, nil, err
-	}
-	if err := check.Check(p, policy.ContentOf(layers)); err != nil {
 		return cfg, nil, err
 	}
 	cfg.FormatVersion = 1

@@ -36,8 +36,8 @@ type Problem struct {
 // Error implements error.
 func (p Problem) Error() string {
 	s := p.Msg
-	if p.Path != "" {
-		s = p.Path + ": " + s
+	if path := p.within(); path != "" {
+		s = path + ": " + s
 	}
 	if at := p.Pos.String(); at != "" {
 		s = at + ": " + s
@@ -46,6 +46,18 @@ func (p Problem) Error() string {
 		s += " (" + p.Hint + ")"
 	}
 	return s
+}
+
+// within is the path, without its last element when the message names that itself.
+func (p Problem) within() string {
+	parent, last := "", p.Path
+	if at := strings.LastIndexByte(p.Path, '.'); at >= 0 {
+		parent, last = p.Path[:at], p.Path[at+1:]
+	}
+	if strings.HasSuffix(p.Msg, fmt.Sprintf("%q", last)) {
+		return parent
+	}
+	return p.Path
 }
 
 // Problems is everything that is wrong at once, as one error.

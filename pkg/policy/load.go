@@ -14,20 +14,49 @@ import (
 
 var nameRule = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 
-// Load reads a policy repository. What is wrong is returned all at once as [fault.Problems]; another error means that the
-// repository could not be read.
-func Load(fsys fs.FS) (*Policy, error) {
-	var problems fault.Problems
-	p := &Policy{Modules: map[string]*Module{}}
+// Read reads a policy repository, has check look at it, and packs it into layers. What is wrong is returned all at once
+// as [fault.Problems]: check sees the rest of a repository of which a part cannot be read, unless that part is fleet.yaml.
+// Another error means that the repository could not be read.
+func Read(fsys fs.FS, check func(*Policy, *Content) error) (*Policy, []Layer, error) {
+	var problems, more fault.Problems
+	p := &Policy{Modules: map[string]*Module{}, broken: map[string]bool{}}
 	l := loader{fsys: fsys, problems: &problems}
-	err := errors.Join(l.fleet(p), l.modules(p), l.roles(p))
-	if err != nil {
-		return nil, err
+	if err := errors.Join(l.fleet(p), l.modules(p), l.roles(p)); err != nil {
+		return nil, nil, err
 	}
-	if err := problems.Err(); err != nil {
-		return nil, err
+	if p.Fleet == nil {
+		return nil, nil, problems.Err()
 	}
-	return p, nil
+	layers, err := Layers(p, fsys)
+	if err == nil {
+		err = check(p, ContentOf(layers))
+	}
+	if err != nil && !errors.As(err, &more) {
+		return nil, nil, err
+	}
+	if problems = beside(problems, more); len(problems) > 0 {
+		return nil, nil, problems.Err()
+	}
+	return p, layers, nil
+}
+
+// beside adds what was found by checking to what was found by reading. What was found on a line that could not be read
+// only follows from that.
+func beside(read, checked fault.Problems) fault.Problems {
+	type line struct {
+		file string
+		line int
+	}
+	unread := map[line]bool{}
+	for _, p := range read {
+		unread[line{p.Pos.File, p.Pos.Line}] = true
+	}
+	for _, p := range checked {
+		if !unread[line{p.Pos.File, p.Pos.Line}] {
+			read = append(read, p)
+		}
+	}
+	return read
 }
 
 type loader struct {
@@ -87,20 +116,24 @@ func (l *loader) modules(p *Policy) error {
 		file := path.Join("modules", dir.Name(), "module.yaml")
 		if !nameRule.MatchString(dir.Name()) {
 			l.fail(path.Dir(file), "bad-name", "lower-case letters, digits, - and _", fmt.Sprintf("%q is not a name for a module", dir.Name()))
+			p.broken[dir.Name()] = true
 			continue
 		}
 		data, err := l.read(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			l.fail(file, "missing-file", "every folder in modules/ has one", "the file is missing")
+			p.broken[dir.Name()] = true
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", file, err)
 		}
+		p.broken[dir.Name()] = true
 		r := l.reader(file)
 		if n := r.parse(data); data != nil && n != nil {
 			if m := r.module(n, dir.Name()); m != nil {
 				p.Modules[dir.Name()] = m
+				delete(p.broken, dir.Name())
 			}
 		}
 	}

@@ -56,6 +56,7 @@ func (r *reader) param(key, n *yaml.Node) Param {
 	if !slices.Contains(paramTypes, p.Type) {
 		hint := "one of string, int, float, bool, port, duration, list, map, enum, path, secret"
 		r.fail(n, "bad-param", hint, "the parameter %q has no type that is known", key.Value)
+		p.Type = "" // any value will do
 	}
 	if p.Type == "enum" && len(p.Values) == 0 {
 		r.fail(n, "bad-param", "values: [a, b]", "the enum %q needs the key \"values\"", key.Value)

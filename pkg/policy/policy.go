@@ -26,7 +26,13 @@ type Policy struct {
 	Fleet   *Fleet             `json:"fleet"`
 	Roles   []*Role            `json:"roles"` // by name
 	Modules map[string]*Module `json:"modules,omitempty"`
+
+	broken map[string]bool // modules that are there and could not be read
 }
+
+// Broken reports whether a module that is missing in Modules is there and could not be read. That is told where it is; who
+// refers to it made no mistake.
+func (p *Policy) Broken(module string) bool { return p.broken[module] }
 
 // A Fleet is fleet.yaml with the files of the data hierarchy.
 type Fleet struct {

@@ -61,19 +61,11 @@ func compile(dir string) (*policy.Policy, *policy.Content, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := policy.Load(fsys)
+	_, layers, err := policy.Read(fsys, language().Check)
 	if err != nil {
 		return nil, nil, err
 	}
-	layers, err := policy.Layers(p, fsys)
-	if err != nil {
-		return nil, nil, err
-	}
-	p, content, err := policy.FromLayers(layers)
-	if err != nil {
-		return nil, nil, err
-	}
-	return p, content, language().Check(p, content)
+	return policy.FromLayers(layers)
 }
 
 // problemsOf takes the problems out of an error; another error is returned as it is.

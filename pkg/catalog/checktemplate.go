@@ -1,0 +1,132 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/template"
+	"text/template/parse"
+
+	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/fault"
+)
+
+// templateError is a mistake in a template, with its place in the template's text.
+type templateError struct {
+	line, col int // from 1; 0: unknown
+	msg, hint string
+}
+
+// Error implements error.
+func (e *templateError) Error() string { return e.msg }
+
+// Hint implements fault.Hinter.
+func (e *templateError) Hint() string { return e.hint }
+
+// place returns the place of a mistake in a template file.
+func place(file string, err error) fault.Pos {
+	pos := fault.Pos{File: file}
+	var e *templateError
+	if errors.As(err, &e) {
+		pos.Line, pos.Col = e.line, e.col
+	}
+	return pos
+}
+
+// syntaxError takes the place out of what text/template says: "template: NAME:LINE: message".
+func syntaxError(name string, err error) error {
+	msg := strings.TrimPrefix(err.Error(), "template: ")
+	e := &templateError{msg: msg}
+	if at, rest, ok := strings.Cut(strings.TrimPrefix(msg, name+":"), ": "); ok {
+		if line, err := strconv.Atoi(at); err == nil {
+			e.line, e.msg = line, strings.ReplaceAll(rest, " at "+name+":", " on line ")
+		}
+	}
+	return e
+}
+
+// checkTemplate finds the mistakes in a template before there is anything to render: syntax, and names at the top level
+// that do not exist. Inside range and with the dot is something else, so only their own pipelines are looked at.
+func checkTemplate(name, text string, s *expr.Schema, params map[string]bool) []error {
+	t, err := parseTemplate(name, text)
+	if err != nil {
+		return []error{err}
+	}
+	c := templateCheck{template: t, schema: s, params: params}
+	if t.Tree != nil {
+		c.list(t.Root)
+	}
+	return c.mistakes
+}
+
+// templateCheck looks for names in one template.
+type templateCheck struct {
+	template *template.Template
+	schema   *expr.Schema
+	params   map[string]bool
+	mistakes []error
+}
+
+func (c *templateCheck) list(n *parse.ListNode) {
+	if n == nil {
+		return
+	}
+	for _, child := range n.Nodes {
+		switch n := child.(type) {
+		case *parse.ActionNode:
+			c.pipe(n.Pipe)
+		case *parse.IfNode:
+			c.pipe(n.Pipe)
+			c.list(n.List)
+			c.list(n.ElseList)
+		case *parse.RangeNode:
+			c.pipe(n.Pipe)
+		case *parse.WithNode:
+			c.pipe(n.Pipe)
+		}
+	}
+}
+
+func (c *templateCheck) pipe(pipe *parse.PipeNode) {
+	for _, cmd := range pipe.Cmds {
+		for _, arg := range cmd.Args {
+			switch a := arg.(type) {
+			case *parse.FieldNode:
+				c.field(a)
+			case *parse.PipeNode:
+				c.pipe(a)
+			}
+		}
+	}
+}
+
+func (c *templateCheck) field(n *parse.FieldNode) {
+	path := n.Ident
+	switch {
+	case path[0] == "param" && len(path) > 1 && !c.params[path[1]]:
+		known := make([]string, 0, len(c.params))
+		for name := range c.params {
+			known = append(known, name)
+		}
+		c.wrong(n, fmt.Sprintf("the template uses .param.%s, which is no parameter of this module", path[1]), fault.DidYouMean(path[1], known))
+	case path[0] != "param" && !c.schema.Knows(path[0]):
+		c.wrong(n, fmt.Sprintf("the template uses .%s, which is no trait, label or parameter", path[0]), fault.DidYouMean(path[0], c.schema.Names()))
+	}
+}
+
+func (c *templateCheck) wrong(n *parse.FieldNode, msg, hint string) {
+	e := &templateError{msg: msg, hint: hint}
+	// The location is NAME:LINE:COLUMN; the column is that of the last element, counted in bytes from 0.
+	location, _ := c.template.ErrorContext(n)
+	if parts := strings.Split(location, ":"); len(parts) >= 3 {
+		e.line, _ = strconv.Atoi(parts[len(parts)-2])
+		if col, err := strconv.Atoi(parts[len(parts)-1]); err == nil {
+			e.col = col + 1
+			for _, ident := range n.Ident[:len(n.Ident)-1] {
+				e.col -= len(ident) + 1
+			}
+		}
+	}
+	c.mistakes = append(c.mistakes, e)
+}
