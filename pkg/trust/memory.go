@@ -18,7 +18,8 @@ type Memory struct {
 
 // Accept decides on a verified pointer whose signed statement has digest payload, and returns what to remember. It
 // refuses to go back, to take two contents under one number, and to take a pointer past its time. Hosts without a
-// clock battery start in the past: the time is never taken to be before a pointer that was accepted.
+// clock battery start in the past: the time is never taken to be before a pointer of the same epoch that was accepted. A
+// new epoch, which takes a new root, begins anew: numbers and times that a stolen key has run up are left behind.
 //
 // The pointer that is in force already is accepted until it expires, and m is returned as it is.
 func (m Memory) Accept(p bundle.Pointer, payload string, now time.Time) (Memory, error) {
@@ -32,7 +33,7 @@ func (m Memory) Accept(p bundle.Pointer, payload string, now time.Time) (Memory,
 			return m, &Refusal{Name: bundle.Equivocation, Detail: fmt.Sprintf("two contents were signed under one number: %s was accepted, this is %s", m.Payload, payload), What: what}
 		}
 	}
-	if now.Before(m.Issued) {
+	if p.Epoch <= m.Epoch && now.Before(m.Issued) {
 		now = m.Issued
 	}
 	if now.After(p.Expires) {
@@ -42,7 +43,7 @@ func (m Memory) Accept(p bundle.Pointer, payload string, now time.Time) (Memory,
 		return m, nil
 	}
 	next := Memory{Epoch: p.Epoch, Seq: p.Seq, Payload: payload, Issued: p.Issued.UTC()}
-	if next.Issued.Before(m.Issued) {
+	if p.Epoch <= m.Epoch && next.Issued.Before(m.Issued) {
 		next.Issued = m.Issued
 	}
 	return next, nil
