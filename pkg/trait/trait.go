@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"sort"
 )
 
@@ -24,6 +25,13 @@ const (
 	Stable   Class = "stable"   // every few minutes
 	Hourly   Class = "hourly"   // expensive; once an hour
 )
+
+// A Kind describes a trait: what its documents look like and how often they are made.
+type Kind struct {
+	Name  string
+	Class Class
+	Type  reflect.Type // struct, or mapping, whose doc comments are the manual
+}
 
 // A Set is the traits of one machine: trait name to its JSON document, decoded (map[string]any, []any, string,
 // float64, bool, nil). A trait that is absent does not apply or could not be collected.

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"vigo.dev/pkg/expr"
@@ -23,18 +25,21 @@ type Collector struct {
 	name    string
 	class   trait.Class
 	timeout time.Duration
+	every   time.Duration
+	sources []string
 	typ     reflect.Type
 	collect func(ctx context.Context, h *host.Host) (json.RawMessage, error)
 }
 
 // CollectorOf makes a collector of a function that fills in a documented value. The function returns trait.ErrNone where
-// the trait does not apply.
+// the trait does not apply, and a [partial] error beside a value that is good as far as it goes. It has three seconds,
+// or thirty if it is expensive.
 func CollectorOf[T any](name string, class trait.Class, collect func(ctx context.Context, h *host.Host) (T, error)) Collector {
 	timeout := 3 * time.Second
 	if class == trait.Hourly {
 		timeout = 30 * time.Second
 	}
-	return Collector{name: name, class: class, timeout: timeout, typ: reflect.TypeFor[T](),
+	return Collector{name: name, class: class, timeout: timeout, every: every(class), typ: reflect.TypeFor[T](),
 		collect: func(ctx context.Context, h *host.Host) (doc json.RawMessage, err error) {
 			defer func() {
 				if p := recover(); p != nil {
@@ -42,28 +47,92 @@ func CollectorOf[T any](name string, class trait.Class, collect func(ctx context
 				}
 			}()
 			v, err := collect(ctx, h)
-			if err != nil {
+			var some *partial
+			if err != nil && !errors.As(err, &some) {
 				return nil, err
 			}
-			return json.Marshal(v)
+			doc, encoding := json.Marshal(v)
+			return doc, errors.Join(err, encoding)
 		}}
 }
 
-// Name is the name of the trait.
-func (c Collector) Name() string { return c.name }
+// Within gives the collector another time to answer in.
+func (c Collector) Within(timeout time.Duration) Collector {
+	c.timeout = timeout
+	return c
+}
 
-// Class is how often the trait is collected.
-func (c Collector) Class() trait.Class { return c.class }
+// Every makes the trait be collected at another pace than its class says.
+func (c Collector) Every(pace time.Duration) Collector {
+	c.every = pace
+	return c
+}
+
+// Watching makes the trait due as soon as one of these files, or of the files in these folders, has changed, however
+// recently it was collected.
+func (c Collector) Watching(paths ...string) Collector {
+	c.sources = paths
+	return c
+}
+
+// Kind describes the trait.
+func (c Collector) Kind() trait.Kind { return trait.Kind{Name: c.name, Class: c.class, Type: c.typ} }
+
+// stamp is a text that changes whenever a source does. What cannot be looked at is left to the collector to tell.
+func (c Collector) stamp(h *host.Host) string {
+	stamp := ""
+	for _, path := range c.sources {
+		info, err := h.FS.Stat(path)
+		if err != nil {
+			continue
+		}
+		infos := []host.Info{info}
+		if info.Kind == host.Dir {
+			if inside, err := h.FS.List(path); err == nil {
+				infos = append(infos, inside...)
+			}
+		}
+		for _, i := range infos {
+			stamp += fmt.Sprintln(path, i.Name, i.Kind, i.Size, i.Mode, i.UID, i.ModTime.UnixNano())
+		}
+	}
+	return stamp
+}
+
+// A partial error says that a value lacks something, and why.
+type partial struct{ err error }
+
+func (p *partial) Error() string { return p.err.Error() }
+func (p *partial) Unwrap() error { return p.err }
+
+// partly joins what went wrong on the way to a value that is good as far as it goes; nil if nothing did.
+func partly(problems ...error) error {
+	if err := errors.Join(problems...); err != nil {
+		return &partial{err}
+	}
+	return nil
+}
+
+// Kinds describes all traits, by name.
+func Kinds() []trait.Kind {
+	kinds := []trait.Kind{{Name: "agent", Class: trait.Volatile, Type: reflect.TypeFor[Agent]()}}
+	for _, c := range All() {
+		kinds = append(kinds, c.Kind())
+	}
+	slices.SortFunc(kinds, func(a, b trait.Kind) int { return strings.Compare(a.Name, b.Name) })
+	return kinds
+}
 
 // Schema adds the types of all traits to s.
 func Schema(s *expr.Schema) {
-	for _, c := range All() {
-		s.Trait(c.name, c.typ)
+	for _, k := range Kinds() {
+		s.Trait(k.Name, k.Type)
 	}
-	s.Trait("agent", reflect.TypeFor[Agent]())
 }
 
-// Agent is what the agent says of itself; the caller gives it.
+// Agent is what the agent says of itself.
+//
+//	when: agent.pending_refreshes == 0
 type Agent struct {
 	// Version of the agent.
 	Version string `json:"version"`
@@ -85,7 +154,7 @@ func missing(err error) error {
 	return err
 }
 
-// read returns a small file as text.
+// read returns a file of at most 1 MiB as text.
 func read(h *host.Host, path string) (string, error) {
 	data, err := h.FS.Read(path, 1<<20)
 	return string(data), err

@@ -38,6 +38,7 @@ type Scheduler struct {
 
 type kept struct {
 	at    time.Time
+	stamp string // of the sources when it was collected
 	facet trait.Facet
 	value any
 	none  bool
@@ -56,14 +57,20 @@ func (s *Scheduler) Gather(ctx context.Context, h *host.Host, about Agent) Gathe
 	now := s.now()
 	g := Gathered{Set: trait.Set{}, Facets: map[string]trait.Facet{}, Digests: map[string]string{}, Problems: map[string]string{}}
 	var due []Collector
+	stamps := map[string]string{} // taken before the trait is: a change meanwhile makes it due again
 	for _, c := range s.collectors {
-		if k := s.last[c.name]; k == nil || now.Sub(k.at) >= every(c.class) || now.Before(k.at) {
+		stamps[c.name] = c.stamp(h)
+		k := s.last[c.name]
+		if k == nil || k.stamp != stamps[c.name] || now.Sub(k.at) >= c.every || now.Before(k.at) {
 			due = append(due, c)
 		}
 	}
 	for name, r := range collectAll(ctx, h, due) {
 		if err := s.keep(name, r, now); err != nil {
 			g.Problems[name] = err.Error()
+		}
+		if k := s.last[name]; k != nil {
+			k.stamp = stamps[name]
 		}
 	}
 	for _, c := range s.collectors {
@@ -81,6 +88,7 @@ func (s *Scheduler) Gather(ctx context.Context, h *host.Host, about Agent) Gathe
 	return g
 }
 
+// every is the pace of a class.
 func every(class trait.Class) time.Duration {
 	switch class {
 	case trait.Stable:
@@ -129,14 +137,14 @@ func collectOne(ctx context.Context, h *host.Host, c Collector) outcome {
 	}
 }
 
-// keep takes over what a collector said. After a failure the last value stays.
+// keep takes over what a collector said and returns what went wrong. After a failure the last value stays.
 func (s *Scheduler) keep(name string, r outcome, now time.Time) error {
 	k := s.last[name]
 	if errors.Is(r.err, trait.ErrNone) {
 		s.last[name] = &kept{at: now, none: true}
 		return nil
 	}
-	if r.err != nil {
+	if r.doc == nil {
 		if k != nil {
 			k.at = now
 		} else {
@@ -150,14 +158,14 @@ func (s *Scheduler) keep(name string, r outcome, now time.Time) error {
 	}
 	if k != nil && k.facet.Digest == facet.Digest {
 		k.at = now
-		return nil
+		return r.err
 	}
 	var value any
 	if err := json.Unmarshal(facet.Doc, &value); err != nil {
 		return fmt.Errorf("decoding: %w", err)
 	}
 	s.last[name] = &kept{at: now, facet: facet, value: value}
-	return nil
+	return r.err
 }
 
 // plain returns v as a value of JSON.

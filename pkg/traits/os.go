@@ -7,10 +7,11 @@ import (
 	"strings"
 
 	"vigo.dev/pkg/host"
-	"vigo.dev/pkg/trait"
 )
 
 // OS is the distribution, as os-release(5) describes it.
+//
+//	when: os.family == "debian" and version(os.version) >= version("12")
 type OS struct {
 	// Family of distributions: debian, redhat, suse, arch, alpine, or the ID itself.
 	Family string `json:"family"`
@@ -68,61 +69,4 @@ func family(id string, like []string) string {
 		}
 	}
 	return id
-}
-
-// Kernel is the running kernel.
-type Kernel struct {
-	// Name such as Linux.
-	Name string `json:"name"`
-	// Release such as 6.1.0-18-amd64.
-	Release string `json:"release"`
-	// Version is the build of the release.
-	Version string `json:"version,omitempty"`
-}
-
-func collectKernel(_ context.Context, h *host.Host) (Kernel, error) {
-	release, err := read(h, "/proc/sys/kernel/osrelease")
-	if err != nil {
-		return Kernel{}, missing(err)
-	}
-	name, _ := read(h, "/proc/sys/kernel/ostype")
-	version, _ := read(h, "/proc/sys/kernel/version")
-	return Kernel{Name: strings.TrimSpace(name), Release: strings.TrimSpace(release), Version: strings.TrimSpace(version)}, nil
-}
-
-// Hostname is how the machine calls itself.
-type Hostname struct {
-	// Short name, up to the first dot.
-	Short string `json:"short"`
-	// Full is the name as it is set.
-	Full string `json:"full"`
-}
-
-func collectHostname(ctx context.Context, h *host.Host) (Hostname, error) {
-	name, err := h.Kernel.Hostname(ctx)
-	if err != nil {
-		return Hostname{}, missing(err)
-	}
-	short, _, _ := strings.Cut(name, ".")
-	return Hostname{Short: short, Full: name}, nil
-}
-
-// Boot is the present boot of the machine.
-type Boot struct {
-	// ID of the boot; another one after each reboot.
-	ID string `json:"id,omitempty"`
-	// RebootRequired says that an update waits for a reboot.
-	RebootRequired bool `json:"reboot_required"`
-}
-
-func collectBoot(_ context.Context, h *host.Host) (Boot, error) {
-	id, err := read(h, "/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return Boot{}, missing(err)
-	}
-	_, err = h.FS.Stat("/run/reboot-required")
-	if err != nil && missing(err) != trait.ErrNone {
-		return Boot{}, err
-	}
-	return Boot{ID: strings.TrimSpace(id), RebootRequired: err == nil}, nil
 }

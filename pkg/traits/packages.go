@@ -1,0 +1,33 @@
+package traits
+
+import (
+	"context"
+
+	"vigo.dev/pkg/host"
+)
+
+// Packages are the installed packages, by name. Of a package that is installed for several architectures the last is
+// shown; their versions may not differ.
+//
+//	when: has(packages.openssl) and version(packages.openssl.version) < version("3.0.17")
+type Packages map[string]Package
+
+// Package is one installed package.
+type Package struct {
+	// Version as the package manager has it.
+	Version string `json:"version"`
+	// Arch is the architecture.
+	Arch string `json:"arch,omitempty"`
+}
+
+func collectPackages(ctx context.Context, h *host.Host) (Packages, error) {
+	all, err := h.Packages.All(ctx)
+	if err != nil {
+		return nil, missing(err)
+	}
+	packages := make(Packages, len(all))
+	for _, p := range all {
+		packages[p.Name] = Package{Version: p.Version, Arch: p.Arch}
+	}
+	return packages, nil
+}

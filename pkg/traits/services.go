@@ -1,0 +1,35 @@
+package traits
+
+import (
+	"context"
+	"strings"
+
+	"vigo.dev/pkg/host"
+)
+
+// Services are the units of the init system, by name; a service goes without its suffix, other units keep theirs.
+//
+//	when: services.nginx.enabled and not services.nginx.failed
+type Services map[string]Service
+
+// Service is one unit of the init system.
+type Service struct {
+	// Running says whether it runs now; false where the init system does not run.
+	Running bool `json:"running"`
+	// Enabled says whether it starts at boot.
+	Enabled bool `json:"enabled"`
+	// Failed says whether it ended with an error.
+	Failed bool `json:"failed"`
+}
+
+func collectServices(ctx context.Context, h *host.Host) (Services, error) {
+	all, err := h.Services.All(ctx)
+	if err != nil {
+		return nil, missing(err)
+	}
+	services := make(Services, len(all))
+	for _, s := range all {
+		services[strings.TrimSuffix(s.Name, ".service")] = Service{Running: s.Live && s.Running, Enabled: s.Boot == host.Enabled, Failed: s.Live && s.Failed}
+	}
+	return services, nil
+}
