@@ -18,12 +18,15 @@ import (
 
 // The limits on bodies, in bytes, and on batches.
 const (
-	MaxSmall   = 64 << 10 // enrolment, renewal, check-in, tokens, notes
+	MaxSmall   = 64 << 10 // enrolment, renewal, check-in, tokens, operators
 	MaxUpload  = 8 << 20  // runs and facets
+	MaxNotes   = 2 << 20  // what a controller says of its channels
 	MaxAnswer  = 64 << 20 // what a client reads
 	MaxRuns    = 100      // runs in one batch
 	MaxFacets  = 200      // facets in one upload
 	MaxResults = 5000     // results kept of one run
+
+	MaxChannels = 256
 )
 
 // EnrollRequest asks for an identity with a token.
@@ -81,7 +84,23 @@ type TokenAnswer struct {
 // An Operator is a person or a program with a token of its own.
 type Operator struct {
 	Name string        `json:"name"`
+	Role identity.Role `json:"role"` // viewer, operator, admin or publisher
+}
+
+// OperatorRequest says what an operator is to be.
+type OperatorRequest struct {
 	Role identity.Role `json:"role"`
+}
+
+// OperatorAnswer holds the clear text of a new operator token, the only time it is seen.
+type OperatorAnswer struct {
+	Operator
+	Token string `json:"token"`
+}
+
+// ChannelsRequest is all that a controller publishes, or could not; at most [MaxChannels].
+type ChannelsRequest struct {
+	Channels []report.ChannelNote `json:"channels"`
 }
 
 // Agents serves nodes. Names of nodes are authenticated by the handler, except in Enroll.
@@ -129,6 +148,16 @@ type Admin interface {
 	RevokeToken(ctx context.Context, id string) error
 	// Retire ends the identity of a node at once and for ever.
 	Retire(ctx context.Context, node string) error
-	// PutChannel takes note of what a controller published, or could not.
-	PutChannel(ctx context.Context, n report.ChannelNote) error
+	// PutChannels takes note of all that a controller published, or could not; channels it does not name are gone.
+	PutChannels(ctx context.Context, notes []report.ChannelNote) error
+}
+
+// Staff serves administrators.
+type Staff interface {
+	// AddOperator returns the token of a new operator. One of the same name is replaced: its token no longer works.
+	AddOperator(ctx context.Context, o Operator) (string, error)
+	// ListOperators is sorted by name.
+	ListOperators(ctx context.Context) ([]Operator, error)
+	// RemoveOperator makes the token of an operator useless at once; [ErrNotFound].
+	RemoveOperator(ctx context.Context, name string) error
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/identity"
@@ -16,6 +17,8 @@ type Error struct {
 	Message string `json:"message"`
 	Advice  string `json:"hint,omitempty"`
 	Status  int    `json:"-"` // HTTP status
+	// Retry is how long to wait before asking again, in whole seconds (header Retry-After); 0: nothing was said.
+	Retry time.Duration `json:"-"`
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -31,23 +34,36 @@ func (e *Error) Is(target error) bool {
 
 // The refusals. Compare with errors.Is; they hold over the wire.
 var (
-	ErrUnknownNode  = &Error{"unknown-node", "node is not enrolled here", "enrol it: `vigo token create`, then `vigo-agent enroll`", http.StatusForbidden}
-	ErrRetired      = &Error{"retired", "node was retired", "remove its state directory and enrol it again with a new token", http.StatusForbidden}
-	ErrUnauthorized = &Error{"unauthorized", "not signed in, or not allowed", "give an operator token (--token-file or VIGO_TOKEN)", http.StatusUnauthorized}
-	ErrForbidden    = &Error{"forbidden", "the role of this operator does not allow that", "", http.StatusForbidden}
-	ErrWrongNode    = &Error{"wrong-node", "certificate, signature and body do not name the same node", "", http.StatusForbidden}
-	ErrNotFound     = &Error{"not-found", "not found", "", http.StatusNotFound}
-	ErrTaken        = &Error{"name-taken", "a node of this name is enrolled with another key", "`vigo node retire NAME` frees the name, or enrol under another one", http.StatusConflict}
-	ErrTooMany      = &Error{"too-many", "too many requests", "", http.StatusTooManyRequests}
-	ErrTooLarge     = &Error{"too-large", "body exceeds its limit", "", http.StatusRequestEntityTooLarge}
-	ErrBadRequest   = &Error{"bad-request", "request cannot be understood", "", http.StatusBadRequest}
-	ErrSignature    = &Error{"signature", "request signature not valid", "", http.StatusUnauthorized}
-	ErrDigest       = &Error{"content-digest", "body does not match its content digest", "", http.StatusBadRequest}
-	ErrReplay       = &Error{"replay", "request was seen before", "a node that was restored from a backup must be enrolled again", http.StatusConflict}
-	ErrSkew         = &Error{"clock", "clock differs too much", "set the clock of the node", http.StatusUnauthorized}
-	ErrToken        = &Error{"token", "token not valid", "`vigo token create` makes a new one", http.StatusForbidden}
-	ErrInternal     = &Error{"internal", "the service failed; its log says why", "", http.StatusInternalServerError}
+	ErrUnknownNode  = refusal(http.StatusForbidden, "unknown-node", "node is not enrolled here", "enrol it: `vigo token create`, then `vigo-agent enroll`")
+	ErrRetired      = refusal(http.StatusForbidden, "retired", "node was retired", "to take it in again, make a token and run `vigo-agent enroll --force`: it gets a new key")
+	ErrUnauthorized = refusal(http.StatusUnauthorized, "unauthorized", "not signed in, or not allowed", "is the operator configuration (--config or VIGO_CONFIG) that of this service?")
+	ErrForbidden    = refusal(http.StatusForbidden, "forbidden", "the role of this operator does not allow that", "")
+	ErrWrongNode    = refusal(http.StatusForbidden, "wrong-node", "certificate, signature and body do not name the same node", "")
+	ErrNotFound     = refusal(http.StatusNotFound, "not-found", "not found", "")
+	ErrTaken        = refusal(http.StatusConflict, "name-taken", "a node of this name is enrolled with another key", "`vigo node retire NAME` frees the name, or enrol under another one")
+	ErrTooLarge     = refusal(http.StatusRequestEntityTooLarge, "too-large", "body exceeds its limit", "")
+	ErrMediaType    = refusal(http.StatusUnsupportedMediaType, "media-type", "body is not application/json", "")
+	ErrBadRequest   = refusal(http.StatusBadRequest, "bad-request", "request cannot be understood", "")
+	ErrSignature    = refusal(http.StatusUnauthorized, "signature", "request signature not valid", "")
+	ErrDigest       = refusal(http.StatusBadRequest, "content-digest", "body does not match its content digest", "")
+	ErrReplay       = refusal(http.StatusConflict, "replay", "request was seen before", "a node that was restored from a backup must be enrolled again")
+	ErrSkew         = refusal(http.StatusUnauthorized, "clock", "clock differs too much", "set the clock of the node")
+	ErrToken        = refusal(http.StatusForbidden, "token", "token not valid", "`vigo token create` makes a new one")
+	ErrInternal     = refusal(http.StatusInternalServerError, "internal", "the service failed; its log says why", "")
+	// The three that pass by themselves; they say when to come back.
+	ErrTooMany = later(refusal(http.StatusTooManyRequests, "too-many", "too many requests", ""), 30*time.Second)
+	ErrBusy    = later(refusal(http.StatusServiceUnavailable, "busy", "the service is busy", ""), 5*time.Second)
+	ErrStore   = later(refusal(http.StatusServiceUnavailable, "store", "the service cannot keep anything at the moment; its log says why", "has the disk of its data folder room?"), 30*time.Second)
 )
+
+func refusal(status int, code, message, hint string) *Error {
+	return &Error{Code: code, Message: message, Advice: hint, Status: status}
+}
+
+func later(e *Error, retry time.Duration) *Error {
+	e.Retry = retry
+	return e
+}
 
 // ErrUnreachable says that the service was not reached or did not answer; nothing is known of the request.
 var ErrUnreachable = errors.New("report service cannot be reached")
@@ -72,7 +88,7 @@ func wireError(err error) *Error {
 		{identity.ErrSignature, ErrSignature}, {identity.ErrDigest, ErrDigest}, {identity.ErrReplay, ErrReplay},
 		{identity.ErrSkew, ErrSkew}, {identity.ErrToken, ErrToken}, {identity.ErrExpired, ErrToken}, {identity.ErrUsed, ErrToken},
 		{identity.ErrNotAllowed, ErrToken}, {identity.ErrCSR, ErrBadRequest}, {identity.ErrName, ErrBadRequest},
-		{context.DeadlineExceeded, ErrTooMany}, {context.Canceled, ErrTooMany},
+		{context.DeadlineExceeded, ErrBusy}, {context.Canceled, ErrBusy},
 	} {
 		if errors.Is(err, m.is) {
 			out := Refuse(m.want, "%s", err)

@@ -106,9 +106,28 @@ func (c *OperatorClient) Retire(ctx context.Context, node string) error {
 	return c.do(ctx, http.MethodDelete, "/v1/nodes/"+url.PathEscape(node), nil, nil)
 }
 
-// PutChannel tells what a controller published, or why it could not.
-func (c *OperatorClient) PutChannel(ctx context.Context, n report.ChannelNote) error {
-	return c.do(ctx, http.MethodPut, "/v1/channels/"+url.PathEscape(n.Channel), n, nil)
+// PutChannels tells all that a controller published, or why it could not.
+func (c *OperatorClient) PutChannels(ctx context.Context, notes []report.ChannelNote) error {
+	return c.do(ctx, http.MethodPut, "/v1/channels", ChannelsRequest{Channels: notes}, nil)
+}
+
+// AddOperator makes an operator, or gives one a new token and role, and returns the token; its text is seen only here.
+func (c *OperatorClient) AddOperator(ctx context.Context, o Operator) (string, error) {
+	var answer OperatorAnswer
+	err := c.do(ctx, http.MethodPut, "/v1/operators/"+url.PathEscape(o.Name), OperatorRequest{Role: o.Role}, &answer)
+	return answer.Token, err
+}
+
+// ListOperators lists the operators, sorted by name.
+func (c *OperatorClient) ListOperators(ctx context.Context) ([]Operator, error) {
+	var list []Operator
+	err := c.do(ctx, http.MethodGet, "/v1/operators", nil, &list)
+	return list, err
+}
+
+// RemoveOperator makes the token of an operator useless at once; [ErrNotFound].
+func (c *OperatorClient) RemoveOperator(ctx context.Context, name string) error {
+	return c.do(ctx, http.MethodDelete, "/v1/operators/"+url.PathEscape(name), nil, nil)
 }
 
 // Close ends idle connections. The client can be used again.

@@ -10,13 +10,14 @@ import (
 	"vigo.dev/pkg/report"
 )
 
-// allow finds who asks, by operator token or operator certificate, and whether one of the roles is theirs.
+// allow finds who asks, by operator token or operator certificate, and whether one of the roles is theirs. An admin may
+// do everything.
 func (s *server) allow(r *http.Request, roles ...identity.Role) error {
 	who, err := s.operator(r)
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(roles, who.Role) {
+	if who.Role != identity.RoleAdmin && !slices.Contains(roles, who.Role) {
 		return Refuse(ErrForbidden, "%s is a %s; this needs %s", who.Name, who.Role, roles[0])
 	}
 	return nil
@@ -39,7 +40,7 @@ func (s *server) operator(r *http.Request) (Operator, error) {
 }
 
 func (s *server) reader(r *http.Request) error {
-	return s.allow(r, identity.RoleViewer, identity.RoleOperator, identity.RolePublisher)
+	return s.allow(r, identity.RoleViewer, identity.RoleOperator)
 }
 
 func (s *server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -104,7 +105,7 @@ func (s *server) createToken(w http.ResponseWriter, r *http.Request) (any, error
 		return nil, err
 	}
 	var req TokenRequest
-	if err := read(w, r, &req); err != nil {
+	if err := read(w, r, MaxSmall, &req); err != nil {
 		return nil, err
 	}
 	return s.Admin.CreateToken(r.Context(), req)
@@ -117,22 +118,29 @@ func (s *server) revokeToken(_ http.ResponseWriter, r *http.Request) (any, error
 	return nil, s.Admin.RevokeToken(r.Context(), r.PathValue("id"))
 }
 
-func (s *server) putChannel(w http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.allow(r, identity.RolePublisher, identity.RoleOperator); err != nil {
+func (s *server) putChannels(w http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.allow(r, identity.RolePublisher); err != nil {
 		return nil, err
 	}
-	var note report.ChannelNote
-	if err := read(w, r, &note); err != nil {
+	var req ChannelsRequest
+	if err := read(w, r, MaxNotes, &req); err != nil {
 		return nil, err
 	}
-	if note.Channel != r.PathValue("name") || identity.CheckName(note.Channel) != nil {
-		return nil, Refuse(ErrBadRequest, "the note is not about channel %.140q", r.PathValue("name"))
+	if len(req.Channels) > MaxChannels {
+		return nil, Refuse(ErrTooLarge, "%d channels, at most %d", len(req.Channels), MaxChannels)
 	}
-	return nil, s.Admin.PutChannel(r.Context(), note)
+	seen := map[string]bool{}
+	for _, note := range req.Channels {
+		if identity.CheckName(note.Channel) != nil || seen[note.Channel] {
+			return nil, Refuse(ErrBadRequest, "%.140q is not the name of a channel, or is named twice", note.Channel)
+		}
+		seen[note.Channel] = true
+	}
+	return nil, s.Admin.PutChannels(r.Context(), req.Channels)
 }
 
-func read(w http.ResponseWriter, r *http.Request, into any) error {
-	data, err := body(w, r, MaxSmall)
+func read(w http.ResponseWriter, r *http.Request, limit int64, into any) error {
+	data, err := body(w, r, limit)
 	if err != nil {
 		return err
 	}

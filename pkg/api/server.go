@@ -2,12 +2,16 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -17,6 +21,7 @@ type Backend struct {
 	Gate      Gate
 	Operators Operators
 	Admin     Admin
+	Staff     Staff
 	Fleet     string
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -24,13 +29,25 @@ type Backend struct {
 	Observe func(route string, status int, took time.Duration)
 }
 
+// The limits of a server beside those of bodies.
+const (
+	// MaxRequests is how many requests are worked on at once; more are sent away as busy, so that those under way finish.
+	MaxRequests = 512
+	bodyTime    = 30 * time.Second // to send a body
+	answerTime  = 60 * time.Second // to read an answer, from the beginning of the request
+	workTime    = 20 * time.Second // to wait for the store
+)
+
 // server holds the routes.
-type server struct{ Backend }
+type server struct {
+	Backend
+	slots chan struct{}
+}
 
 // NewServer returns the handler of all /v1/ routes. It must be served over TLS with client certificates verified when
 // given (identity.Server.TLS).
 func NewServer(b Backend) http.Handler {
-	s := &server{b}
+	s := &server{b, make(chan struct{}, MaxRequests)}
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request) (any, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(pattern, h, w, r) })
@@ -49,7 +66,10 @@ func NewServer(b Backend) http.Handler {
 	handle("GET /v1/tokens", s.tokens)
 	handle("POST /v1/tokens", s.createToken)
 	handle("DELETE /v1/tokens/{id}", s.revokeToken)
-	handle("PUT /v1/channels/{name}", s.putChannel)
+	handle("PUT /v1/channels", s.putChannels)
+	handle("GET /v1/operators", s.operators)
+	handle("PUT /v1/operators/{name}", s.putOperator)
+	handle("DELETE /v1/operators/{name}", s.removeOperator)
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, Refuse(ErrNotFound, "no such route")) })
 	return mux
 }
@@ -58,7 +78,7 @@ func NewServer(b Backend) http.Handler {
 func (s *server) serve(route string, h func(http.ResponseWriter, *http.Request) (any, error), w http.ResponseWriter, r *http.Request) {
 	began := s.Now()
 	status := http.StatusOK
-	answer, err := h(w, r)
+	answer, err := s.work(h, w, r)
 	if err == nil {
 		err = writeJSON(w, http.StatusOK, answer)
 		if err != nil {
@@ -70,6 +90,23 @@ func (s *server) serve(route string, h func(http.ResponseWriter, *http.Request) 
 	s.Observe(route, status, s.Now().Sub(began))
 }
 
+// work runs h in one of the slots and within the limits of time.
+func (s *server) work(h func(http.ResponseWriter, *http.Request) (any, error), w http.ResponseWriter, r *http.Request) (any, error) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		return nil, ErrBusy
+	}
+	limits, now := http.NewResponseController(w), time.Now() // the clock of the connection
+	if err := errors.Join(limits.SetReadDeadline(now.Add(bodyTime)), limits.SetWriteDeadline(now.Add(answerTime))); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return nil, fmt.Errorf("limiting the time of a request: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), workTime)
+	defer cancel()
+	return h(w, r.WithContext(ctx))
+}
+
 // refuse answers with an error; what is not a refusal is logged and stays private.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) int {
 	out := wireError(err)
@@ -77,6 +114,12 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) int {
 		s.Log.Error("serving", "method", r.Method, "path", r.URL.Path, "err", err)
 	} else {
 		s.Log.Debug("refusing", "method", r.Method, "path", r.URL.Path, "code", out.Code, "err", err)
+	}
+	if out.Retry > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(out.Retry/time.Second)))
+	}
+	if out.Status == http.StatusUnauthorized {
+		w.Header().Set("Connection", "close") // who is not known does not keep a connection either
 	}
 	if err := writeJSON(w, out.Status, struct {
 		Error *Error `json:"error"`
@@ -104,11 +147,14 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 
 // body reads a body of at most limit bytes.
 func body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, Refuse(ErrMediaType, "body of type %.80q, want application/json", r.Header.Get("Content-Type"))
+	}
 	if r.ContentLength > limit {
 		return nil, Refuse(ErrTooLarge, "body of %d bytes, at most %d", r.ContentLength, limit)
 	}
 	var buf bytes.Buffer
-	if r.ContentLength > 0 {
+	if r.ContentLength > 0 && r.ContentLength <= MaxSmall { // more is believed when it comes
 		buf.Grow(int(r.ContentLength) + bytes.MinRead)
 	}
 	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {

@@ -10,12 +10,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/identity"
 )
+
+// maxRetry bounds how long a service can send a client away.
+const maxRetry = 10 * time.Minute
 
 // wire sends requests over connections that are kept alive. HTTP/1.1 with keep-alive costs the service about 30 % less
 // per check-in than HTTP/2, so nothing else is offered.
@@ -79,7 +83,7 @@ func (w *wire) do(ctx context.Context, method, path string, in, out any, prepare
 		return fmt.Errorf("reading the answer: more than %d bytes: %w", MaxAnswer, ErrTooLarge)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return refusal(resp, data)
+		return refused(resp, data)
 	}
 	if out == nil {
 		return nil
@@ -101,8 +105,8 @@ func reach(err error) error {
 	return fault.WithHint(fmt.Errorf("%w: %w", ErrUnreachable, err), "is the service running, and does the address hold?")
 }
 
-// refusal reads what the service said against a request.
-func refusal(resp *http.Response, data []byte) error {
+// refused reads what the service said against a request.
+func refused(resp *http.Response, data []byte) error {
 	var said struct {
 		Error *Error `json:"error"`
 	}
@@ -110,5 +114,8 @@ func refusal(resp *http.Response, data []byte) error {
 		return fmt.Errorf("%w: it answered %s, which is not of a report service", ErrUnreachable, resp.Status)
 	}
 	said.Error.Status = resp.StatusCode
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
+		said.Error.Retry = min(time.Duration(seconds)*time.Second, maxRetry)
+	}
 	return said.Error
 }

@@ -62,6 +62,7 @@ func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built A
 	names := slices.Sorted(slices.Values(built.Config.Channels))
 	next := c.state
 	next.Fleet, next.Built, next.Bundle, next.Content, next.Names = built.Config.Fleet, revisionOf(commit), target, built.Config.Content, names
+	next.Interval = built.Interval
 	if err := next.save(c.cfg.Data); err != nil {
 		return err
 	}

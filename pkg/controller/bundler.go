@@ -29,7 +29,11 @@ func (b *Bundler) Build(fsys fs.FS, cfg bundle.Config) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, err
 	}
-	a := Artifact{Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config}
+	fleet, err := policy.LoadFleet(fsys)
+	if err != nil {
+		return Artifact{}, err
+	}
+	a := Artifact{Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config, Interval: fleet.Interval}
 	for _, blob := range built.Blobs {
 		a.Blobs = append(a.Blobs, Blob{Descriptor: blob.Descriptor, Data: blob.Data})
 	}

@@ -25,7 +25,8 @@ type Artifact struct {
 	Descriptor bundle.Descriptor // of the manifest
 	Manifest   []byte
 	Config     bundle.Config
-	Blobs      []Blob // config and layers
+	Interval   time.Duration // between check-ins, as the policy says
+	Blobs      []Blob        // config and layers
 }
 
 // A Blob is content with its descriptor.

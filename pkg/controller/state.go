@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/bundle"
@@ -24,6 +25,7 @@ type state struct {
 	Bundle   bundle.Target        `json:"bundle"`
 	Content  string               `json:"content"` // content digest of the bundle
 	Names    []string             `json:"names"`   // channels to publish
+	Interval time.Duration        `json:"interval,omitempty"`
 	Channels map[string]published `json:"channels"`
 }
 

@@ -20,15 +20,17 @@ const (
 
 // Status is what the controller is about, at one moment. Zero times mean never.
 type Status struct {
-	Fleet    string    `json:"fleet"`
-	Source   string    `json:"source,omitempty"` // URL without credentials; empty for a repository on this machine
-	Branch   string    `json:"branch"`
-	Polled   time.Time `json:"polled,omitzero"` // the branch was looked at
-	Seen     Revision  `json:"seen"`            // the tip of the branch
-	Built    Revision  `json:"built"`           // the commit the fleet is asked to run
-	Bundle   string    `json:"bundle"`          // digest of its manifest
-	Channels []Channel `json:"channels"`
-	Failure  *Failure  `json:"failure,omitempty"` // what does not work now
+	Fleet  string    `json:"fleet"`
+	Source string    `json:"source,omitempty"` // URL without credentials; empty for a repository on this machine
+	Branch string    `json:"branch"`
+	Polled time.Time `json:"polled,omitzero"` // the branch was looked at
+	Seen   Revision  `json:"seen"`            // the tip of the branch
+	Built  Revision  `json:"built"`           // the commit the fleet is asked to run
+	Bundle string    `json:"bundle"`          // digest of its manifest
+	// Interval is how often nodes are to check in, as the policy says; 0: nothing was built yet.
+	Interval time.Duration `json:"interval,omitempty"`
+	Channels []Channel     `json:"channels"`
+	Failure  *Failure      `json:"failure,omitempty"` // what does not work now
 }
 
 // A Revision names a commit for people.

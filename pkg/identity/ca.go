@@ -31,8 +31,13 @@ const (
 	backdate   = 10 * time.Minute
 )
 
-// ErrCA says that a certificate authority cannot be used.
-var ErrCA = errors.New("not a usable certificate authority")
+// The errors of authorities.
+var (
+	// ErrCA says that a certificate authority cannot be used.
+	ErrCA = errors.New("not a usable certificate authority")
+	// ErrNoCA says that there is no authority yet.
+	ErrNoCA = errors.New("there is no certificate authority yet")
+)
 
 // A CA is the certificate authority of one fleet: an ECDSA P-256 key and its self-signed certificate. It is safe for
 // concurrent use.
@@ -80,14 +85,14 @@ func NewCA(fleet string, now time.Time) (*CA, error) {
 func ParseCA(certPEM, keyPEM []byte) (*CA, error) {
 	cert, err := parseCert(certPEM)
 	if err != nil {
-		return nil, fmt.Errorf("reading the authority: %w", err)
+		return nil, fmt.Errorf("reading the authority: %w: %w", ErrCA, err)
 	}
 	if !cert.IsCA || len(cert.Subject.Organization) != 1 {
 		return nil, fmt.Errorf("reading the authority: %w", ErrCA)
 	}
 	key, err := parseKey(keyPEM)
 	if err != nil {
-		return nil, fmt.Errorf("reading the key of the authority: %w", err)
+		return nil, fmt.Errorf("reading the key of the authority: %w: %w", ErrCA, err)
 	}
 	if pub, ok := key.Public().(*ecdsa.PublicKey); !ok || !pub.Equal(cert.PublicKey) {
 		return nil, fmt.Errorf("reading the key of the authority: it belongs to another certificate: %w", ErrCA)

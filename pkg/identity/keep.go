@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/atomicfile"
+	"vigo.dev/pkg/fault"
 )
 
 // The files of an authority in its folder.
@@ -20,50 +21,77 @@ const (
 	caKeyFile  = "ca.key"
 )
 
-// OpenCA reads the authority kept in a folder, or makes one for the fleet and keeps it there. The key is written first:
-// a folder that has a key but no certificate was interrupted and starts over.
+// OpenCA reads the authority kept in a folder, or makes one for the fleet and keeps it there. An empty fleet takes the
+// authority that is there, whatever its name; [ErrNoCA] when there is none. The folder appears whole or not at all: one
+// that lacks a file was damaged, and a new authority in its place would lock every node out, so that is an error. So is
+// a key that others on this machine may read.
 func OpenCA(dir, fleet string, now time.Time) (*CA, error) {
-	certPath, keyPath := filepath.Join(dir, caCertFile), filepath.Join(dir, caKeyFile)
-	cert, err := os.ReadFile(certPath)
-	if errors.Is(err, fs.ErrNotExist) {
+	cert, certErr := os.ReadFile(filepath.Join(dir, caCertFile))
+	key, keyErr := readPrivate(filepath.Join(dir, caKeyFile))
+	if errors.Is(certErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist) {
+		if fleet == "" {
+			return nil, ErrNoCA
+		}
 		return makeCA(dir, fleet, now)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("opening the authority: %w", err)
-	}
-	key, err := os.ReadFile(keyPath)
-	if err != nil {
-		return nil, fmt.Errorf("opening the authority: %w", err)
+	if err := errors.Join(certErr, keyErr); err != nil {
+		return nil, fault.WithHint(fmt.Errorf("opening the authority in %s: %w: %w", dir, ErrCA, err), restoreHint)
 	}
 	ca, err := ParseCA(cert, key)
 	if err != nil {
-		return nil, err
+		return nil, fault.WithHint(fmt.Errorf("opening the authority in %s: %w", dir, err), restoreHint)
 	}
-	if ca.Fleet() != fleet {
-		return nil, fmt.Errorf("opening the authority: it is of fleet %q, not of %q: %w", ca.Fleet(), fleet, ErrCA)
+	if fleet != "" && ca.Fleet() != fleet {
+		return nil, fault.WithHint(fmt.Errorf("opening the authority: it is of fleet %q, not of %q: %w", ca.Fleet(), fleet, ErrCA),
+			"every fleet has a data folder of its own")
 	}
 	return ca, nil
 }
 
-func makeCA(dir, fleet string, now time.Time) (*CA, error) {
-	ca, err := NewCA(fleet, now)
+const restoreHint = "restore both files from the backup; to start anew, remove the folder: every node has to enrol again"
+
+// readPrivate reads a file that nobody but its owner may read.
+func readPrivate(path string) ([]byte, error) {
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("keeping the authority: %w", err)
+	if perm := info.Mode().Perm(); perm&0o077 != 0 {
+		return nil, fault.WithHint(fmt.Errorf("%s has mode %04o: others may read the key", path, perm), "chmod 600 "+path)
+	}
+	return os.ReadFile(path)
+}
+
+// makeCA writes a new authority beside its place and moves it there.
+func makeCA(dir, fleet string, now time.Time) (_ *CA, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("keeping the authority: %w", err)
+		}
+	}()
+	ca, err := NewCA(fleet, now)
+	if err != nil {
+		return nil, err
 	}
 	key, err := ca.KeyPEM()
 	if err != nil {
 		return nil, err
 	}
-	if err := atomicfile.Write(filepath.Join(dir, caKeyFile), key, 0o600); err != nil {
-		return nil, fmt.Errorf("keeping the authority: %w", err)
+	dir = filepath.Clean(dir)
+	draft := dir + ".new"
+	if err := errors.Join(os.RemoveAll(draft), os.MkdirAll(filepath.Dir(dir), 0o700), os.Mkdir(draft, 0o700)); err != nil {
+		return nil, err
 	}
-	if err := atomicfile.Write(filepath.Join(dir, caCertFile), ca.CertPEM(), 0o644); err != nil {
-		return nil, fmt.Errorf("keeping the authority: %w", err)
+	if err := atomicfile.Write(filepath.Join(draft, caKeyFile), key, 0o600); err != nil {
+		return nil, err
 	}
-	return ca, nil
+	if err := atomicfile.Write(filepath.Join(draft, caCertFile), ca.CertPEM(), 0o644); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(draft, dir); err != nil { // also onto an empty folder
+		return nil, err
+	}
+	return ca, atomicfile.SyncDir(filepath.Dir(dir))
 }
 
 // A Server holds the certificate a service shows and renews it when a third of its life is left, without a restart.

@@ -15,12 +15,13 @@ import (
 // Role is what the holder of a certificate or of an operator token is.
 type Role string
 
-// The roles. Viewer may read, Operator may also change what the service keeps, Node is an agent, Publisher is a
-// controller that says what is current.
+// The roles. Viewer may read, Operator may also change what the service keeps of nodes and tokens, Admin may do all and
+// says who the others are, Node is an agent, Publisher is a controller that says what is current and can do nothing else.
 const (
 	RoleNode      Role = "node"
 	RoleViewer    Role = "viewer"
 	RoleOperator  Role = "operator"
+	RoleAdmin     Role = "admin"
 	RolePublisher Role = "publisher"
 )
 

@@ -54,7 +54,7 @@ type Event struct {
 	At   time.Time `json:"at"`
 	Node string    `json:"node,omitempty"`
 	// Kind is node.enrolled, node.renewed, node.retired, node.stale, node.missing, node.back, node.refused, facet.changed,
-	// token.created, token.revoked, channel.published or channel.error.
+	// token.created, token.revoked, operator.added, operator.removed, channel.published or channel.error.
 	Kind string `json:"kind"`
 	Text string `json:"text,omitempty"`
 }

@@ -95,11 +95,17 @@ type ChannelNote struct {
 	Commit    string    `json:"commit,omitempty"` // that Digest was built from
 	Candidate string    `json:"candidate,omitempty"`
 	Rollout   string    `json:"rollout,omitempty"` // one line
+	// Interval is how often the policy has nodes check in; 0: not known.
+	Interval time.Duration `json:"interval,omitempty"`
 	// Error says why the newest commit is not what is published: it does not compile, the registry is unreachable.
 	Error       string    `json:"error,omitempty"`
 	ErrorCommit string    `json:"errorCommit,omitempty"`
 	ErrorSince  time.Time `json:"errorSince,omitzero"`
 	Checked     time.Time `json:"checked,omitzero"` // when the controller last looked at the repository
+	// Heard is when the service was told this, and Since when it was first told of this pointer, by its own clock; it
+	// ignores what a controller says of them.
+	Heard time.Time `json:"heard,omitzero"`
+	Since time.Time `json:"since,omitzero"`
 }
 
 // A Channel is a note with the nodes that follow it.
@@ -113,7 +119,10 @@ type Channel struct {
 
 // A Problem is one thing that wants a person.
 type Problem struct {
-	// Kind is failed, drift, stale, missing, refused, behind, frozen, channel (its commit does not compile) or expired.
+	// Kind is failed, drift, stale, missing; refused (the agent would not accept something); behind (it enforces an older
+	// bundle), frozen (it has an older pointer to the same bundle), ahead (it has a pointer nobody told the service of);
+	// or of a channel: channel (its commit does not compile, or cannot be published), expired, silent (the controller is
+	// not heard of).
 	Kind    string    `json:"kind"`
 	Node    string    `json:"node,omitempty"`
 	Channel string    `json:"channel,omitempty"`

@@ -1,6 +1,7 @@
 package reporting
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,9 +11,11 @@ import (
 	"time"
 
 	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
+	"vigo.dev/pkg/trait"
 )
 
 // Enroll implements api.Agents.
@@ -37,20 +40,21 @@ func (s *Service) Enroll(ctx context.Context, r api.EnrollRequest) (api.EnrollAn
 	case errors.Is(err, sqlstore.ErrKeyRetired):
 		return api.EnrollAnswer{}, api.ErrRetired
 	case err != nil:
-		return api.EnrollAnswer{}, err
+		return api.EnrollAnswer{}, kept(err)
 	}
 	if n.Channel == "" {
 		n.Channel = s.Channel
 	}
 	s.mu.Lock()
-	if _, known := s.nodes[n.Name]; !known {
-		s.nodes[n.Name] = &node{Node: n, told: s.Interval, account: account{State: report.ComplianceNever}}
-	} else {
-		s.nodes[n.Name].Node = n
+	interval := s.interval(n.Channel)
+	if old, err := s.active(n.Name); err == nil && bytes.Equal(old.Key, n.Key) {
+		old.Node = n
+	} else { // a new machine, also when a retired one had the name: it begins to count anew
+		s.nodes[n.Name] = &node{Node: n, told: interval, account: account{State: report.ComplianceNever}}
 	}
 	s.mu.Unlock()
 	s.Log.Info("a node has joined", "node", n.Name, "channel", n.Channel, "token", n.Token)
-	return api.EnrollAnswer{Node: n.Name, Fleet: s.Fleet, Channel: n.Channel, Labels: n.Labels, Interval: s.Interval,
+	return api.EnrollAnswer{Node: n.Name, Fleet: s.Fleet, Channel: n.Channel, Labels: n.Labels, Interval: interval,
 		Certificate: string(chain), CA: string(s.CA.CertPEM()), TrustRoot: s.TrustRoot, Registry: s.Registry}, nil
 }
 
@@ -73,27 +77,36 @@ func (s *Service) Renew(ctx context.Context, name, csr string) (api.RenewAnswer,
 	s.mu.Unlock()
 	n.CertExpires = now.Add(identity.ClientLife).UTC()
 	if err := s.DB.PutNode(ctx, n, report.Event{At: now.UTC(), Node: name, Kind: "node.renewed"}); err != nil {
-		return api.RenewAnswer{}, err
+		return api.RenewAnswer{}, kept(err)
 	}
 	s.mu.Lock()
-	s.nodes[name].CertExpires = n.CertExpires
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	if known, err := s.active(name); err != nil {
+		return api.RenewAnswer{}, err // retired in this moment
+	} else if bytes.Equal(known.Key, n.Key) {
+		known.CertExpires = n.CertExpires
+	}
 	return api.RenewAnswer{Certificate: string(chain)}, nil
 }
 
 // CheckIn implements api.Agents.
 func (s *Service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer, error) {
+	if err := checkFacets(c.Facets); err != nil {
+		return report.Answer{}, err
+	}
+	c.Refusals = c.Refusals[:min(len(c.Refusals), maxRefusals)]
 	now := s.Now()
-	s.metrics.checkIns.Inc()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, ok := s.nodes[c.Node]
-	if !ok {
-		return report.Answer{}, errUnknown
+	n, err := s.active(c.Node)
+	if err != nil {
+		return report.Answer{}, err
 	}
+	s.metrics.checkIns.Inc()
 	s.rate.add(now)
-	n.seen, n.told = now, s.Interval
-	answer := report.Answer{Interval: s.Interval, Pointer: s.channels[n.Channel].Pointer, Labels: n.Labels}
+	channel := s.channelOf(n)
+	n.seen, n.told = now, s.interval(channel)
+	answer := report.Answer{Interval: n.told, Pointer: s.channels[channel].Pointer, Labels: n.Labels}
 	if answer.Labels == nil {
 		answer.Labels = map[string]string{}
 	}
@@ -107,14 +120,33 @@ func (s *Service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer,
 		}
 	}
 	s.judge(n, c, now)
-	h := sqlstore.Hot{Node: c.Node, Seen: now, Told: n.told, Counter: n.window.Highest(), Facets: c.Facets}
+	return answer, s.keep(n, c.Facets)
+}
+
+// maxRefusals bounds what is kept of the refusals of one node; an agent remembers 16.
+const maxRefusals = 32
+
+// checkFacets refuses names and digests that are none.
+func checkFacets(facets map[string]string) error {
+	if len(facets) > api.MaxFacets {
+		return api.Refuse(api.ErrTooLarge, "%d traits, at most %d", len(facets), api.MaxFacets)
+	}
+	for name, digest := range facets {
+		if _, err := bundle.ParseDigest(digest); err != nil || name == "" || len(name) > 64 {
+			return api.Refuse(api.ErrBadRequest, "trait %.64q: %.80q is not a digest", name, digest)
+		}
+	}
+	return nil
+}
+
+// keep has what is known of a node written with the next group; facets may be nil. The caller holds the lock.
+func (s *Service) keep(n *node, facets map[string]string) error {
 	doc, err := json.Marshal(n.account)
 	if err != nil {
-		return answer, fmt.Errorf("keeping the check-in of %s: %w", c.Node, err)
+		return fmt.Errorf("keeping what %s said: %w", n.Name, err)
 	}
-	h.Doc = doc
-	s.DB.PutHot(h)
-	return answer, nil
+	s.DB.PutHot(sqlstore.Hot{Node: n.Name, Seen: n.seen, Told: n.told, Counter: n.window.Highest(), Doc: doc, Facets: facets})
+	return nil
 }
 
 // judge takes over what a check-in says of the last run.
@@ -127,6 +159,12 @@ func (s *Service) judge(n *node, c report.CheckIn, now time.Time) {
 	}
 	again := c.Run.ID == a.Last.Run.ID
 	a.Last = c
+	switch ahead := s.digest(n) == report.DigestAhead; {
+	case !ahead:
+		a.Ahead = time.Time{}
+	case a.Ahead.IsZero():
+		a.Ahead = now.UTC()
+	}
 	if c.Run.ID == "" || again {
 		return
 	}
@@ -153,16 +191,23 @@ func (s *Service) judge(n *node, c report.CheckIn, now time.Time) {
 
 // PutRuns implements api.Agents.
 func (s *Service) PutRuns(ctx context.Context, name string, runs []report.Run) error {
+	if len(runs) == 0 {
+		return nil
+	}
 	now := s.Now()
 	if err := s.DB.PutRuns(ctx, name, runs, now); err != nil {
-		return err
+		return kept(err)
 	}
 	newest := slices.MaxFunc(runs, func(a, b report.Run) int { return a.Started.Compare(b.Started) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, ok := s.nodes[name]
-	if !ok {
-		return errUnknown
+	n, err := s.active(name)
+	if err != nil {
+		return err
+	}
+	last := n.account.Last.Run
+	if newest.ID != last.ID && newest.Started.Before(last.Started) {
+		return nil // from the spool: history, not how the node is
 	}
 	n.account.Failed = map[string]string{}
 	n.account.Reason = newest.Error
@@ -178,18 +223,46 @@ func (s *Service) PutRuns(ctx context.Context, name string, runs []report.Run) e
 			}
 		}
 	}
-	return nil
+	return s.keep(n, nil)
 }
 
-// PutFacets implements api.Agents.
-func (s *Service) PutFacets(ctx context.Context, _ string, f report.Facets) error {
-	if err := s.DB.PutFacets(ctx, f.Facets, s.Now()); err != nil {
+// PutFacets implements api.Agents. Only documents that the node has said to have, and that are not known, are kept: the
+// store does not fill up with others.
+func (s *Service) PutFacets(ctx context.Context, name string, f report.Facets) error {
+	s.mu.Lock()
+	n, err := s.active(name)
+	if err != nil {
+		s.mu.Unlock()
 		return err
+	}
+	var wanted []trait.Facet
+	for _, facet := range f.Facets {
+		if n.facets[facet.Name] == facet.Digest && !s.known[facet.Digest] {
+			wanted = append(wanted, facet)
+		}
+	}
+	s.mu.Unlock()
+	if len(wanted) == 0 {
+		return nil
+	}
+	if err := s.DB.PutFacets(ctx, wanted, s.Now()); err != nil {
+		return kept(err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, facet := range f.Facets {
+	for _, facet := range wanted {
 		s.known[facet.Digest] = true
 	}
 	return nil
+}
+
+// kept says what an error of the store means for who asked.
+func kept(err error) error {
+	switch {
+	case errors.Is(err, sqlstore.ErrNotFound):
+		return api.Refuse(api.ErrNotFound, "%s", err)
+	case errors.Is(err, sqlstore.ErrFull), errors.Is(err, sqlstore.ErrDamaged), errors.Is(err, sqlstore.ErrClosed):
+		return fmt.Errorf("%w: %w", api.ErrStore, err)
+	}
+	return err
 }

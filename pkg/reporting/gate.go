@@ -8,11 +8,6 @@ import (
 	"vigo.dev/pkg/identity"
 )
 
-var (
-	errUnknown = api.ErrUnknownNode
-	errRetired = api.ErrRetired
-)
-
 // Operator implements api.Gate.
 func (s *Service) Operator(token string) (api.Operator, error) {
 	secret, err := identity.ParseSecret(token)
@@ -61,9 +56,10 @@ func (s *Service) Admit(what, sender string) error {
 		l.minute, l.counts = minute, map[string]int{}
 	}
 	key := what + " " + sender
-	if l.counts[key] >= perMinute(what) || len(l.counts) >= maxSenders {
-		return api.ErrTooMany
+	n, counted := l.counts[key]
+	if n >= perMinute(what) || !counted && len(l.counts) >= maxSenders {
+		return api.Refuse(api.ErrTooMany, "more than %d requests in a minute", perMinute(what))
 	}
-	l.counts[key]++
+	l.counts[key] = n + 1
 	return nil
 }

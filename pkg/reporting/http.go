@@ -10,18 +10,19 @@ import (
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/sqlstore"
 )
 
 // Handler answers agents and operators (/v1/), /metrics, /healthz and /readyz. It must be served over TLS with the
 // certificate of the fleet's authority.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", api.NewServer(api.Backend{Agents: s, Gate: s, Operators: s, Admin: s, Fleet: s.Fleet, Log: s.Log, Now: s.Now, Observe: s.metrics.observe}))
+	mux.Handle("/v1/", api.NewServer(api.Backend{Agents: s, Gate: s, Operators: s, Admin: s, Staff: s, Fleet: s.Fleet, Log: s.Log, Now: s.Now, Observe: s.metrics.observe}))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.DB.Ping(r.Context()); err != nil {
-			http.Error(w, "the store does not answer", http.StatusServiceUnavailable)
+			http.Error(w, "the store does not answer, or cannot be written", http.StatusServiceUnavailable)
 		}
 	})
 	return mux
@@ -41,7 +42,7 @@ func newMetrics(s *Service) *metrics {
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vigo_request_seconds", Help: "Time to answer, by route and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .05, .25, 1, 5}}, []string{"route", "status"}),
 	}
-	m.registry.MustRegister(m.checkIns, m.requests, &nodeCollector{s})
+	m.registry.MustRegister(m.checkIns, m.requests, &nodeCollector{s}, &storeCollector{s.DB})
 	return m
 }
 
@@ -74,7 +75,17 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 			digests[st.Digest]++
 		}
 	}
+	channels := c.s.channels // never changed, only replaced
 	c.s.mu.Unlock()
+	for name, note := range channels {
+		failing := 0.0
+		if note.Error != "" {
+			failing = 1
+		}
+		gauge(ch, describe("channel_failing", "1 while the newest commit is not what is published.", "channel"), failing, name)
+		gauge(ch, describe("channel_expires_timestamp_seconds", "When the newest pointer expires.", "channel"), float64(note.Expires.Unix()), name)
+		gauge(ch, describe("channel_heard_timestamp_seconds", "When the controller was last heard of.", "channel"), float64(note.Heard.Unix()), name)
+	}
 	send(ch, describe("nodes", "Nodes by presence.", "presence"), presences)
 	send(ch, describe("nodes_compliance", "Nodes by compliance.", "compliance"), compliances)
 	send(ch, describe("nodes_digest", "Nodes by how their bundle stands to that of their channel.", "digest"), digests)
@@ -82,6 +93,29 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 
 func send[K ~string](ch chan<- prometheus.Metric, d *prometheus.Desc, counts map[K]int) {
 	for label, n := range counts {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), string(label))
+		gauge(ch, d, float64(n), string(label))
 	}
+}
+
+func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+}
+
+// storeCollector asks the store for its figures.
+type storeCollector struct{ db *sqlstore.DB }
+
+// Describe implements prometheus.Collector.
+func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
+
+// Collect implements prometheus.Collector.
+func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
+	st := c.db.Stats()
+	count := func(name, help string, value float64) {
+		ch <- prometheus.MustNewConstMetric(describe(name, help), prometheus.CounterValue, value)
+	}
+	count("store_commits_total", "Groups written to the store.", float64(st.Commits))
+	count("store_failures_total", "Groups that could not be written.", float64(st.Failures))
+	count("store_commit_seconds_total", "Time spent writing groups.", st.Took.Seconds())
+	gauge(ch, describe("store_waiting", "Operations whose callers wait for their commit."), float64(st.Waiting))
+	gauge(ch, describe("store_hot", "Check-ins that wait for their commit."), float64(st.Hot))
 }

@@ -1,6 +1,7 @@
 package reporting
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,7 +15,6 @@ import (
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
-	"vigo.dev/pkg/sqlstore"
 )
 
 // Nodes implements api.Operators.
@@ -34,30 +34,21 @@ func (s *Service) Nodes(_ context.Context, q report.Query) ([]report.NodeStatus,
 
 func (s *Service) nodeStatus(n *node, now time.Time) report.NodeStatus {
 	a := n.account
-	channel := n.Channel
-	if channel == "" {
-		channel = s.Channel
-	}
 	return report.NodeStatus{
-		Name: n.Name, Channel: channel, Labels: n.Labels, Presence: s.presence(n, now), Seen: n.seen, Interval: n.told,
-		Compliance: a.State, Digest: s.digest(channel, a.Last), Bundle: a.Last.Bundle, Commit: s.commits[a.Last.Bundle],
+		Name: n.Name, Channel: s.channelOf(n), Labels: n.Labels, Presence: s.presence(n, now), Seen: n.seen, Interval: n.told,
+		Compliance: a.State, Digest: s.digest(n), Bundle: a.Last.Bundle, Commit: s.commits[a.Last.Bundle],
 		Pointer: a.Last.Pointer, Agent: a.Last.Agent, Run: a.Last.Run, Failing: a.Failing, Since: a.Since, Spooled: a.Last.Spooled,
 		Reason: a.Reason, Refusals: a.Last.Refusals,
 	}
 }
 
+// channelOf is the channel a node follows.
+func (s *Service) channelOf(n *node) string { return cmp.Or(n.Channel, s.Channel) }
+
 // digest compares what a node enforces with what its channel publishes.
-func (s *Service) digest(channel string, c report.CheckIn) report.Digest {
-	note, ok := s.channels[channel]
-	switch {
-	case !ok || note.Digest == "":
-		return report.DigestUnknown
-	case note.Digest == c.Bundle:
-		return report.DigestCurrent
-	case report.ComparePointers(c.Pointer, note.Pointer) > 0:
-		return report.DigestAhead
-	}
-	return report.DigestBehind
+func (s *Service) digest(n *node) report.Digest {
+	last := n.account.Last
+	return report.DigestState(last.Bundle, last.Pointer, s.channels[s.channelOf(n)])
 }
 
 // Node implements api.Operators.
@@ -165,86 +156,4 @@ func (s *Service) traitsOf(ctx context.Context, name string, decoded map[string]
 // Events implements api.Operators.
 func (s *Service) Events(ctx context.Context, limit int) ([]report.Event, error) {
 	return s.DB.Events(ctx, "", limit)
-}
-
-// CreateToken implements api.Admin.
-func (s *Service) CreateToken(ctx context.Context, r api.TokenRequest) (api.TokenAnswer, error) {
-	secret, err := identity.NewSecret(s.CA.Fingerprint(), false)
-	if err != nil {
-		return api.TokenAnswer{}, err
-	}
-	now := s.Now().UTC()
-	g := identity.Grant{ID: secret.ID, Names: r.Names, Labels: r.Labels, Channel: r.Channel, Uses: r.Uses, Created: now, Note: r.Note}
-	if g.Channel == "" {
-		g.Channel = s.Channel
-	}
-	if r.Life > 0 {
-		g.Expires = now.Add(r.Life)
-	}
-	return api.TokenAnswer{Token: secret.Text(), Grant: g}, s.DB.CreateToken(ctx, secret, g)
-}
-
-// ListTokens implements api.Admin.
-func (s *Service) ListTokens(ctx context.Context) ([]identity.Grant, error) { return s.DB.Tokens(ctx) }
-
-// RevokeToken implements api.Admin.
-func (s *Service) RevokeToken(ctx context.Context, id string) error {
-	return s.DB.RevokeToken(ctx, id, s.Now())
-}
-
-// Retire implements api.Admin.
-func (s *Service) Retire(ctx context.Context, name string) error {
-	now := s.Now()
-	if err := s.DB.Retire(ctx, name, now); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n, ok := s.nodes[name]; ok {
-		n.Retired = now.UTC()
-	}
-	return nil
-}
-
-// PutChannel implements api.Admin.
-func (s *Service) PutChannel(ctx context.Context, n report.ChannelNote) error {
-	s.mu.Lock()
-	before := s.channels[n.Channel]
-	next := maps.Clone(s.channels)
-	next[n.Channel] = n
-	s.mu.Unlock()
-	var events []report.Event
-	if n.Pointer != before.Pointer {
-		events = append(events, report.Event{At: s.Now().UTC(), Kind: "channel.published", Text: fmt.Sprintf("%s: pointer %s names %s", n.Channel, n.Pointer, n.Digest)})
-	}
-	if n.Error != "" && n.Error != before.Error {
-		events = append(events, report.Event{At: s.Now().UTC(), Kind: "channel.error", Text: n.Channel + ": " + n.Error})
-	}
-	if err := s.DB.PutNote(ctx, channelsKey, next, events...); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.channels = next
-	if n.Digest != "" {
-		s.commits[n.Digest] = n.Commit
-	}
-	return nil
-}
-
-// AddOperator makes an operator token and keeps its hash; an operator of the same name and role is replaced.
-func (s *Service) AddOperator(ctx context.Context, name string, role identity.Role) (string, error) {
-	secret, err := identity.NewSecret(s.CA.Fingerprint(), true)
-	if err != nil {
-		return "", err
-	}
-	o := sqlstore.Operator{ID: secret.ID, Hash: secret.Hash(), Name: name, Role: role}
-	if err := s.DB.PutOperator(ctx, o); err != nil {
-		return "", err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.operators = slices.DeleteFunc(s.operators, func(old sqlstore.Operator) bool { return old.Name == name && old.Role == role })
-	s.operators = append(s.operators, o)
-	return secret.Text(), nil
 }

@@ -6,6 +6,7 @@
 package reporting
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
@@ -15,7 +16,9 @@ import (
 	"sync"
 	"time"
 
+	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
@@ -27,7 +30,7 @@ type Config struct {
 	CA        *identity.CA
 	Fleet     string
 	Channel   string        // of nodes whose token names none
-	Interval  time.Duration // nodes are told
+	Interval  time.Duration // nodes are told; 0: what their channel's policy says
 	Registry  []string      // references nodes are told to pull from
 	TrustRoot []byte        // root document nodes pin
 	Schema    *expr.Schema  // of traits, for queries
@@ -48,8 +51,10 @@ type Service struct {
 	commits   map[string]string // bundle digest to commit
 	known     map[string]bool   // facet digests that are kept
 	began     time.Time
-	down      time.Duration // how long nobody listened before
+	hearing   hearing
 	rate      rate
+
+	noting sync.Mutex // held while the notes of channels are replaced
 }
 
 // node is what the service knows of one node.
@@ -58,8 +63,8 @@ type node struct {
 	seen    time.Time
 	told    time.Duration
 	window  identity.Window
-	facets  map[string]string
-	shown   report.Presence // as last written to the events
+	facets  map[string]string // trait name to digest
+	shown   report.Presence   // as last written to the events
 	account account
 }
 
@@ -73,6 +78,24 @@ type account struct {
 	First   time.Time         `json:"first,omitzero"` // of the failures in a row
 	Changed time.Time         `json:"changed,omitzero"`
 	Failed  map[string]string `json:"failed,omitempty"` // resource to outcome, of the last run that was reported whole
+	Ahead   time.Time         `json:"ahead,omitzero"`   // since when it has a pointer the service was not told of
+}
+
+// defaultInterval is what nodes are told when neither the configuration nor a policy has said anything.
+const defaultInterval = 30 * time.Second
+
+// interval is what the nodes of a channel are told. The caller holds the lock.
+func (s *Service) interval(channel string) time.Duration {
+	return cmp.Or(s.Interval, s.channels[cmp.Or(channel, s.Channel)].Interval, defaultInterval)
+}
+
+// longest is the longest interval any node is told. The caller holds the lock.
+func (s *Service) longest() time.Duration {
+	longest := s.interval("")
+	for name := range s.channels {
+		longest = max(longest, s.interval(name))
+	}
+	return longest
 }
 
 const (
@@ -84,7 +107,7 @@ const (
 func New(ctx context.Context, c Config) (*Service, error) {
 	s := &Service{Config: c, nodes: map[string]*node{}, channels: map[string]report.ChannelNote{}, commits: map[string]string{}, began: c.Now()}
 	s.metrics = newMetrics(s)
-	if err := errors.Join(s.loadNodes(ctx), s.loadNotes(ctx)); err != nil {
+	if err := errors.Join(s.loadNotes(ctx), s.loadNodes(ctx)); err != nil {
 		return nil, fmt.Errorf("loading the report service: %w", err)
 	}
 	var err error
@@ -107,7 +130,7 @@ func (s *Service) loadNodes(ctx context.Context) error {
 		return err
 	}
 	for _, n := range list {
-		known := &node{Node: n, told: s.Interval, account: account{State: report.ComplianceNever}}
+		known := &node{Node: n, told: s.interval(n.Channel), account: account{State: report.ComplianceNever}}
 		if h, ok := hot[n.Name]; ok {
 			known.seen, known.told, known.facets = h.Seen, h.Told, h.Facets
 			known.window = identity.NewWindow(h.Counter)
@@ -123,13 +146,13 @@ func (s *Service) loadNodes(ctx context.Context) error {
 }
 
 func (s *Service) loadNotes(ctx context.Context) error {
-	var alive time.Time
-	if err := s.DB.Note(ctx, aliveKey, &alive); err == nil {
-		s.down = max(0, s.began.Sub(alive))
-	} else if !errors.Is(err, sqlstore.ErrNotFound) {
+	if err := s.DB.Note(ctx, channelsKey, &s.channels); err != nil && !errors.Is(err, sqlstore.ErrNotFound) {
 		return err
 	}
-	if err := s.DB.Note(ctx, channelsKey, &s.channels); err != nil && !errors.Is(err, sqlstore.ErrNotFound) {
+	var last alive
+	if err := s.DB.Note(ctx, aliveKey, &last); err == nil {
+		s.hearing = last.resume(s.began, s.longest())
+	} else if !errors.Is(err, sqlstore.ErrNotFound) {
 		return err
 	}
 	for _, c := range s.channels {
@@ -142,22 +165,38 @@ func (s *Service) loadNotes(ctx context.Context) error {
 func (s *Service) Run(ctx context.Context) error {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
+	keeps := true
 	for n := 0; ; n++ {
-		s.transitions(ctx)
+		s.Tick(ctx)
 		if n%5 == 0 {
-			if err := s.DB.PutNote(ctx, aliveKey, s.Now()); err != nil && ctx.Err() == nil {
-				s.Log.Warn("keeping that the service listens", "err", err)
+			err := s.markAlive(ctx)
+			if err != nil && keeps && ctx.Err() == nil {
+				s.Log.Error("keeping that the service listens; it does not say so again until it works", "err", err, "hint", fault.Hints(err))
+			} else if err == nil && !keeps {
+				s.Log.Info("the store can be written again")
 			}
+			keeps = err == nil
 		}
 		if n%3600 == 60 {
 			s.prune(ctx)
 		}
 		select {
 		case <-ctx.Done():
-			return s.DB.PutNote(context.WithoutCancel(ctx), aliveKey, s.Now())
+			return s.markAlive(context.WithoutCancel(ctx))
 		case <-second.C:
 		}
 	}
+}
+
+// markAlive keeps until when the service has listened.
+func (s *Service) markAlive(ctx context.Context) error {
+	s.mu.Lock()
+	mark := alive{At: s.Now(), Back: s.hearing.back, Down: s.hearing.down}
+	s.mu.Unlock()
+	if err := s.DB.PutNote(ctx, aliveKey, mark); err != nil {
+		return fmt.Errorf("keeping that the service listens: %w", err)
+	}
+	return nil
 }
 
 func (s *Service) prune(ctx context.Context) {
@@ -174,67 +213,36 @@ func (s *Service) prune(ctx context.Context) {
 	}
 }
 
-// transitions writes an event for each node whose presence changed.
-func (s *Service) transitions(ctx context.Context) {
-	now := s.Now()
-	var events []report.Event
-	s.mu.Lock()
-	for name, n := range s.nodes {
-		at := s.presence(n, now)
-		if at == n.shown {
-			continue
-		}
-		kind := map[report.Presence]string{report.Stale: "node.stale", report.Missing: "node.missing"}[at]
-		if at == report.Live && (n.shown == report.Stale || n.shown == report.Missing) {
-			kind = "node.back"
-		}
-		if kind != "" && n.shown != "" {
-			events = append(events, report.Event{At: now.UTC(), Node: name, Kind: kind, Text: fmt.Sprintf("last seen %s", n.seen.UTC().Format(time.RFC3339))})
-		}
-		n.shown = at
-	}
-	s.mu.Unlock()
-	if len(events) == 0 {
-		return
-	}
-	if err := s.DB.PutEvents(ctx, events...); err != nil {
-		s.Log.Warn("keeping events", "err", err)
-	}
-}
-
-// presence is that of a node now. The time in which nobody listened does not count as silence.
-func (s *Service) presence(n *node, now time.Time) report.Presence {
-	if !n.Retired.IsZero() {
-		return report.Retired
-	}
-	seen := n.seen
-	if !seen.IsZero() && seen.Before(s.began) {
-		seen = seen.Add(s.down)
-	}
-	return report.PresenceAt(now, seen, n.told)
-}
-
 // NodeKey implements api.Gate.
 func (s *Service) NodeKey(name string) (ed25519.PublicKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	n, err := s.active(name)
+	if err != nil {
+		return nil, err
+	}
+	return n.Key, nil
+}
+
+// active returns a node that is enrolled and not retired; the caller holds the lock.
+func (s *Service) active(name string) (*node, error) {
 	n, ok := s.nodes[name]
 	switch {
 	case !ok:
-		return nil, errUnknown
+		return nil, api.ErrUnknownNode
 	case !n.Retired.IsZero():
-		return nil, errRetired
+		return nil, api.ErrRetired
 	}
-	return n.Key, nil
+	return n, nil
 }
 
 // Accept implements identity.Counters.
 func (s *Service) Accept(name string, counter int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, ok := s.nodes[name]
-	if !ok {
-		return errUnknown
+	n, err := s.active(name)
+	if err != nil {
+		return err
 	}
 	if !n.window.Accept(counter) {
 		return identity.ErrReplay

@@ -18,15 +18,16 @@ func (s *Service) Status(_ context.Context, problems int) (report.Status, error)
 	defer s.mu.Unlock()
 	now := s.Now()
 	st := report.Status{Fleet: s.Fleet, Now: now.UTC(), Since: s.began.UTC(), Rate: s.rate.perSecond(now)}
-	if until := s.began.Add(3 * s.Interval); s.down > 0 && now.Before(until) {
+	if until := s.hearing.amnesty(s.longest()); now.Before(until) {
 		st.Amnesty = until.UTC()
 	}
+	st.Channels = []report.Channel{}
 	channels := map[string]*report.Channel{}
 	for name, note := range s.channels {
 		channels[name] = &report.Channel{ChannelNote: note}
 	}
 	worst := map[string]int{}
-	var all []report.Problem
+	all := []report.Problem{}
 	for _, n := range s.nodes {
 		ns := s.nodeStatus(n, now)
 		st.Presences.Add(ns.Presence)
@@ -45,7 +46,7 @@ func (s *Service) Status(_ context.Context, problems int) (report.Status, error)
 	}
 	for _, name := range slices.Sorted(maps.Keys(channels)) {
 		st.Channels = append(st.Channels, *channels[name])
-		all = append(all, channelProblems(channels[name].ChannelNote, now)...)
+		all = append(all, s.channelProblems(channels[name].ChannelNote, now)...)
 	}
 	st.Worst = topModules(worst)
 	slices.SortFunc(all, func(a, b report.Problem) int {
@@ -75,7 +76,7 @@ func count(channels map[string]*report.Channel, n report.NodeStatus) {
 
 // rank orders kinds of problems, worst first.
 func rank(kind string) int {
-	order := []string{"refused", "channel", "expired", "failed", "missing", "stale", "behind", "drift"}
+	order := []string{"refused", "channel", "expired", "silent", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
 	if at := slices.Index(order, kind); at >= 0 {
 		return at
 	}
@@ -103,13 +104,39 @@ func (s *Service) problems(n *node, ns report.NodeStatus, now time.Time) []repor
 		}
 		add(kind, cmp.Or(ns.Reason, "the details have not arrived yet"), n.account.First, n.account.Failing)
 	}
-	if ns.Digest == report.DigestBehind && ns.Presence == report.Live && ns.Bundle != "" {
-		note := s.channels[ns.Channel]
-		if late := now.Sub(note.Issued); late > 5*n.told {
-			add("behind", fmt.Sprintf("enforces %.19s; %s publishes %.19s since %s", ns.Bundle, ns.Channel, note.Digest, late.Round(time.Second)), note.Issued, 0)
+	if ns.Presence == report.Live {
+		if kind, text, first := s.lag(n, ns, now); kind != "" {
+			add(kind, text, first, 0)
 		}
 	}
 	return list
+}
+
+// patience is how many intervals a node that checks in may take to follow its channel.
+const patience = 5
+
+// lag says what is wrong when a node that is well does not follow its channel.
+func (s *Service) lag(n *node, ns report.NodeStatus, now time.Time) (kind, text string, first time.Time) {
+	note := s.channels[ns.Channel]
+	since := note.Since
+	if since.Before(n.Enrolled) {
+		since = n.Enrolled
+	}
+	late, long := now.Sub(since), patience*n.told
+	switch {
+	case ns.Digest == report.DigestAhead && now.Sub(n.account.Ahead) > long:
+		return "ahead", fmt.Sprintf("has accepted pointer %s of %s, the service was told of %s: does the controller reach the service, and is it the only one with its keys?",
+			ns.Pointer, ns.Channel, note.Pointer), n.account.Ahead
+	case ns.Digest == report.DigestUnknown || ns.Digest == report.DigestAhead || late <= long:
+		return "", "", time.Time{}
+	case ns.Bundle == "":
+		return "behind", fmt.Sprintf("enforces nothing yet; %s publishes %.19s since %s", ns.Channel, note.Digest, late.Round(time.Second)), since
+	case ns.Digest == report.DigestBehind:
+		return "behind", fmt.Sprintf("enforces %.19s; %s publishes %.19s since %s", ns.Bundle, ns.Channel, note.Digest, late.Round(time.Second)), since
+	case report.ComparePointers(ns.Pointer, note.Pointer) < 0:
+		return "frozen", fmt.Sprintf("has pointer %s; %s publishes %s since %s: something between shows it an old one", ns.Pointer, ns.Channel, note.Pointer, late.Round(time.Second)), since
+	}
+	return "", "", time.Time{}
 }
 
 func what(s string) string {
@@ -119,13 +146,24 @@ func what(s string) string {
 	return " (" + s + ")"
 }
 
-func channelProblems(n report.ChannelNote, now time.Time) []report.Problem {
+// silence is how long a controller, which says every minute what it publishes, may not be heard of.
+const silence = 10 * time.Minute
+
+func (s *Service) channelProblems(n report.ChannelNote, now time.Time) []report.Problem {
 	var list []report.Problem
 	if n.Error != "" {
 		list = append(list, report.Problem{Kind: "channel", Channel: n.Channel, Text: n.Error, First: n.ErrorSince, Commit: n.ErrorCommit})
 	}
 	if !n.Expires.IsZero() && now.After(n.Expires) {
 		list = append(list, report.Problem{Kind: "expired", Channel: n.Channel, Text: "pointer " + n.Pointer + " is past its time; is the controller running?", First: n.Expires})
+	}
+	heard := n.Heard
+	if heard.Before(s.hearing.back) {
+		heard = s.hearing.back
+	}
+	if quiet := now.Sub(heard); !n.Heard.IsZero() && quiet > silence {
+		list = append(list, report.Problem{Kind: "silent", Channel: n.Channel, First: n.Heard,
+			Text: fmt.Sprintf("the controller was last heard of %s ago: is it running, and does it reach this service?", now.Sub(n.Heard).Round(time.Second))})
 	}
 	return list
 }

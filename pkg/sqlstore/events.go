@@ -122,6 +122,9 @@ func (t *tx) pruneFacets(keep time.Duration, now time.Time) ([]string, error) {
 	if keep <= 0 {
 		return nil, nil
 	}
+	if _, err := t.exec("DELETE FROM node_facet WHERE node IN (SELECT name FROM node WHERE retired > 0 AND retired < ?)", nanos(now.Add(-keep))); err != nil {
+		return nil, fmt.Errorf("forgetting traits of retired nodes: %w", err)
+	}
 	rows, err := t.d.conn.QueryContext(context.Background(),
 		"DELETE FROM facet WHERE at < ? AND digest NOT IN (SELECT digest FROM node_facet) RETURNING digest", nanos(now.Add(-keep)))
 	if err != nil {

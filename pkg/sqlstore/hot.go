@@ -18,7 +18,9 @@ type Hot struct {
 	Facets map[string]string
 }
 
+// merge returns newer with what it leaves as it was. Requests overtake each other, so the counter only rises.
 func (h Hot) merge(newer Hot) Hot {
+	newer.Counter = max(newer.Counter, h.Counter)
 	if newer.Doc == nil {
 		newer.Doc = h.Doc
 	}
@@ -35,10 +37,18 @@ func (d *DB) PutHot(h Hot) {
 	d.hot[h.Node] = d.hot[h.Node].merge(h)
 }
 
+// dropHot forgets what waits of a node.
+func (d *DB) dropHot(node string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.hot, node)
+}
+
 func (t *tx) putHot(h Hot) error {
 	if h.Doc == nil {
-		if _, err := t.exec("UPDATE hot SET seen = ?, told = ?, counter = max(counter, ?) WHERE node = ?",
-			nanos(h.Seen), int64(h.Told), h.Counter, h.Node); err != nil {
+		if _, err := t.exec(`INSERT INTO hot (node, seen, told, counter, doc) VALUES (?1, ?2, ?3, ?4, x'')
+		ON CONFLICT (node) DO UPDATE SET seen = ?2, told = ?3, counter = max(counter, ?4)`,
+			h.Node, nanos(h.Seen), int64(h.Told), h.Counter); err != nil {
 			return fmt.Errorf("keeping what %s said: %w", h.Node, err)
 		}
 	} else if _, err := t.exec(`INSERT INTO hot (node, seen, told, counter, doc) VALUES (?1, ?2, ?3, ?4, ?5)

@@ -33,7 +33,8 @@ type Node struct {
 
 // Enroll uses a token once to keep a node. allow is asked with the grant as it is in this very moment; the node's
 // channel and labels are taken from the grant. A node that is there already with the same key and token is answered
-// again without using the token up: its first answer was lost.
+// again without using the token up: its first answer was lost. [identity.ErrToken], [ErrTaken], [ErrKeyRetired], or what
+// allow returns.
 func (d *DB) Enroll(ctx context.Context, s identity.Secret, n Node, allow func(identity.Grant) error) (Node, error) {
 	err := d.commit(ctx, func(t *tx) error {
 		grant, err := t.grant(s)
@@ -41,11 +42,11 @@ func (d *DB) Enroll(ctx context.Context, s identity.Secret, n Node, allow func(i
 			return err
 		}
 		n.Channel, n.Labels, n.Token = grant.Channel, grant.Labels, grant.ID
-		again, err := t.enrolledBefore(n)
+		old, err := t.enrolledBefore(n)
 		if err != nil {
 			return err
 		}
-		if again {
+		if old.Token == n.Token {
 			grant.Used--
 		}
 		if err := allow(grant); err != nil {
@@ -55,8 +56,10 @@ func (d *DB) Enroll(ctx context.Context, s identity.Secret, n Node, allow func(i
 		if _, err := t.exec("UPDATE token SET doc = ? WHERE id = ?", jsonOf(grant), grant.ID); err != nil {
 			return fmt.Errorf("using token %s: %w", grant.ID, err)
 		}
-		if _, err := t.exec("DELETE FROM hot WHERE node = ? AND ?", n.Name, !again); err != nil {
-			return fmt.Errorf("keeping node %s: %w", n.Name, err)
+		if old.Key == nil { // what a retired machine of this name said, and how far it counted, is not of this one
+			if err := t.forgetHot(n.Name); err != nil {
+				return err
+			}
 		}
 		if _, err := t.exec("INSERT OR REPLACE INTO node (name, key, retired, doc) VALUES (?, ?, 0, ?)", n.Name, n.Key, jsonOf(n)); err != nil {
 			return fmt.Errorf("keeping node %s: %w", n.Name, err)
@@ -66,33 +69,43 @@ func (d *DB) Enroll(ctx context.Context, s identity.Secret, n Node, allow func(i
 	return n, err
 }
 
-// enrolledBefore says whether the same key and token have enrolled this name already.
-func (t *tx) enrolledBefore(n Node) (bool, error) {
+func (t *tx) forgetHot(name string) error {
+	t.d.dropHot(name)
+	for _, query := range []string{"DELETE FROM hot WHERE node = ?", "DELETE FROM node_facet WHERE node = ?"} {
+		if _, err := t.exec(query, name); err != nil {
+			return fmt.Errorf("forgetting the old %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// enrolledBefore returns the active node of this name and key; the zero Node when there is none.
+func (t *tx) enrolledBefore(n Node) (Node, error) {
 	var one int
 	switch err := t.row("SELECT 1 FROM retired_key WHERE key = ?", n.Key).Scan(&one); {
 	case err == nil:
-		return false, ErrKeyRetired
+		return Node{}, ErrKeyRetired
 	case !errors.Is(err, sql.ErrNoRows):
-		return false, fmt.Errorf("looking for a retired key: %w", err)
+		return Node{}, fmt.Errorf("looking for a retired key: %w", err)
 	}
 	old, err := scanNode(t.row("SELECT name, key, retired, doc FROM node WHERE name = ?", n.Name))
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return false, nil
+		return Node{}, nil
 	case err != nil:
-		return false, err
+		return Node{}, err
 	case !old.Retired.IsZero():
-		return false, nil
+		return Node{}, nil
 	case !bytes.Equal(old.Key, n.Key):
-		return false, ErrTaken
+		return Node{}, ErrTaken
 	}
-	return old.Token == n.Token, nil
+	return old, nil
 }
 
-// PutNode replaces what is kept of a node.
+// PutNode replaces what is kept of a node beside its key. A key that enrolled since under the name is left alone.
 func (d *DB) PutNode(ctx context.Context, n Node, e report.Event) error {
 	return d.commit(ctx, func(t *tx) error {
-		if _, err := t.exec("UPDATE node SET doc = ? WHERE name = ?", jsonOf(n), n.Name); err != nil {
+		if _, err := t.exec("UPDATE node SET doc = ? WHERE name = ? AND key = ?", jsonOf(n), n.Name, n.Key); err != nil {
 			return fmt.Errorf("keeping node %s: %w", n.Name, err)
 		}
 		return t.event(e)

@@ -45,11 +45,12 @@ func (d *DB) Runs(ctx context.Context, node string, limit int, quiet bool) ([]re
 	return runs, rows.Err()
 }
 
-// PutFacets keeps trait documents under their digests, and returns after they are on disk.
+// PutFacets keeps trait documents under their digests, and returns after they are on disk. One that is kept already
+// counts as received anew.
 func (d *DB) PutFacets(ctx context.Context, facets []trait.Facet, received time.Time) error {
 	return d.commit(ctx, func(t *tx) error {
 		for _, f := range facets {
-			if _, err := t.exec("INSERT INTO facet (digest, at, doc) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", f.Digest, nanos(received), []byte(f.Doc)); err != nil {
+			if _, err := t.exec("INSERT INTO facet (digest, at, doc) VALUES (?1, ?2, ?3) ON CONFLICT (digest) DO UPDATE SET at = ?2", f.Digest, nanos(received), []byte(f.Doc)); err != nil {
 				return fmt.Errorf("keeping trait %s: %w", f.Name, err)
 			}
 		}

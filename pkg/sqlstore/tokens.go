@@ -103,16 +103,30 @@ func (o Operator) Matches(s identity.Secret) bool {
 	return subtle.ConstantTimeCompare(s.Hash(), o.Hash) == 1
 }
 
-// PutOperator keeps an operator; one of the same name and role is replaced, so its old token no longer works.
-func (d *DB) PutOperator(ctx context.Context, o Operator) error {
+// PutOperator keeps an operator; one of the same name is replaced, so its old token no longer works.
+func (d *DB) PutOperator(ctx context.Context, o Operator, now time.Time) error {
 	return d.commit(ctx, func(t *tx) error {
-		if _, err := t.exec("DELETE FROM operator WHERE name = ? AND role = ?", o.Name, string(o.Role)); err != nil {
+		if _, err := t.exec("DELETE FROM operator WHERE name = ?", o.Name); err != nil {
 			return fmt.Errorf("keeping operator %s: %w", o.Name, err)
 		}
 		if _, err := t.exec("INSERT INTO operator (id, hash, name, role) VALUES (?, ?, ?, ?)", o.ID, o.Hash, o.Name, string(o.Role)); err != nil {
 			return fmt.Errorf("keeping operator %s: %w", o.Name, err)
 		}
-		return nil
+		return t.event(report.Event{At: now, Kind: "operator.added", Text: o.Name + " as " + string(o.Role)})
+	})
+}
+
+// RemoveOperator makes the token of an operator useless. [ErrNotFound].
+func (d *DB) RemoveOperator(ctx context.Context, name string, now time.Time) error {
+	return d.commit(ctx, func(t *tx) error {
+		result, err := t.exec("DELETE FROM operator WHERE name = ?", name)
+		if err != nil {
+			return fmt.Errorf("removing operator %s: %w", name, err)
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 {
+			return fmt.Errorf("operator %s: %w", name, errors.Join(ErrNotFound, err))
+		}
+		return t.event(report.Event{At: now, Kind: "operator.removed", Text: name})
 	})
 }
 

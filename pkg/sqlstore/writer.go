@@ -135,7 +135,8 @@ func (d *DB) writeGroup(group []*op) {
 		return
 	}
 	began := time.Now()
-	err := d.transact(group, hot)
+	err := explain(d.transact(group, hot))
+	d.count(time.Since(began), err)
 	if err != nil && len(hot) > 0 {
 		d.giveBack(hot)
 	}
@@ -145,7 +146,18 @@ func (d *DB) writeGroup(group []*op) {
 		}
 		close(o.done)
 	}
-	d.o.Committed(len(group), len(hot), time.Since(began), err)
+}
+
+func (d *DB) count(took time.Duration, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stats.Failing = err
+	d.stats.Took += took
+	if err != nil {
+		d.stats.Failures++
+		return
+	}
+	d.stats.Commits++
 }
 
 func (d *DB) transact(group []*op, hot map[string]Hot) error {
@@ -179,9 +191,9 @@ func (t *tx) savepoint(o *op) error {
 	if _, err := t.exec("SAVEPOINT one"); err != nil {
 		return err
 	}
-	if o.err = o.do(t); o.err != nil {
+	if o.err = explain(o.do(t)); o.err != nil {
 		if _, err := t.exec("ROLLBACK TO one"); err != nil {
-			return err
+			return errors.Join(o.err, err) // SQLite has undone the whole group, as it does on a full disk
 		}
 	}
 	_, err := t.exec("RELEASE one")

@@ -5,19 +5,16 @@
 package up
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/controller"
 	"vigo.dev/pkg/gitsource"
-	"vigo.dev/pkg/report"
 )
 
 // PublisherConfig says what a controller follows and where it publishes.
@@ -36,6 +33,11 @@ type PublisherConfig struct {
 	Now        func() time.Time
 }
 
+// Keys opens the keys of a controller in its data folder, and makes them when there are none.
+func Keys(data string, now func() time.Time) (*controller.Keyring, error) {
+	return controller.OpenKeyring(filepath.Join(data, keysDir), now)
+}
+
 // A Publisher is a controller with what it is made of.
 type Publisher struct {
 	*controller.Controller
@@ -44,7 +46,7 @@ type Publisher struct {
 
 // NewPublisher opens the copy of the repository and makes the controller. The caller closes it.
 func NewPublisher(c PublisherConfig) (*Publisher, error) {
-	git, err := gitsource.Open(gitsource.Options{URL: c.Git, Branch: c.Branch, Dir: filepath.Join(c.Data, "git")})
+	git, err := gitsource.Open(gitsource.Options{URL: c.Git, Branch: c.Branch, Dir: filepath.Join(c.Data, gitDir)})
 	if err != nil {
 		return nil, fmt.Errorf("opening the policy repository: %w", err)
 	}
@@ -60,90 +62,3 @@ func NewPublisher(c PublisherConfig) (*Publisher, error) {
 
 // Close closes the copy of the repository; Run must have returned.
 func (p *Publisher) Close() error { return p.git.Close() }
-
-// Notes turns the status of a controller into what the report service is told of each channel.
-func Notes(s controller.Status) []report.ChannelNote {
-	notes := make([]report.ChannelNote, 0, len(s.Channels)+1)
-	for _, c := range s.Channels {
-		notes = append(notes, report.ChannelNote{Channel: c.Name, Pointer: bundle.Pointer{Epoch: c.Epoch, Seq: c.Seq}.Version(),
-			Issued: c.Issued, Expires: c.Expires, Digest: c.Digest, Commit: c.Commit, Checked: s.Polled})
-	}
-	if s.Failure == nil {
-		return notes
-	}
-	if len(notes) == 0 { // nothing was ever published: the mistake must still be seen
-		notes = append(notes, report.ChannelNote{Channel: "stable", Checked: s.Polled})
-	}
-	for i := range notes {
-		notes[i].Error, notes[i].ErrorCommit, notes[i].ErrorSince = failureText(*s.Failure), s.Failure.Commit, s.Failure.Since
-	}
-	return notes
-}
-
-// failureText is the mistakes of a commit, one a line, or what else went wrong.
-func failureText(f controller.Failure) string {
-	if len(f.Problems) == 0 {
-		return strings.TrimSpace(f.Message)
-	}
-	lines := make([]string, len(f.Problems))
-	for i, p := range f.Problems {
-		lines[i] = p.Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
-// A Noter takes what a controller says of a channel: the report service in this process, or its client.
-type Noter interface {
-	PutChannel(ctx context.Context, n report.ChannelNote) error
-}
-
-// Teller passes the status of a controller on. Only the newest waits while a Noter is slow or away.
-type Teller struct {
-	latest chan controller.Status
-}
-
-// NewTeller makes a Teller; Run delivers.
-func NewTeller() *Teller { return &Teller{latest: make(chan controller.Status, 1)} }
-
-// Note implements controller.Listener.
-func (t *Teller) Note(s controller.Status) {
-	for {
-		select {
-		case t.latest <- s:
-			return
-		default:
-		}
-		select {
-		case <-t.latest:
-		default:
-		}
-	}
-}
-
-// Run delivers until ctx ends. What could not be delivered is tried again every few seconds, unless something newer came.
-func (t *Teller) Run(ctx context.Context, to Noter, log *slog.Logger) {
-	const again = 5 * time.Second
-	var left []report.ChannelNote
-	for {
-		var retry <-chan time.Time
-		if len(left) > 0 {
-			retry = time.After(again)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case s := <-t.latest:
-			left = Notes(s)
-		case <-retry:
-		}
-		for len(left) > 0 {
-			if err := to.PutChannel(ctx, left[0]); err != nil {
-				if ctx.Err() == nil {
-					log.Warn("telling the report service of a channel", "channel", left[0].Channel, "err", err)
-				}
-				break
-			}
-			left = left[1:]
-		}
-	}
-}

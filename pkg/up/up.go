@@ -14,34 +14,45 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/catalog"
-	"vigo.dev/pkg/controller"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/gitsource"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/ocistore/registry"
+	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/reporting"
 	"vigo.dev/pkg/sqlstore"
+	"vigo.dev/pkg/trust"
 )
 
 // Repository is the name of the bundles' repository in the embedded registry.
 const Repository = "vigo/bundles"
 
+// The folders of a controller in its data folder.
+const (
+	keysDir = "keys"
+	gitDir  = "git"
+)
+
 // Config says what to put up.
 type Config struct {
 	Data       string
-	Fleet      string // name for the authority; from fleet.yaml once that was read
+	Fleet      string // name of the fleet; empty: that of the authority in Data, and at the first start that in fleet.yaml
 	Listen     string
 	Advertise  string   // host:port that nodes reach; Listen if empty
 	Names      []string // further names and addresses for the server certificate
-	Git        string   // empty: no controller
+	Git        string   // empty: the controller is elsewhere; then TrustRoot and Registry are needed
 	Branch     string
 	Registry   string // registry and repository to use instead of the embedded one
 	PlainHTTP  bool   // reach Registry without TLS
 	Username   string // for Registry
 	Password   string
-	Channel    string // of nodes whose token names none
-	Interval   time.Duration
+	TrustRoot  []byte        // root document of a controller elsewhere; nil: the keys are in Data
+	Channel    string        // of nodes whose token names none
+	Interval   time.Duration // nodes are told; 0: what fleet.yaml says
 	Poll       time.Duration
 	PointerTTL time.Duration
 	HookToken  string
@@ -53,9 +64,9 @@ type Config struct {
 // A Stack is everything that is up.
 type Stack struct {
 	Config
-	Token string // of the operator on this machine; only after the first start
-	Addr  net.Addr
+	Addr net.Addr
 
+	lock     *Lock
 	ca       *identity.CA
 	db       *sqlstore.DB
 	reports  *reporting.Service
@@ -65,72 +76,149 @@ type Stack struct {
 	listener net.Listener
 }
 
-// Open opens everything below one data folder and listens, so that who knows the address can connect; nothing is answered
-// before Run. The caller closes it.
+// Open opens everything below one data folder, which it locks, and listens, so that who knows the address can connect;
+// nothing is answered before Run. The caller closes it.
 func Open(ctx context.Context, c Config) (s *Stack, err error) {
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return nil, fmt.Errorf("opening the data folder: %w", err)
-	}
 	s = &Stack{Config: c, teller: NewTeller()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	if s.lock, err = LockData(c.Data); err != nil {
+		return s, err
+	}
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
-		return s, fmt.Errorf("listening: %w", err)
+		return s, fault.WithHint(fmt.Errorf("listening: %w", err), "another program may have the port: give another address with --listen")
 	}
 	s.Addr = s.listener.Addr()
 	if s.Advertise == "" {
 		s.Advertise = s.Addr.String()
 	}
-	if s.ca, err = identity.OpenCA(filepath.Join(c.Data, "ca"), c.Fleet, c.Now()); err != nil {
+	if err = s.openCA(ctx); err != nil {
 		return s, err
 	}
-	keys, err := controller.OpenKeyring(filepath.Join(c.Data, "keys"), c.Now)
+	if s.Git == "" {
+		return s, s.openReports(ctx, c.TrustRoot, s.reference())
+	}
+	keys, err := Keys(c.Data, c.Now)
 	if err != nil {
 		return s, err
 	}
-	store, reference, err := s.openRegistry(ctx)
+	store, err := s.openRegistry(ctx)
 	if err != nil {
 		return s, err
 	}
-	if s.db, err = sqlstore.Open(ctx, filepath.Join(c.Data, "report.db"), sqlstore.Options{}); err != nil {
+	if err := s.openReports(ctx, keys.Root(), s.reference()); err != nil {
 		return s, err
-	}
-	if s.reports, err = reporting.New(ctx, reporting.Config{DB: s.db, CA: s.ca, Fleet: c.Fleet, Channel: c.Channel, Interval: c.Interval,
-		Registry: []string{reference}, TrustRoot: keys.Root(), Schema: c.Language.Schema, Log: c.Log, Now: c.Now}); err != nil {
-		return s, err
-	}
-	if c.Git == "" {
-		return s, nil
 	}
 	s.publish, err = NewPublisher(PublisherConfig{Data: c.Data, Keys: keys, Git: c.Git, Branch: c.Branch, Store: store, Language: c.Language,
 		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Listener: s.teller, Log: c.Log, Now: c.Now})
 	return s, err
 }
 
-// openRegistry opens the embedded registry, or the one that was named, and returns the reference for nodes.
-func (s *Stack) openRegistry(ctx context.Context) (bundle.Store, string, error) {
-	if s.Registry != "" {
-		store, err := ocistore.Open(ctx, s.Registry, ocistore.Options{PlainHTTP: s.PlainHTTP, Username: s.Username, Password: s.Password})
-		reference := s.Registry
-		if s.PlainHTTP {
-			reference = "http://" + reference
+// openCA opens the authority. Its name is the fleet's: only the first start has to find out, and everything that nodes
+// are told depends on it, so it does not guess.
+func (s *Stack) openCA(ctx context.Context) (err error) {
+	dir := filepath.Join(s.Data, "ca")
+	s.ca, err = identity.OpenCA(dir, s.Fleet, s.Now())
+	if errors.Is(err, identity.ErrNoCA) {
+		var name string
+		if name, err = fleetName(ctx, s.Config); err != nil {
+			return fault.WithHint(fmt.Errorf("finding out the name of the fleet: %w", err),
+				"with --fleet NAME it comes up without the repository, and `vigo status` shows what is wrong with it")
 		}
-		return store, reference, err
+		s.ca, err = identity.OpenCA(dir, name, s.Now())
+	}
+	if err != nil {
+		return err
+	}
+	s.Fleet = s.ca.Fleet()
+	return nil
+}
+
+// fleetName reads the name in fleet.yaml.
+func fleetName(ctx context.Context, c Config) (string, error) {
+	git, err := gitsource.Open(gitsource.Options{URL: c.Git, Branch: c.Branch, Dir: filepath.Join(c.Data, gitDir)})
+	if err != nil {
+		return "", err
+	}
+	name, err := func() (string, error) {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		commit, err := git.Fetch(ctx)
+		if err != nil {
+			return "", err
+		}
+		tree, err := git.Tree(commit)
+		if err != nil {
+			return "", err
+		}
+		fleet, err := policy.LoadFleet(tree)
+		if err != nil {
+			return "", err
+		}
+		return fleet.Name, nil
+	}()
+	return name, errors.Join(err, git.Close())
+}
+
+// openReports opens the store and the report service. It takes the trust root as bytes to hand on, and no keys.
+func (s *Stack) openReports(ctx context.Context, root []byte, reference string) (err error) {
+	if _, err := trust.ParseRoot(root); err != nil {
+		return fault.WithHint(err, "the trust root is keys/root.json in the data folder of the controller")
+	}
+	if s.db, err = sqlstore.Open(ctx, filepath.Join(s.Data, "report.db"), sqlstore.Options{}); err != nil {
+		return err
+	}
+	s.reports, err = reporting.New(ctx, reporting.Config{DB: s.db, CA: s.ca, Fleet: s.Fleet, Channel: s.Channel, Interval: s.Interval,
+		Registry: []string{reference}, TrustRoot: root, Schema: s.Language.Schema, Log: s.Log, Now: s.Now})
+	return err
+}
+
+// reference is where nodes pull from.
+func (s *Stack) reference() string {
+	switch {
+	case s.Registry == "":
+		return "https://" + s.Advertise + "/" + Repository
+	case s.PlainHTTP:
+		return "http://" + s.Registry
+	}
+	return s.Registry
+}
+
+// openRegistry opens the embedded registry, or the one that was named.
+func (s *Stack) openRegistry(ctx context.Context) (bundle.Store, error) {
+	if s.Registry != "" {
+		return ocistore.Open(ctx, s.Registry, ocistore.Options{PlainHTTP: s.PlainHTTP, Username: s.Username, Password: s.Password})
 	}
 	var err error
 	if s.registry, err = registry.New(registry.Options{Dir: filepath.Join(s.Data, "registry"), Log: s.Log}); err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	store, err := s.registry.Store(ctx, Repository)
-	return store, "https://" + s.Advertise + "/" + Repository, err
+	return s.registry.Store(ctx, Repository)
 }
 
-// Operator makes a new token for an operator of this name; the old one no longer works.
-func (s *Stack) Operator(ctx context.Context, name string) (string, error) {
-	return s.reports.AddOperator(ctx, name, identity.RoleOperator)
+// Credential returns the token of an operator: old if that is still theirs, otherwise a new one.
+func (s *Stack) Credential(ctx context.Context, who api.Operator, old string) (string, error) {
+	if old != "" {
+		if known, err := s.reports.Operator(old); err == nil && known == who {
+			return old, nil
+		}
+	}
+	return s.reports.AddOperator(ctx, who)
+}
+
+// Local is the host:port to connect to from this machine.
+func (s *Stack) Local() string {
+	host, port, err := net.SplitHostPort(s.Addr.String())
+	if err != nil {
+		return s.Addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // Run answers and publishes until ctx ends or something fails.
@@ -145,12 +233,15 @@ func (s *Stack) Run(ctx context.Context) error {
 	if s.publish != nil {
 		ctl := s.publish.Handler()
 		mux.Handle("/hooks/", ctl)
-		mux.Handle("/controller/", http.StripPrefix("/controller", ctl))
+		// Not the status: it quotes the policy, and who may read that has an operator token.
+		for _, path := range []string{"/controller/metrics", "/controller/healthz"} {
+			mux.Handle(path, http.StripPrefix("/controller", ctl))
+		}
 		group.Go(func() error { return s.publish.Run(ctx) })
-		group.Go(func() error { s.teller.Run(ctx, s.reports, s.Log); return nil })
+		group.Go(func() error { s.teller.Run(ctx, s.reports, s.publish.Status, s.Log); return nil })
 	}
 	group.Go(func() error { return s.reports.Run(ctx) })
-	group.Go(func() error { return Serve(ctx, s.listener, mux, server.TLS()) })
+	group.Go(func() error { return Serve(ctx, s.listener, mux, server.TLS(), s.Log) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -187,6 +278,9 @@ func (s *Stack) Close() error {
 	}
 	if s.db != nil {
 		errs = append(errs, s.db.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Release())
 	}
 	return errors.Join(errs...)
 }

@@ -40,23 +40,36 @@ func (c *connection) flags(cmd *cobra.Command) {
 }
 
 func (c *connection) open(env *cli.Env) (*api.OperatorClient, error) {
-	path := c.path(env)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fault.WithCode(fault.WithHint(fmt.Errorf("reading the operator configuration: %s is not there", path),
-			"`vigo up` writes DATA/operator.json: export VIGO_CONFIG=DATA/operator.json"), fault.Drift)
+	conf, err := readOperatorConfig(c.path(env))
+	if errors.Is(err, errNoConfig) {
+		err = fault.WithCode(fault.WithHint(err, "`vigo up` writes DATA/operator.json: export VIGO_CONFIG=DATA/operator.json"), fault.Drift)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading the operator configuration: %w", err)
-	}
-	var conf operatorConfig
-	if err := json.Unmarshal(data, &conf); err != nil {
-		return nil, fmt.Errorf("reading the operator configuration %s: %w", path, err)
+		return nil, err
 	}
 	if c.server != "" {
 		conf.Server = c.server
 	}
 	return api.NewOperatorClient(conf.Server, conf.Token, env.Now)
+}
+
+// errNoConfig says that an operator configuration is not there.
+var errNoConfig = errors.New("it is not there")
+
+// readOperatorConfig reads how to reach a service. [errNoConfig].
+func readOperatorConfig(path string) (operatorConfig, error) {
+	var conf operatorConfig
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return conf, fmt.Errorf("reading the operator configuration %s: %w", path, errNoConfig)
+	}
+	if err != nil {
+		return conf, fmt.Errorf("reading the operator configuration: %w", err)
+	}
+	if err := json.Unmarshal(data, &conf); err != nil {
+		return conf, fmt.Errorf("reading the operator configuration %s: %w", path, err)
+	}
+	return conf, nil
 }
 
 func (c *connection) path(env *cli.Env) string {

@@ -3,17 +3,16 @@ package vigocmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/cli"
-	"vigo.dev/pkg/controller"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/up"
@@ -46,8 +45,8 @@ func (g *gitFlags) hookToken(env *cli.Env) string {
 type controllerOptions struct {
 	gitFlags
 	data, registry, listen string
+	report                 string
 	plain                  bool
-	conn                   connection
 }
 
 func newControllerCommand(env *cli.Env) *cobra.Command {
@@ -56,26 +55,43 @@ func newControllerCommand(env *cli.Env) *cobra.Command {
 		Use:   "controller --data DIR --git URL --registry HOST/REPOSITORY",
 		Short: "Follow a policy repository: compile, sign and publish every commit",
 		Long: `Follow a policy repository: compile every commit, build its bundle, sign it, push it, and publish the signed channel
-pointers. The password for the registry comes from VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD. With an operator configuration
-the report service is told what is published.`,
-		Example: "  vigo controller --data /var/lib/vigo --git https://git.example.com/policy.git --registry registry.example.com/vigo/acme",
-		Args:    cli.Args(0, 0),
-		RunE:    func(c *cobra.Command, _ []string) error { return runController(c.Context(), env, o) },
+pointers. The signing keys are in DATA/keys, made by ` + "`vigo trust init`" + ` or at the first start. The password for the registry comes
+from VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD. With --report the report service is told what is published, and which commit
+could not be.`,
+		Example: `  vigo controller --data /var/lib/vigo --git https://git.example.com/policy.git \
+    --registry registry.example.com/vigo/acme --report controller.json`,
+		Args: cli.Args(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error { return runController(c.Context(), env, o) },
 	}
 	o.add(c)
-	o.conn.flags(c)
 	f := c.Flags()
 	f.StringVar(&o.data, "data", "/var/lib/vigo", "data folder")
 	f.StringVar(&o.registry, "registry", "", "registry and repository to publish to")
+	f.StringVar(&o.report, "report", "", "file that says how to reach the report service: a copy of controller.json in its data folder")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8444", "address of health, metrics and the webhook")
 	f.BoolVar(&o.plain, "plain-http", false, "reach the registry without TLS")
 	cobra.CheckErr(c.MarkFlagRequired("registry"))
 	return c
 }
 
-func runController(ctx context.Context, env *cli.Env, o controllerOptions) error {
+func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err error) {
 	log := serviceLog(env)
-	keys, err := controller.OpenKeyring(filepath.Join(o.data, "keys"), env.Now)
+	var reports *api.OperatorClient
+	if o.report != "" {
+		conf, err := readOperatorConfig(o.report)
+		if err != nil {
+			return err
+		}
+		if reports, err = api.NewOperatorClient(conf.Server, conf.Token, env.Now); err != nil {
+			return err
+		}
+	}
+	lock, err := up.LockData(o.data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	keys, err := up.Keys(o.data, env.Now)
 	if err != nil {
 		return err
 	}
@@ -84,31 +100,27 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) error
 	if err != nil {
 		return err
 	}
+	l, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("listening: %w", err), "another program may have the port: give another address with --listen")
+	}
+	log.Info("listening", "address", l.Addr().String())
 	teller := up.NewTeller()
 	p, err := up.NewPublisher(up.PublisherConfig{Data: o.data, Keys: keys, Git: o.url, Branch: o.branch, Store: store, Language: language(),
 		Poll: o.poll, PointerTTL: o.ttl, HookToken: o.hookToken(env), Listener: teller, Log: log, Now: env.Now})
 	if err != nil {
-		return err
+		return errors.Join(err, l.Close())
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	if client, err := o.conn.open(env); err == nil {
-		group.Go(func() error { teller.Run(ctx, client, log); return nil })
+	if reports != nil {
+		group.Go(func() error { teller.Run(ctx, reports, p.Status, log); return nil })
 	} else {
-		log.Warn("the report service is not told of the channels", "err", err, "hint", fault.Hints(err))
+		log.Warn("no report service is told what is published", "hint", "--report FILE names one")
 	}
 	group.Go(func() error { return p.Run(ctx) })
-	group.Go(func() error { return serve(ctx, log, o.listen, p.Handler()) })
+	// Without TLS: it is for loopback, or behind a proxy.
+	group.Go(func() error { return up.Serve(ctx, l, p.Handler(), nil, log) })
 	return errors.Join(group.Wait(), p.Close())
-}
-
-// serve answers without TLS until ctx ends; it is for loopback or behind a proxy.
-func serve(ctx context.Context, log *slog.Logger, address string, h http.Handler) error {
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	log.Info("listening", "address", l.Addr().String())
-	return up.Serve(ctx, l, h, nil)
 }
 
 func serviceLog(env *cli.Env) *slog.Logger {

@@ -1,0 +1,165 @@
+package reporting
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/sqlstore"
+)
+
+// CreateToken implements api.Admin.
+func (s *Service) CreateToken(ctx context.Context, r api.TokenRequest) (api.TokenAnswer, error) {
+	if err := checkToken(r); err != nil {
+		return api.TokenAnswer{}, err
+	}
+	secret, err := identity.NewSecret(s.CA.Fingerprint(), false)
+	if err != nil {
+		return api.TokenAnswer{}, err
+	}
+	now := s.Now().UTC()
+	g := identity.Grant{ID: secret.ID, Names: r.Names, Labels: r.Labels, Channel: r.Channel, Uses: r.Uses, Created: now, Note: r.Note}
+	if g.Channel == "" {
+		g.Channel = s.Channel
+	}
+	if r.Life > 0 {
+		g.Expires = now.Add(r.Life)
+	}
+	if err := s.DB.CreateToken(ctx, secret, g); err != nil {
+		return api.TokenAnswer{}, kept(err)
+	}
+	return api.TokenAnswer{Token: secret.Text(), Grant: g}, nil
+}
+
+// checkToken refuses a token that would be good for more than was meant, or for nothing.
+func checkToken(r api.TokenRequest) error {
+	switch _, err := path.Match(r.Names, "a"); {
+	case err != nil:
+		return api.Refuse(api.ErrBadRequest, "names: %.140q is not a pattern", r.Names)
+	case r.Uses < 0:
+		return api.Refuse(api.ErrBadRequest, "uses: %d is less than 0, which is no limit", r.Uses)
+	case r.Life < 0:
+		return api.Refuse(api.ErrBadRequest, "life: %s has passed already", r.Life)
+	case r.Channel != "" && identity.CheckName(r.Channel) != nil:
+		return api.Refuse(api.ErrBadRequest, "channel: %.140q is not a name", r.Channel)
+	case len(r.Note) > 1000 || len(r.Labels) > 100:
+		return api.Refuse(api.ErrTooLarge, "at most 100 labels and 1000 bytes of note")
+	}
+	for key, value := range r.Labels {
+		if identity.CheckName(key) != nil || len(value) > 256 || strings.ContainsFunc(value, func(c rune) bool { return c < ' ' }) {
+			return api.Refuse(api.ErrBadRequest, "label %.140q: names are letters, digits, dots, dashes and underscores; values are one line of at most 256 bytes", key)
+		}
+	}
+	return nil
+}
+
+// ListTokens implements api.Admin.
+func (s *Service) ListTokens(ctx context.Context) ([]identity.Grant, error) { return s.DB.Tokens(ctx) }
+
+// RevokeToken implements api.Admin.
+func (s *Service) RevokeToken(ctx context.Context, id string) error {
+	return kept(s.DB.RevokeToken(ctx, id, s.Now()))
+}
+
+// Retire implements api.Admin.
+func (s *Service) Retire(ctx context.Context, name string) error {
+	now := s.Now()
+	if err := s.DB.Retire(ctx, name, now); err != nil {
+		return kept(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n, ok := s.nodes[name]; ok {
+		n.Retired = now.UTC()
+	}
+	s.Log.Info("a node was retired", "node", name)
+	return nil
+}
+
+// PutChannels implements api.Admin.
+func (s *Service) PutChannels(ctx context.Context, notes []report.ChannelNote) error {
+	s.noting.Lock()
+	defer s.noting.Unlock()
+	now := s.Now().UTC()
+	s.mu.Lock()
+	before := s.channels
+	s.mu.Unlock()
+	next := make(map[string]report.ChannelNote, len(notes))
+	var events []report.Event
+	for _, n := range notes {
+		old := before[n.Channel]
+		n.Heard, n.Since = now, old.Since
+		if n.Interval < time.Second || n.Interval > 24*time.Hour {
+			n.Interval = old.Interval
+		}
+		if n.Pointer != old.Pointer {
+			n.Since = now
+			events = append(events, report.Event{At: now, Kind: "channel.published", Text: fmt.Sprintf("%s: pointer %s names %s", n.Channel, n.Pointer, n.Digest)})
+		}
+		if n.Error != "" && n.Error != old.Error {
+			events = append(events, report.Event{At: now, Kind: "channel.error", Text: n.Channel + ": " + n.Error})
+		}
+		next[n.Channel] = n
+	}
+	if err := s.DB.PutNote(ctx, channelsKey, next, events...); err != nil {
+		return kept(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.channels = next // never changed, only replaced
+	for _, n := range next {
+		if n.Digest != "" {
+			s.commits[n.Digest] = n.Commit
+		}
+	}
+	return nil
+}
+
+// AddOperator implements api.Staff. It keeps the hash of the token only.
+func (s *Service) AddOperator(ctx context.Context, who api.Operator) (string, error) {
+	secret, err := identity.NewSecret(s.CA.Fingerprint(), true)
+	if err != nil {
+		return "", err
+	}
+	o := sqlstore.Operator{ID: secret.ID, Hash: secret.Hash(), Name: who.Name, Role: who.Role}
+	if err := s.DB.PutOperator(ctx, o, s.Now()); err != nil {
+		return "", kept(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.operators = append(slices.DeleteFunc(s.operators, named(who.Name)), o)
+	return secret.Text(), nil
+}
+
+func named(name string) func(sqlstore.Operator) bool {
+	return func(o sqlstore.Operator) bool { return o.Name == name }
+}
+
+// ListOperators implements api.Staff.
+func (s *Service) ListOperators(context.Context) ([]api.Operator, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]api.Operator, 0, len(s.operators))
+	for _, o := range s.operators {
+		list = append(list, api.Operator{Name: o.Name, Role: o.Role})
+	}
+	slices.SortFunc(list, func(a, b api.Operator) int { return strings.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// RemoveOperator implements api.Staff.
+func (s *Service) RemoveOperator(ctx context.Context, name string) error {
+	if err := s.DB.RemoveOperator(ctx, name, s.Now()); err != nil {
+		return kept(err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.operators = slices.DeleteFunc(s.operators, named(name))
+	return nil
+}

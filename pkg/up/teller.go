@@ -1,0 +1,112 @@
+package up
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/controller"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/report"
+)
+
+// maxMistakes and maxMistakeText bound what is told of a commit that does not compile; `vigo lint` shows the rest.
+const (
+	maxMistakes    = 20
+	maxMistakeText = 8 << 10
+)
+
+// Notes turns the status of a controller into what the report service is told of each channel.
+func Notes(s controller.Status) []report.ChannelNote {
+	notes := make([]report.ChannelNote, 0, len(s.Channels)+1)
+	for _, c := range s.Channels {
+		notes = append(notes, report.ChannelNote{Channel: c.Name, Pointer: bundle.Pointer{Epoch: c.Epoch, Seq: c.Seq}.Version(),
+			Issued: c.Issued, Expires: c.Expires, Digest: c.Digest, Commit: c.Commit, Checked: s.Polled, Interval: s.Interval})
+	}
+	if s.Failure == nil {
+		return notes
+	}
+	if len(notes) == 0 { // nothing was ever published: the mistake must still be seen
+		notes = append(notes, report.ChannelNote{Channel: "stable", Checked: s.Polled})
+	}
+	for i := range notes {
+		notes[i].Error, notes[i].ErrorCommit, notes[i].ErrorSince = failureText(*s.Failure), s.Failure.Commit, s.Failure.Since
+	}
+	return notes
+}
+
+// failureText is the mistakes of a commit, one a line, or what else went wrong.
+func failureText(f controller.Failure) string {
+	lines := []string{strings.TrimSpace(f.Message)}
+	if len(f.Problems) > 0 {
+		lines = lines[:0]
+		for _, p := range f.Problems[:min(len(f.Problems), maxMistakes)] {
+			lines = append(lines, p.Error())
+		}
+		if more := len(f.Problems) - len(lines); more > 0 {
+			lines = append(lines, fmt.Sprintf("and %d more; `vigo lint` shows all", more))
+		}
+	}
+	text := strings.Join(lines, "\n")
+	if len(text) > maxMistakeText {
+		text = strings.ToValidUTF8(text[:maxMistakeText], "") + "…"
+	}
+	return text
+}
+
+// A Noter takes what a controller says of its channels: the report service in this process, or its client.
+type Noter interface {
+	PutChannels(ctx context.Context, notes []report.ChannelNote) error
+}
+
+// Teller passes the status of a controller on: when it changes, and every so often, so that a service that was restored
+// from a backup learns it again and a controller that is gone is missed.
+type Teller struct {
+	changed chan struct{}
+	again   time.Duration // between two times that the same is said
+	retry   time.Duration // after a failure
+}
+
+// NewTeller makes a Teller; Run delivers.
+func NewTeller() *Teller {
+	return &Teller{changed: make(chan struct{}, 1), again: time.Minute, retry: 5 * time.Second}
+}
+
+// Note implements controller.Listener.
+func (t *Teller) Note(controller.Status) {
+	select {
+	case t.changed <- struct{}{}:
+	default: // what is read later is newer
+	}
+}
+
+// Run delivers what status returns, from the first change on, until ctx ends.
+func (t *Teller) Run(ctx context.Context, to Noter, status func() controller.Status, log *slog.Logger) {
+	var wait <-chan time.Time
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.changed:
+		case <-wait:
+		}
+		err := to.PutChannels(ctx, Notes(status()))
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			log.Warn("telling the report service what is published; it is tried again", "err", err, "hint", strings.Join(fault.Hints(err), "; "))
+		case err == nil && failing:
+			log.Info("the report service was told what is published")
+		}
+		failing = err != nil
+		wait = time.After(t.again)
+		if failing {
+			wait = time.After(t.retry)
+		}
+	}
+}
