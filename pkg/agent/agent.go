@@ -7,14 +7,15 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/trait"
 	"vigo.dev/pkg/traits"
@@ -35,13 +36,14 @@ type Config struct {
 	Enrolment Enrolment
 	State     State
 	Root      trust.Root
-	Origin    bundle.Source // the cache in front of the registries, in order
+	Origin    *ocistore.Cache // in front of the registries, in order
 	Service   Service
 	Language  catalog.Language
 	NewHost   func() *host.Host // a fresh view of the host for one run
 	Log       *slog.Logger
 	Now       func() time.Time
-	DryRun    bool
+	// DryRun looks at what a cycle would do: nothing is changed, written or reported.
+	DryRun bool
 	// RunDeadline bounds one convergence; 0: one hour.
 	RunDeadline time.Duration
 	// Jitter returns a number in [0,1) that spreads the cycles of a fleet.
@@ -57,17 +59,21 @@ type Agent struct {
 	refusals refusals
 	gather   *traits.Scheduler
 
+	begun string // digest of the bundle that this process counts an attempt for; of the cycle alone
+	told  string // signature of the last run that was spooled, to tell a change only once; of the cycle alone
+
 	mu       sync.Mutex
 	trust    trustDoc
 	loaded   *loaded
 	interval time.Duration
 	labels   map[string]string
 	last     report.Run        // the last run
-	told     string            // signature of the last run that was spooled, to tell a change only once
 	digests  map[string]string // trait name to facet digest
 	facets   map[string]trait.Facet
 	acked    string // trait root the service has
-	wake     chan struct{}
+	troubles []string
+	wake     chan struct{} // check in now
+	retimed  chan struct{} // the interval has changed
 }
 
 // New opens the state of an agent. The caller holds the lock of the state directory.
@@ -75,23 +81,23 @@ func New(c Config) (*Agent, error) {
 	if c.RunDeadline == 0 {
 		c.RunDeadline = time.Hour
 	}
-	a := &Agent{Config: c, interval: c.Enrolment.Interval, labels: c.Enrolment.Labels, wake: make(chan struct{}, 1)}
+	a := &Agent{Config: c, interval: c.Enrolment.Interval, labels: c.Enrolment.Labels, wake: make(chan struct{}, 1), retimed: make(chan struct{}, 1)}
 	if a.interval <= 0 {
 		a.interval = 30 * time.Second
 	}
 	var err error
-	if a.journal, err = openJournal(c.State.Path(journalFile)); a.journal == nil {
+	if a.trust, err = c.State.loadTrust(); err != nil {
+		return nil, err
+	}
+	if a.journal, err = openJournal(c.State.Path(journalFile), c.DryRun); a.journal == nil {
 		return nil, err
 	} else if err != nil {
-		c.Log.Warn("going on with an empty journal", "err", err)
+		a.trouble(err)
 	}
-	if a.spool, err = openSpool(c.State.Path(spoolDir)); err != nil {
-		return nil, err
+	if a.spool, err = openSpool(c.State.Path(spoolDir), c.DryRun); err != nil {
+		a.trouble(err) // runs are kept in memory until they are delivered
 	}
-	if _, err := c.State.readJSON(trustFile, &a.trust); err != nil {
-		return nil, fmt.Errorf("%w; without it an old pointer could be replayed, so the node must be enrolled again", err)
-	}
-	a.verifier = trust.NewVerifier(c.Root, c.Now)
+	a.verifier = trust.NewVerifier(c.Root, a.now)
 	a.gather = traits.NewScheduler(traits.All(), c.Now)
 	return a, nil
 }
@@ -107,15 +113,18 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.Log.Warn("cycle", "err", err)
 		}
 		a.nudgeCheckIn()
-		if !wait(ctx, a.spread()) {
+		if !a.pause(ctx) {
 			return nil
 		}
 	}
 }
 
-// Once makes one cycle and reports it.
+// Once makes one cycle and reports it, unless it is a dry run.
 func (a *Agent) Once(ctx context.Context) (report.Run, error) {
 	run, err := a.Cycle(ctx)
+	if a.DryRun {
+		return run, err
+	}
 	if reportErr := a.CheckIn(ctx); reportErr != nil {
 		a.Log.Warn("reporting; the run stays in the spool", "err", reportErr)
 	}
@@ -130,13 +139,56 @@ func (a *Agent) spread() time.Duration {
 	return time.Duration(float64(a.interval) * (0.9 + 0.2*a.Jitter()))
 }
 
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+// pause waits until the next cycle is due, and returns false when ctx ends first. A new interval holds at once: it is
+// counted from the same moment.
+func (a *Agent) pause(ctx context.Context) bool {
+	began := time.Now()
+	for {
+		timer := time.NewTimer(a.spread() - time.Since(began))
+		select {
+		case <-timer.C:
+			return true
+		case <-a.retimed:
+			timer.Stop()
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		}
 	}
+}
+
+// now is the time, never before that of the newest pointer: hosts without a clock battery start in the past.
+func (a *Agent) now() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now := a.Now(); now.After(a.trust.Memory.Issued) {
+		return now
+	}
+	return a.trust.Memory.Issued
+}
+
+// trouble notes, for the log and the next report, that the agent could not keep its own state; enforcement goes on. It
+// returns err, and does nothing when there is none.
+func (a *Agent) trouble(err error) error {
+	if err == nil {
+		return nil
+	}
+	a.Log.Warn("keeping the state of the agent", "err", err)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if text := clip(err.Error(), maxDetail); !slices.Contains(a.troubles, text) {
+		a.troubles = append(a.troubles, text)
+	}
+	return err
+}
+
+// maxDetail bounds a text of a check-in, in bytes.
+const maxDetail = 1000
+
+// clip cuts a text that is too long.
+func clip(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }

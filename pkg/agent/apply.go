@@ -10,7 +10,6 @@ import (
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/converge"
-	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/report"
@@ -41,7 +40,7 @@ func Bundle(src bundle.Source, tag string, verify func(context.Context, bundle.S
 		}
 		if verify != nil {
 			if err := verify(ctx, src, d); err != nil {
-				return nil, nil, report.Run{}, fault.WithCode(err, fault.NotVerified)
+				return nil, nil, report.Run{}, err
 			}
 		}
 		m, cfg, err := bundle.Read(ctx, src, d)
@@ -51,7 +50,7 @@ func Bundle(src bundle.Source, tag string, verify func(context.Context, bundle.S
 		l := &loaded{digest: d.Digest, manifest: m, config: cfg}
 		for _, layer := range cfg.Layers {
 			if err := l.fetch(ctx, src, layer.Module); err != nil {
-				return nil, nil, report.Run{}, fault.WithCode(err, fault.NotVerified)
+				return nil, nil, report.Run{}, err
 			}
 		}
 		if err := l.parse(); err != nil {
@@ -87,7 +86,7 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 			return report.Run{}, fmt.Errorf("asking for the host name: %w", err)
 		}
 	}
-	j, err := openJournal(c.State.Path(journalFile))
+	j, err := openJournal(c.State.Path(journalFile), c.DryRun)
 	if j == nil {
 		return report.Run{}, err
 	} else if err != nil {

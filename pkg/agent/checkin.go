@@ -14,6 +14,12 @@ import (
 // checkInTimeout bounds a check-in with all that follows from it.
 const checkInTimeout = 20 * time.Second
 
+// minInterval is the shortest interval that a service can ask for.
+const minInterval = 100 * time.Millisecond
+
+// maxError bounds the error of a run in a check-in, in bytes; the report of the run has it all.
+const maxError = 4000
+
 // heartbeat checks in every interval and after each cycle.
 func (a *Agent) heartbeat(ctx context.Context) {
 	failures := 0
@@ -58,18 +64,22 @@ func (a *Agent) CheckIn(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkInTimeout)
 	defer cancel()
 	in, facets := a.compose()
+	digests := make(map[string]string, len(facets))
+	for name, facet := range facets {
+		digests[name] = facet.Digest
+	}
 	answer, err := a.Service.CheckIn(ctx, in)
 	if err != nil {
 		return fmt.Errorf("checking in: %w", err)
 	}
 	if answer.Names && in.Facets == nil {
-		in.Facets = a.digestsCopy()
+		in.Facets = digests // those of the root that was named
 		if answer, err = a.Service.CheckIn(ctx, in); err != nil {
 			return fmt.Errorf("checking in: %w", err)
 		}
 	}
 	a.heed(answer, in.Traits)
-	return errors.Join(a.spool.Drain(ctx, a.Service), a.sendFacets(ctx, answer.Need, facets))
+	return errors.Join(a.spool.Drain(ctx, a.Enrolment.Node, a.Service), a.sendFacets(ctx, answer.Need, facets))
 }
 
 func (a *Agent) compose() (report.CheckIn, map[string]trait.Facet) {
@@ -78,7 +88,7 @@ func (a *Agent) compose() (report.CheckIn, map[string]trait.Facet) {
 	in := report.CheckIn{
 		Node: a.Enrolment.Node, Agent: a.Version, Interval: a.interval, Channel: a.Enrolment.Channel,
 		Bundle: a.trust.Enforced.Digest, Refusals: a.refusals.All(), Spooled: a.spool.Len(),
-		Run: report.Summary{ID: a.last.ID, Started: a.last.Started, Took: a.last.Took, Counts: a.last.Counts, Error: a.last.Error},
+		Run: report.Summary{ID: a.last.ID, Started: a.last.Started, Took: a.last.Took, Counts: a.last.Counts, Error: clip(a.last.Error, maxError)},
 	}
 	if a.trust.Pointer.Seq > 0 {
 		in.Pointer = a.trust.Pointer.Version()
@@ -93,27 +103,28 @@ func (a *Agent) compose() (report.CheckIn, map[string]trait.Facet) {
 	return in, maps.Clone(a.facets)
 }
 
-func (a *Agent) digestsCopy() map[string]string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return maps.Clone(a.digests)
-}
-
-// heed follows what the service answered.
+// heed follows what the service answered, also after a restart without a network.
 func (a *Agent) heed(answer report.Answer, root string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.acked = root
-	if answer.Interval > 0 && answer.Interval != a.interval {
-		a.Log.Info("the interval is changed", "from", a.interval, "to", answer.Interval)
-		a.interval = answer.Interval
+	changed := false
+	if interval := max(answer.Interval, minInterval); answer.Interval > 0 && interval != a.interval {
+		a.Log.Info("the interval is changed", "from", a.interval, "to", interval)
+		a.interval, a.Enrolment.Interval, changed = interval, interval, true
+		select {
+		case a.retimed <- struct{}{}:
+		default:
+		}
 	}
 	if answer.Labels != nil && !maps.Equal(answer.Labels, a.labels) {
-		a.labels = answer.Labels
-		a.Enrolment.Labels = answer.Labels
-		if err := a.State.SaveEnrolment(a.Enrolment); err != nil {
-			a.Log.Warn("keeping the labels", "err", err)
-		}
+		a.labels, a.Enrolment.Labels, changed = answer.Labels, answer.Labels, true
+	}
+	if !changed {
+		return
+	}
+	if err := a.State.SaveEnrolment(a.Enrolment); err != nil {
+		a.Log.Warn("keeping what the service said", "err", err)
 	}
 }
 

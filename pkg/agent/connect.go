@@ -14,7 +14,6 @@ import (
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/bundle"
-	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/report"
@@ -31,7 +30,7 @@ type ConnectOptions struct {
 type Parts struct {
 	Enrolment Enrolment
 	Root      trust.Root
-	Origin    bundle.Source
+	Origin    *ocistore.Cache
 	Service   Service
 }
 
@@ -44,19 +43,22 @@ func Connect(ctx context.Context, s State, o ConnectOptions) (Parts, error) {
 	}
 	data, err := os.ReadFile(s.Path(rootFile))
 	if err != nil {
-		return Parts{}, fmt.Errorf("reading the trust root: %w", err)
+		return Parts{}, again(fmt.Errorf("reading the trust root: %w", err))
 	}
 	root, err := trust.ParseRoot(data)
 	if err != nil {
-		return Parts{}, fault.WithHint(fmt.Errorf("reading the trust root: %w", err), "enrol again with --force")
+		return Parts{}, again(fmt.Errorf("reading the trust root: %w", err))
 	}
 	cred, err := loadCredentials(s, o.Now)
 	if err != nil {
 		return Parts{}, err
 	}
-	count, err := openCounter(s)
+	if cred.damaged != nil {
+		o.Log.Warn("asking for a new certificate", "err", cred.damaged)
+	}
+	count, err := openCounter(s, o.Now)
 	if err != nil {
-		return Parts{}, err
+		o.Log.Warn("numbering requests by the clock", "err", err)
 	}
 	client, err := api.NewAgentClient(api.AgentOptions{URL: e.Server, Node: e.Node, Roots: cred.roots, Key: cred.key,
 		Counter: count, Certificate: cred.Certificate, Now: o.Now})
@@ -67,11 +69,11 @@ func Connect(ctx context.Context, s State, o ConnectOptions) (Parts, error) {
 	if err != nil {
 		return Parts{}, err
 	}
-	return Parts{Enrolment: e, Root: root, Origin: origin, Service: &service{client, cred}}, nil
+	return Parts{Enrolment: e, Root: root, Origin: origin, Service: &service{client, cred, o.Log}}, nil
 }
 
 // openOrigin puts the cache in front of the registries, in order.
-func openOrigin(ctx context.Context, s State, e Enrolment, cred *credentials, o ConnectOptions) (bundle.Source, error) {
+func openOrigin(ctx context.Context, s State, e Enrolment, cred *credentials, o ConnectOptions) (*ocistore.Cache, error) {
 	var sources []bundle.Source
 	for _, ref := range e.Registry {
 		options := ocistore.Options{CAs: cred.roots, Transport: transport(cred, o.Now)}
@@ -126,6 +128,7 @@ func verifyRegistry(cs tls.ConnectionState, fleet *x509.CertPool, now time.Time)
 type service struct {
 	*api.AgentClient
 	cred *credentials
+	log  *slog.Logger
 }
 
 var _ report.Sink = (*service)(nil)
@@ -133,7 +136,10 @@ var _ report.Sink = (*service)(nil)
 // CheckIn implements Service.
 func (s *service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer, error) {
 	if err := s.cred.Renew(ctx, s.AgentClient); err != nil {
-		return report.Answer{}, err
+		if !s.cred.Usable() {
+			return report.Answer{}, err
+		}
+		s.log.Warn("going on with the certificate there is", "err", err)
 	}
 	return s.AgentClient.CheckIn(ctx, c)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/atomicfile"
+	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/identity"
 )
 
@@ -21,31 +22,38 @@ type credentials struct {
 	roots *x509.CertPool
 	now   func() time.Time
 
-	mu   sync.Mutex
-	cert tls.Certificate
+	mu      sync.Mutex
+	cert    tls.Certificate
+	damaged error // why there is no certificate to begin with
 }
 
 func loadCredentials(s State, now func() time.Time) (*credentials, error) {
-	key, err := s.nodeKey()
+	key, err := s.loadKey()
 	if err != nil {
-		return nil, err
+		return nil, again(err)
 	}
 	ca, err := os.ReadFile(s.Path(caFile))
 	if err != nil {
-		return nil, fmt.Errorf("reading the authority of the fleet: %w", err)
+		return nil, again(fmt.Errorf("reading the authority of the fleet: %w", err))
 	}
 	c := &credentials{state: s, key: key, roots: x509.NewCertPool(), now: now}
 	if !c.roots.AppendCertsFromPEM(ca) {
-		return nil, errors.New("reading the authority of the fleet: it holds no certificate")
+		return nil, again(errors.New("reading the authority of the fleet: it holds no certificate"))
 	}
 	chain, err := os.ReadFile(s.Path(certFile))
-	if err != nil {
-		return nil, fmt.Errorf("reading the certificate of this node: %w", err)
+	if err == nil {
+		c.cert, err = key.Certificate(chain)
 	}
-	if c.cert, err = key.Certificate(chain); err != nil {
-		return nil, fmt.Errorf("reading the certificate of this node: %w", err)
+	if err != nil {
+		// The key proves this node: a certificate that is lost is asked for anew, like one that has run out.
+		c.damaged = fmt.Errorf("reading the certificate of this node: %w", err)
 	}
 	return c, nil
+}
+
+// again tells what helps when the identity of a node is lost.
+func again(err error) error {
+	return fault.WithHint(err, "restore the file, or enrol again with --force")
 }
 
 // Certificate returns the certificate to show now.
@@ -61,11 +69,21 @@ type renewer interface {
 	Renew(ctx context.Context) ([]byte, error)
 }
 
-// Renew gets a new certificate when a third of the life of the present one is left.
+// Usable says whether there is a certificate that is valid now.
+func (c *credentials) Usable() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cert.Leaf != nil && !identity.Expired(c.cert.Leaf, c.now())
+}
+
+// Renew gets a new certificate when a third of the life of the present one is left, or when there is none. The new one is
+// used also when it cannot be kept on disk.
 func (c *credentials) Renew(ctx context.Context, from renewer) error {
-	cert, err := c.Certificate()
-	if err != nil || !identity.NeedsRenewal(cert.Leaf, c.now()) {
-		return err
+	c.mu.Lock()
+	leaf := c.cert.Leaf
+	c.mu.Unlock()
+	if leaf != nil && !identity.NeedsRenewal(leaf, c.now()) {
+		return nil
 	}
 	chain, err := from.Renew(ctx)
 	if err != nil {
@@ -75,11 +93,11 @@ func (c *credentials) Renew(ctx context.Context, from renewer) error {
 	if err != nil {
 		return fmt.Errorf("renewing the certificate: %w", err)
 	}
-	if err := atomicfile.Write(c.state.Path(certFile), chain, 0o600); err != nil {
-		return err
-	}
 	c.mu.Lock()
 	c.cert = fresh
 	c.mu.Unlock()
+	if err := atomicfile.Write(c.state.Path(certFile), chain, 0o600); err != nil {
+		return fmt.Errorf("keeping the certificate: %w", err)
+	}
 	return nil
 }

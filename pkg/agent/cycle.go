@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"vigo.dev/pkg/catalog"
@@ -22,47 +23,54 @@ import (
 // the report in the spool. What cannot be reached is logged and does not stop the rest; the error says why there was
 // nothing to converge.
 func (a *Agent) Cycle(ctx context.Context) (report.Run, error) {
-	if err := a.update(ctx); err != nil {
-		a.Log.Warn("looking for policy; the last good one stays", "err", err)
-	}
+	a.refusals.Begin()
 	h := a.NewHost()
 	set := a.collect(ctx, h)
+	updateErr := a.update(ctx, set)
+	if updateErr != nil && ctx.Err() == nil {
+		a.Log.Warn("looking for policy; the last good one stays", "err", updateErr)
+	}
 	run := a.enforce(ctx, h, set)
+	if updateErr == nil {
+		a.refusals.Settle()
+	}
+	if run.Bundle != "" && !a.DryRun {
+		if err := a.keep(ctx, run); err != nil {
+			a.trouble(err)
+		}
+	}
 	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.troubles) > 0 && !a.DryRun {
+		run.Error = strings.TrimPrefix(run.Error+"; the agent cannot keep its state: "+strings.Join(a.troubles, "; "), "; ")
+		a.troubles = nil
+	}
 	a.last = run
-	a.mu.Unlock()
 	if run.Bundle == "" {
 		return run, fmt.Errorf("nothing to enforce: %s", run.Error)
 	}
-	if a.DryRun {
-		return run, nil
-	}
-	return run, a.keep(ctx, run)
+	return run, nil
 }
 
 // enforce converges the host with the bundle in force.
 func (a *Agent) enforce(ctx context.Context, h *host.Host, set trait.Set) report.Run {
-	run := report.Run{Started: a.Now()}
+	run := report.Run{Started: a.Now(), DryRun: a.DryRun}
 	cat, err := a.catalog(ctx, set)
 	if err != nil {
 		run.Error = err.Error()
 	} else {
-		if err := a.trial(); err != nil {
-			a.Log.Warn("counting the attempts of a bundle", "err", err)
-		}
 		ctx, cancel := context.WithTimeoutCause(ctx, a.RunDeadline, fmt.Errorf("the run took longer than %s", a.RunDeadline))
 		defer cancel()
 		run = converge.Run(ctx, cat, h, converge.Options{DryRun: a.DryRun, Journal: a.journal, Log: a.Log, Now: a.Now})
-		if err := a.proven(); err != nil {
-			a.Log.Warn("counting the attempts of a bundle", "err", err)
-		}
 	}
 	run.ID, run.Node, run.Channel = newID(run.Started), a.Enrolment.Node, a.Enrolment.Channel
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	run.Bundle, run.Commit = a.trust.Enforced.Digest, a.trust.Commit
-	if a.trust.Pointer.Seq > 0 {
-		run.Pointer = a.trust.Pointer.Version()
+	doc := a.trustCopy()
+	run.Bundle, run.Commit = doc.Enforced.Digest, doc.Enforced.Commit
+	if doc.Pointer.Seq > 0 {
+		run.Pointer = doc.Pointer.Version()
+	}
+	if run.Bundle != "" {
+		a.trouble(a.survived(run.Bundle))
 	}
 	return run
 }
@@ -114,15 +122,13 @@ func (a *Agent) about() traits.Agent {
 }
 
 // keep spools a run that has something to say that was not said before: a change, or a failure that is not the one of
-// the last run.
+// the last run. That all was as declared when the agent started says nothing.
 func (a *Agent) keep(ctx context.Context, run report.Run) error {
 	sign := signature(run)
-	a.mu.Lock()
-	same := sign == a.told
+	first, same := a.told == "", sign == a.told
 	a.told = sign
-	a.mu.Unlock()
 	quiet := run.Counts.Changed+run.Counts.Corrected+run.Counts.Refreshed == 0
-	if quiet && same {
+	if quiet && same || first && run.Quiet() {
 		return nil
 	}
 	return a.spool.Put(ctx, run)

@@ -56,6 +56,9 @@ func Enroll(ctx context.Context, s State, o EnrollOptions) (Enrolment, error) {
 	}
 	e := Enrolment{Node: answer.Node, Fleet: answer.Fleet, Channel: answer.Channel, Labels: answer.Labels, Server: o.Server,
 		Registry: answer.Registry, Interval: answer.Interval}
+	if err := s.beginTrust(e); err != nil {
+		return Enrolment{}, err
+	}
 	for name, data := range map[string][]byte{certFile: []byte(answer.Certificate), caFile: []byte(answer.CA), rootFile: answer.TrustRoot} {
 		if err := atomicfile.Write(s.Path(name), data, 0o600); err != nil {
 			return Enrolment{}, err
@@ -64,20 +67,26 @@ func Enroll(ctx context.Context, s State, o EnrollOptions) (Enrolment, error) {
 	return e, s.SaveEnrolment(e)
 }
 
-// nodeKey returns the key of the node, and makes it when there is none.
-func (s State) nodeKey() (identity.NodeKey, error) {
+// loadKey reads the key of the node.
+func (s State) loadKey() (identity.NodeKey, error) {
 	data, err := os.ReadFile(s.Path(keyFile))
-	if err == nil {
-		return identity.ParseNodeKey(data)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return identity.NodeKey{}, fmt.Errorf("reading the node key: %w", err)
 	}
-	key, err := identity.NewNodeKey()
-	if err != nil {
+	return identity.ParseNodeKey(data)
+}
+
+// nodeKey returns the key of a node that enrols, and makes it when there is none.
+func (s State) nodeKey() (identity.NodeKey, error) {
+	key, err := s.loadKey()
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if key, err = identity.NewNodeKey(); err != nil {
 		return identity.NodeKey{}, err
 	}
-	if data, err = key.PEM(); err != nil {
+	data, err := key.PEM()
+	if err != nil {
 		return identity.NodeKey{}, err
 	}
 	return key, atomicfile.Write(s.Path(keyFile), data, 0o600)

@@ -16,13 +16,13 @@ func (s State) LoadEnrolment() (Enrolment, error) {
 	var e Enrolment
 	found, err := s.readJSON(enrolmentFile, &e)
 	if err != nil {
-		return e, err
+		return e, again(err)
 	}
 	if !found {
 		return e, ErrNotEnrolled
 	}
 	if e.Node == "" || e.Fleet == "" || e.Channel == "" {
-		return e, fmt.Errorf("reading %s: node, fleet and channel must be given", enrolmentFile)
+		return e, again(fmt.Errorf("reading %s: it does not say node, fleet and channel", enrolmentFile))
 	}
 	return e, nil
 }

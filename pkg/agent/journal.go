@@ -10,6 +10,8 @@ import (
 	"sort"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"vigo.dev/pkg/atomicfile"
 )
 
@@ -18,8 +20,9 @@ import (
 type journal struct {
 	path string
 
-	mu  sync.Mutex
-	doc journalDoc
+	mu    sync.Mutex
+	doc   journalDoc
+	dirty bool // doc is ahead of the disk, because a write failed
 }
 
 type journalDoc struct {
@@ -31,20 +34,29 @@ type journalDoc struct {
 }
 
 // openJournal reads the journal at path. One that cannot be understood is put aside as path.damaged and said in the
-// error, beside an empty journal that can be used: enforcement goes on.
-func openJournal(path string) (*journal, error) {
+// error, beside an empty journal that can be used: enforcement goes on. With look nothing is put aside.
+func openJournal(path string, look bool) (*journal, error) {
 	j := &journal{path: path, doc: journalDoc{Format: 1, Pending: map[string][]string{}, Enforced: map[string]string{}}}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return j, nil
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.EISDIR) {
 		return nil, fmt.Errorf("reading the journal: %w", err)
 	}
 	var doc journalDoc
-	if err := json.Unmarshal(data, &doc); err != nil || doc.Format != 1 {
-		aside := path + ".damaged"
-		return j, errors.Join(fmt.Errorf("reading the journal: it is damaged and was put aside as %s: %w", aside, err), os.Rename(path, aside))
+	if err == nil {
+		err = json.Unmarshal(data, &doc)
+	}
+	if err == nil && doc.Format != 1 {
+		err = errors.New("it is of no format that is known here")
+	}
+	if err != nil {
+		err = fmt.Errorf("reading the journal: it is damaged and put aside, so services may miss a restart that was owed: %w", err)
+		if look {
+			return j, err
+		}
+		return j, errors.Join(err, os.Rename(path, path+".damaged"))
 	}
 	if doc.Pending != nil {
 		j.doc.Pending = doc.Pending
@@ -83,7 +95,7 @@ func (j *journal) Notify(by string, targets []string) error {
 			added = true
 		}
 	}
-	if !added {
+	if !added && !j.dirty {
 		return nil
 	}
 	return j.save()
@@ -97,7 +109,7 @@ func (j *journal) Settle(targets []string) error {
 	for _, target := range targets {
 		delete(j.doc.Pending, target)
 	}
-	if len(j.doc.Pending) == before {
+	if len(j.doc.Pending) == before && !j.dirty {
 		return nil
 	}
 	return j.save()
@@ -114,17 +126,31 @@ func (j *journal) Enforced(name string) string {
 func (j *journal) Finish(enforced map[string]string) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if maps.Equal(j.doc.Enforced, enforced) {
+	before := len(j.doc.Pending)
+	maps.DeleteFunc(j.doc.Pending, func(name string, _ []string) bool {
+		_, declared := enforced[name]
+		return !declared // nothing is left that could be refreshed
+	})
+	inForce := maps.Clone(enforced)
+	maps.DeleteFunc(inForce, func(_, digest string) bool { return digest == "" })
+	if maps.Equal(j.doc.Enforced, inForce) && len(j.doc.Pending) == before && !j.dirty {
 		return nil
 	}
-	j.doc.Enforced = maps.Clone(enforced)
+	j.doc.Enforced = inForce
 	return j.save()
 }
 
+// save writes the journal. After a failure it is written again by the next call, whatever that has to say: what is only
+// in memory must not be taken for durable.
 func (j *journal) save() error {
+	j.dirty = true
 	data, err := json.Marshal(j.doc)
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(j.path, data, 0o600)
+	if err := atomicfile.Write(j.path, data, 0o600); err != nil {
+		return err
+	}
+	j.dirty = false
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/trait"
 )
@@ -26,9 +27,15 @@ type loaded struct {
 // ErrNothing says that no bundle was ever accepted.
 var ErrNothing = errors.New("no policy has been accepted yet")
 
+// uncompilable says that what a verified bundle holds cannot be used on this node: to fetch it again will not help.
+type uncompilable struct{ error }
+
+func (u *uncompilable) Unwrap() error { return u.error }
+
 // load returns the bundle in force with the modules this node needs now. At start it comes from the cache and is
 // verified again: what a disk holds is not trusted because it was trusted once.
 func (a *Agent) load(ctx context.Context, set trait.Set) (*loaded, error) {
+	const doing = "opening the bundle in force"
 	a.mu.Lock()
 	l, doc := a.loaded, a.trust
 	a.mu.Unlock()
@@ -38,14 +45,27 @@ func (a *Agent) load(ctx context.Context, set trait.Set) (*loaded, error) {
 	if slices.Contains(doc.Pointer.Revoked, doc.Enforced.Digest) {
 		return nil, fmt.Errorf("bundle %s is revoked by pointer %s", doc.Enforced.Digest, doc.Pointer.Version())
 	}
+	stage := a.Origin.Stage()
 	if l == nil || l.digest != doc.Enforced.Digest {
 		var err error
-		if l, err = a.open(ctx, doc.Enforced); err != nil {
-			return nil, a.refused("opening the bundle in force", err)
+		if l, err = a.open(ctx, stage, doc.Enforced.Descriptor); err != nil {
+			return nil, a.refused(doing, err)
+		}
+		switch err := a.begin(l.digest); {
+		case errors.Is(err, errAside):
+			return a.load(ctx, set) // the one before it
+		case err != nil:
+			a.trouble(err) // not counted is no reason not to enforce
+		}
+		if err := l.parse(); err != nil {
+			return nil, a.refused(doing, err)
 		}
 	}
-	if err := a.complete(ctx, l, set); err != nil {
-		return nil, a.refused("opening the bundle in force", err)
+	if err := a.complete(ctx, l, set, stage); err != nil {
+		return nil, a.refused(doing, err)
+	}
+	if err := a.keepStaged(ctx, stage); err != nil {
+		a.trouble(err)
 	}
 	a.mu.Lock()
 	a.loaded = l
@@ -53,31 +73,28 @@ func (a *Agent) load(ctx context.Context, set trait.Set) (*loaded, error) {
 	return l, nil
 }
 
-// open verifies a bundle and reads its fleet layer.
-func (a *Agent) open(ctx context.Context, d bundle.Descriptor) (*loaded, error) {
-	v, err := a.verifier.Bundle(ctx, a.Origin, d, a.Enrolment.Fleet, a.Enrolment.Channel)
+// open verifies a bundle and reads its fleet layer; what is in it is not looked at yet.
+func (a *Agent) open(ctx context.Context, src bundle.Source, d bundle.Descriptor) (*loaded, error) {
+	v, err := a.verifier.Bundle(ctx, src, d, a.Enrolment.Fleet, a.Enrolment.Channel)
 	if err != nil {
 		return nil, err
 	}
 	l := &loaded{digest: d.Digest, manifest: v.Manifest, config: v.Config}
-	if err := l.fetch(ctx, a.Origin, ""); err != nil {
-		return nil, err
-	}
-	return l, l.parse()
+	return l, l.fetch(ctx, src, "")
 }
 
 // complete fetches the layers of modules that this node needs and l does not have yet.
-func (a *Agent) complete(ctx context.Context, l *loaded, set trait.Set) error {
+func (a *Agent) complete(ctx context.Context, l *loaded, set trait.Set, stage *ocistore.Stage) error {
 	needed, err := a.Language.Modules(l.policy, a.input(l, set))
 	if err != nil {
-		return err
+		return &uncompilable{fmt.Errorf("it does not say which modules this node needs: %w", err)}
 	}
 	missing := slices.DeleteFunc(slices.Clone(needed), func(m string) bool { return slices.Contains(l.modules, m) })
 	if len(missing) == 0 {
 		return nil
 	}
 	for _, module := range missing {
-		if err := l.fetch(ctx, a.Origin, module); err != nil {
+		if err := l.fetch(ctx, stage, module); err != nil {
 			return err
 		}
 	}
@@ -88,7 +105,7 @@ func (a *Agent) complete(ctx context.Context, l *loaded, set trait.Set) error {
 func (l *loaded) fetch(ctx context.Context, src bundle.Source, module string) error {
 	at := slices.IndexFunc(l.config.Layers, func(e bundle.Layer) bool { return e.Module == module })
 	if at < 0 || at >= len(l.manifest.Layers) {
-		return fmt.Errorf("bundle %s has no layer for module %q", l.digest, module)
+		return &uncompilable{fmt.Errorf("bundle %s has no layer for module %q", l.digest, module)}
 	}
 	rc, err := src.Open(ctx, l.manifest.Layers[at])
 	if err != nil {
@@ -111,7 +128,7 @@ func (l *loaded) fetch(ctx context.Context, src bundle.Source, module string) er
 
 func (l *loaded) parse() (err error) {
 	if l.policy, l.content, err = policy.FromLayers(l.layers); err != nil {
-		return fmt.Errorf("reading bundle %s: %w", l.digest, err)
+		return &uncompilable{fmt.Errorf("reading bundle %s: %w", l.digest, err)}
 	}
 	return nil
 }

@@ -8,10 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 	"sync"
 
+	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/report"
 )
@@ -20,39 +21,94 @@ import (
 // the changes of both, so a long time offline costs detail, never the fact of a change.
 const spoolLimit = 500
 
-// mergedResults bounds the results kept when runs are merged.
-const mergedResults = 1000
+// waitingLimit is the number of runs kept in memory while the disk takes none.
+const waitingLimit = 50
 
-// spool keeps the runs that the service has not acknowledged yet, one file each, oldest first by name.
+// spool keeps the runs that the service has not acknowledged yet, one file each, oldest first by name. While the disk does
+// not take them they wait in memory.
 type spool struct {
 	dir string
-	mu  sync.Mutex
+
+	mu      sync.Mutex
+	waiting []report.Run
+	sending string // file that is being delivered: it is not merged meanwhile
 }
 
-func openSpool(dir string) (*spool, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("opening the spool: %w", err)
-	}
-	if err := atomicfile.Sweep(dir); err != nil {
-		return nil, fmt.Errorf("opening the spool: %w", err)
-	}
-	return &spool{dir: dir}, nil
+// spooled is a run as it lies in the spool.
+type spooled struct {
+	report.Run
+	// Absorbs are the runs this one was merged from. A crash may leave them beside it; then they are dropped.
+	Absorbs []string `json:"absorbs,omitempty"`
 }
 
-// Put implements report.Sink: when it returns, the run survives a crash.
-func (s *spool) Put(_ context.Context, r report.Run) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// openSpool opens a spool and clears away what a crash has left. The spool can be used also when that failed. With look
+// nothing is made or cleared.
+func openSpool(dir string, look bool) (*spool, error) {
+	s := &spool{dir: dir}
+	if look {
+		return s, nil
+	}
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		err = errors.Join(atomicfile.Sweep(dir), s.dropAbsorbed())
+	}
+	if err != nil {
+		return s, fmt.Errorf("opening the spool: %w", err)
+	}
+	return s, nil
+}
+
+// dropAbsorbed finishes a merge that was interrupted.
+func (s *spool) dropAbsorbed() error {
 	names, err := s.names()
 	if err != nil {
 		return err
 	}
-	if len(names) >= spoolLimit {
-		if err := s.merge(names[0], names[1]); err != nil {
-			return err
+	var absorbed []string
+	for _, name := range names {
+		if run, err := s.read(name); err == nil {
+			absorbed = append(absorbed, run.Absorbs...)
 		}
 	}
-	return s.write(fileName(r), r)
+	for _, name := range names {
+		if slices.ContainsFunc(absorbed, func(id string) bool { return strings.HasSuffix(name, "-"+filepath.Base(id)+".json") }) {
+			err = errors.Join(err, atomicfile.Remove(filepath.Join(s.dir, name)))
+		}
+	}
+	return err
+}
+
+// Put implements report.Sink: when it returns nil, the run survives a crash; otherwise it waits in memory.
+func (s *spool) Put(_ context.Context, r report.Run) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = append(s.waiting, fit(r))
+	err := s.flush()
+	if len(s.waiting) > waitingLimit {
+		s.waiting = append([]report.Run{fit(merged(s.waiting[0], s.waiting[1]))}, s.waiting[2:]...)
+	}
+	return err
+}
+
+// flush writes what waits.
+func (s *spool) flush() error {
+	for len(s.waiting) > 0 {
+		names, err := s.names()
+		if err != nil {
+			return err
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return name == s.sending })
+		if len(names) >= spoolLimit {
+			if err := s.merge(names[0], names[1]); err != nil {
+				return err
+			}
+		}
+		if err := s.write(spooled{Run: s.waiting[0]}); err != nil {
+			return err
+		}
+		s.waiting = s.waiting[1:]
+	}
+	return nil
 }
 
 // fileName sorts by start time; the ID makes it unique, and a second Put of the same run replaces the first.
@@ -60,12 +116,12 @@ func fileName(r report.Run) string {
 	return fmt.Sprintf("%020d-%s.json", r.Started.UnixNano(), filepath.Base(r.ID))
 }
 
-func (s *spool) write(name string, r report.Run) error {
+func (s *spool) write(r spooled) error {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("spooling run %s: %w", r.ID, err)
 	}
-	if err := atomicfile.Write(filepath.Join(s.dir, name), data, 0o600); err != nil {
+	if err := atomicfile.Write(filepath.Join(s.dir, fileName(r.Run)), data, 0o600); err != nil {
 		return fmt.Errorf("spooling run %s: %w", r.ID, err)
 	}
 	return nil
@@ -73,110 +129,122 @@ func (s *spool) write(name string, r report.Run) error {
 
 func (s *spool) names() ([]string, error) {
 	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the spool: %w", err)
 	}
 	var names []string
-	for _, e := range entries {
+	for _, e := range entries { // sorted
 		if strings.HasSuffix(e.Name(), ".json") && !strings.HasPrefix(e.Name(), ".") {
 			names = append(names, e.Name())
 		}
 	}
-	sort.Strings(names)
 	return names, nil
 }
 
-// Len is the number of runs that wait.
+// Len is the number of runs that are not delivered yet.
 func (s *spool) Len() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	names, err := s.names()
 	if err != nil {
-		return 0
+		return len(s.waiting)
 	}
-	return len(names)
+	return len(names) + len(s.waiting)
 }
 
-// Drain gives the runs to sink, oldest first, and removes each that it took. It stops at the first that it did not
-// take; the rest stay.
-func (s *spool) Drain(ctx context.Context, sink report.Sink) error {
+// Drain gives the runs to sink as those of node, oldest first, and removes each that it took. It stops at the first that
+// sink did not take; the rest stay. One that the service will never take is put aside, so that it does not hold up the
+// others. Runs can be put meanwhile.
+func (s *spool) Drain(ctx context.Context, node string, sink report.Sink) error {
+	s.mu.Lock()
+	names, err := s.names()
+	s.mu.Unlock()
+	for _, name := range names {
+		if err := s.deliver(ctx, name, node, sink); err != nil {
+			return err
+		}
+	}
+	for err == nil {
+		s.mu.Lock()
+		if len(s.waiting) == 0 {
+			s.mu.Unlock()
+			break
+		}
+		run := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		s.mu.Unlock()
+		run.Node = node
+		if err = sink.Put(ctx, run); err != nil && !refusedForGood(err) {
+			s.mu.Lock()
+			s.waiting = append([]report.Run{run}, s.waiting...)
+			s.mu.Unlock()
+		}
+	}
+	return err
+}
+
+// deliver gives one file to sink.
+func (s *spool) deliver(ctx context.Context, name, node string, sink report.Sink) error {
+	s.mu.Lock()
+	run, err := s.read(name)
+	if err == nil {
+		s.sending = name
+	}
+	s.mu.Unlock()
+	switch {
+	case errors.Is(err, errDamaged), errors.Is(err, fs.ErrNotExist): // put aside, or merged meanwhile
+		return nil
+	case err != nil:
+		return err
+	}
+	run.Node = node // the host may have enrolled anew under another name since
+	err = sink.Put(ctx, run.Run)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	names, err := s.names()
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		run, err := s.read(name)
-		if err != nil {
-			return err
-		}
-		if run.ID == "" {
-			continue // damaged, put aside
-		}
-		if err := sink.Put(ctx, run); err != nil {
-			return err
-		}
-		if err := os.Remove(filepath.Join(s.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing a delivered run: %w", err)
-		}
-	}
-	return nil
-}
-
-// read returns a spooled run; one that cannot be understood is put aside as .damaged and returned empty.
-func (s *spool) read(name string) (report.Run, error) {
+	s.sending = ""
 	path := filepath.Join(s.dir, name)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return report.Run{}, fmt.Errorf("reading the spool: %w", err)
-	}
-	var run report.Run
-	if json.Unmarshal(data, &run) != nil || run.ID == "" {
-		if err := os.Rename(path, path+".damaged"); err != nil {
-			return report.Run{}, fmt.Errorf("putting a damaged run aside: %w", err)
-		}
-		return report.Run{}, nil
-	}
-	return run, nil
-}
-
-// merge makes one run of the two oldest.
-func (s *spool) merge(older, newer string) error {
-	a, err := s.read(older)
-	if err != nil {
+	switch {
+	case refusedForGood(err):
+		return errors.Join(fmt.Errorf("putting run %s aside: %w", run.ID, err), os.Rename(path, path+".refused"))
+	case err != nil:
 		return err
 	}
-	b, err := s.read(newer)
-	if err != nil {
-		return err
-	}
-	if a.ID == "" || b.ID == "" {
-		return nil
-	}
-	b.Counts = sum(a.Counts, b.Counts)
-	b.Results = append(a.Results, b.Results...)
-	if over := len(b.Results) - mergedResults; over > 0 {
-		b.Results = b.Results[over:]
-	}
-	b.Started, b.Took = a.Started, b.Started.Add(b.Took).Sub(a.Started)
-	if err := s.write(fileName(b), b); err != nil {
-		return err
-	}
-	for _, name := range []string{older, newer} {
-		if name == fileName(b) {
-			continue
-		}
-		if err := os.Remove(filepath.Join(s.dir, name)); err != nil {
-			return fmt.Errorf("removing a merged run: %w", err)
-		}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing a delivered run: %w", err)
 	}
 	return nil
 }
 
-func sum(a, b report.Counts) report.Counts {
-	return report.Counts{
-		OK: a.OK + b.OK, Changed: a.Changed + b.Changed, Corrected: a.Corrected + b.Corrected, Failed: a.Failed + b.Failed,
-		Skipped: a.Skipped + b.Skipped, Drift: a.Drift + b.Drift, Refreshed: a.Refreshed + b.Refreshed,
+// refusedForGood says whether the service would refuse the same run again.
+func refusedForGood(err error) bool {
+	return errors.Is(err, api.ErrTooLarge) || errors.Is(err, api.ErrBadRequest)
+}
+
+// errDamaged says that a file of the spool could not be understood and was put aside.
+var errDamaged = errors.New("damaged")
+
+// read returns a spooled run; what cannot be understood is put aside as .damaged.
+func (s *spool) read(name string) (spooled, error) {
+	path := filepath.Join(s.dir, name)
+	var run spooled
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return run, err
+	case err == nil:
+		err = json.Unmarshal(data, &run)
 	}
+	if err == nil && run.ID == "" {
+		err = errors.New("it names no run")
+	}
+	if err == nil {
+		return run, nil
+	}
+	if asideErr := os.Rename(path, path+".damaged"); asideErr != nil {
+		return spooled{}, fmt.Errorf("reading the spool: %w", errors.Join(err, asideErr))
+	}
+	return spooled{}, fmt.Errorf("reading the spool: %s is %w: %w", name, errDamaged, err)
 }

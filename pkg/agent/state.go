@@ -21,10 +21,9 @@ const (
 	certFile      = "node.crt"       // client certificate chain
 	caFile        = "ca.crt"         // the fleet's CA, pinned at enrolment
 	rootFile      = "root.json"      // the trust root
-	trustFile     = "trust.json"     // newest pointer accepted for the channel, and what it names
+	trustFile     = "trust.json"     // newest pointer accepted for the channel, and what is enforced; see trustDoc
 	counterFile   = "counter.json"   // of signed requests; see counter
 	journalFile   = "journal.json"
-	asideFile     = "aside.json" // bundles put aside because they crashed the agent
 	lockFile      = "lock"
 	cacheDir      = "cache"
 	spoolDir      = "spool"
@@ -44,12 +43,9 @@ type Enrolment struct {
 // State is the state directory of an agent.
 type State struct{ dir string }
 
-// OpenState makes the directory if it is missing, and clears away what interrupted writes have left.
+// OpenState makes the directory if it is missing.
 func OpenState(dir string) (State, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return State{}, fmt.Errorf("opening the state directory: %w", err)
-	}
-	if err := atomicfile.Sweep(dir); err != nil {
 		return State{}, fmt.Errorf("opening the state directory: %w", err)
 	}
 	return State{dir}, nil
@@ -58,8 +54,8 @@ func OpenState(dir string) (State, error) {
 // Path returns the path of a file of the state directory.
 func (s State) Path(name string) string { return filepath.Join(s.dir, name) }
 
-// Lock takes the lock that keeps two runs apart; it is held until release or the end of the process, however that
-// comes. ErrLocked if another process holds it.
+// Lock takes the lock that keeps two runs apart, and clears away what interrupted writes have left; it is held until
+// release or the end of the process, however that comes. ErrLocked if another process holds it.
 func (s State) Lock() (release func(), err error) {
 	f, err := os.OpenFile(s.Path(lockFile), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o600)
 	if err != nil {
@@ -71,6 +67,11 @@ func (s State) Lock() (release func(), err error) {
 			return nil, ErrLocked
 		}
 		return nil, fmt.Errorf("taking the lock: %w", err)
+	}
+	// Not before: what looks left over may be a write of the one who held the lock.
+	if err := atomicfile.Sweep(s.dir); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("clearing the state directory: %w", err)
 	}
 	return func() { f.Close() }, nil
 }

@@ -23,14 +23,13 @@ func ReadStatus(dir string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	var trusted trustDoc
+	trusted, err1 := s.loadTrust()
 	var owed journalDoc
-	_, err1 := s.readJSON(trustFile, &trusted)
 	_, err2 := s.readJSON(journalFile, &owed)
 	if err := errors.Join(err1, err2); err != nil {
 		return Status{}, err
 	}
-	st := Status{Enrolment: e, Bundle: trusted.Enforced.Digest, Commit: trusted.Commit, Spooled: (&spool{dir: s.Path(spoolDir)}).Len()}
+	st := Status{Enrolment: e, Bundle: trusted.Enforced.Digest, Commit: trusted.Enforced.Commit, Spooled: (&spool{dir: s.Path(spoolDir)}).Len()}
 	if trusted.Pointer.Seq > 0 {
 		st.Pointer = trusted.Pointer.Version()
 	}
@@ -41,5 +40,6 @@ func ReadStatus(dir string) (Status, error) {
 	for digest, why := range trusted.Aside {
 		st.Aside = append(st.Aside, digest+": "+why.Reason)
 	}
+	slices.Sort(st.Aside)
 	return st, nil
 }

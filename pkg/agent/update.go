@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/ocistore"
+	"vigo.dev/pkg/trait"
 	"vigo.dev/pkg/trust"
 )
 
@@ -15,33 +17,13 @@ import (
 // registry than this.
 const updateTimeout = 60 * time.Second
 
-// trustDoc is what an agent must never forget: the newest pointer it accepted, and the bundle it enforces.
-type trustDoc struct {
-	Memory   trust.Memory      `json:"memory"`
-	Pointer  bundle.Pointer    `json:"pointer"`
-	Enforced bundle.Descriptor `json:"enforced,omitzero"` // verified, complete in the cache and known to compile
-	Commit   string            `json:"commit,omitempty"`
-	Modules  []string          `json:"modules,omitempty"` // whose layers are in the cache
-	// Attempts counts the runs begun with Enforced before one came to its end.
-	Attempts int `json:"attempts,omitempty"`
-	// Previous is what was enforced before, for going back when Enforced crashes the agent.
-	Previous bundle.Descriptor `json:"previous,omitzero"`
-	// Aside are digests that could not be compiled or crashed the agent. They are not tried again by the same version of
-	// the agent before the pointer has named another bundle.
-	Aside map[string]aside `json:"aside,omitempty"`
-}
-
-type aside struct {
-	Agent  string `json:"agent"` // version
-	Reason string `json:"reason"`
-}
-
-// update looks at the channel pointer and takes over the bundle it names. Whatever is refused leaves the state, the
-// cache and the host as they were.
-func (a *Agent) update(ctx context.Context) error {
+// update looks at the channel pointer and takes over the bundle it names. Whatever is refused leaves the bundle in force,
+// the cache and the host as they were.
+func (a *Agent) update(ctx context.Context, set trait.Set) error {
 	ctx, cancel := context.WithTimeout(ctx, updateTimeout)
 	defer cancel()
-	p, payload, err := a.verifier.Pointer(ctx, a.Origin, a.Enrolment.Fleet, a.Enrolment.Channel)
+	stage := a.Origin.Stage()
+	p, payload, err := a.verifier.Pointer(ctx, stage, a.Enrolment.Fleet, a.Enrolment.Channel)
 	if err != nil {
 		return a.refused("reading the channel pointer", err)
 	}
@@ -51,86 +33,114 @@ func (a *Agent) update(ctx context.Context) error {
 		return a.refused("reading the channel pointer", err)
 	}
 	if p.Compare(doc.Pointer) != 0 {
-		doc.Memory, doc.Pointer = memory, p
+		was, isAside := doc.Aside[p.Stable.Digest]
+		doc.Memory, doc.Pointer, doc.Aside = memory, p, nil
+		if isAside {
+			doc.Aside = map[string]aside{p.Stable.Digest: was}
+		}
 		// On disk before it is acted on, so that no crash lets an older pointer in again.
 		if err := a.saveTrust(doc); err != nil {
-			return err
+			return a.trouble(err)
+		}
+		if err := a.keepStaged(ctx, stage); err != nil {
+			return a.trouble(err)
 		}
 	}
 	if p.Stable.Digest == doc.Enforced.Digest {
-		a.refusals.Clear()
 		return nil
 	}
-	return a.adopt(ctx, p)
+	return a.adopt(ctx, p, set, stage)
 }
 
 // adopt takes over the bundle that pointer p names.
-func (a *Agent) adopt(ctx context.Context, p bundle.Pointer) error {
+func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stage *ocistore.Stage) error {
+	const doing = "taking over a bundle"
 	doc := a.trustCopy()
-	if was, ok := doc.Aside[p.Stable.Digest]; ok && was.Agent == a.Version {
-		return fmt.Errorf("bundle %s was put aside: %s", p.Stable.Digest, was.Reason)
+	digest := p.Stable.Digest
+	if was, ok := doc.Aside[digest]; ok && was.Agent == a.Version {
+		return a.refused(doing, &trust.Refusal{Name: "aside", Detail: was.Reason, What: digest})
 	}
-	if slices.Contains(p.Revoked, p.Stable.Digest) {
-		return a.refused("taking over a bundle", &trust.Refusal{Name: "revoked", Detail: "the pointer names a bundle that it revokes", What: p.Stable.Digest})
+	if slices.Contains(p.Revoked, digest) {
+		return a.refused(doing, &trust.Refusal{Name: bundle.Revoked, Detail: "the pointer names a bundle that it revokes", What: digest})
 	}
-	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: p.Stable.Digest, Size: p.Stable.Size}
-	l, err := a.open(ctx, d)
+	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: digest, Size: p.Stable.Size}
+	l, err := a.open(ctx, stage, d)
 	if err != nil {
-		return a.refused("taking over a bundle", err)
+		return a.refused(doing, err)
 	}
-	set := a.gather.Last()
-	if err := a.complete(ctx, l, set); err != nil {
-		return a.refused("taking over a bundle", err)
+	if err := a.begin(digest); err != nil {
+		return a.notBegun(err)
 	}
-	if set != nil { // else the first run finds out
-		if _, err := a.Language.Build(l.policy, l.content, a.input(l, set)); err != nil {
-			return a.putAside(p, fmt.Sprintf("it cannot be compiled for this node: %v", err))
-		}
+	err = a.tryOut(ctx, l, set, stage)
+	var mistake *uncompilable
+	switch {
+	case errors.As(err, &mistake):
+		return a.putAside(digest, mistake.Error())
+	case err != nil:
+		return errors.Join(a.refused(doing, err), a.trouble(a.survived(digest)))
 	}
-	doc.Previous, doc.Enforced, doc.Commit, doc.Attempts = doc.Enforced, d, l.config.Source.Commit, 0
-	doc.Modules, doc.Aside = l.modules, nil
+	if err := a.keepStaged(ctx, stage); err != nil {
+		// What is not whole in the cache could not be enforced after a restart without a network.
+		return errors.Join(a.trouble(err), a.trouble(a.survived(digest)))
+	}
+	doc = a.trustCopy()
+	doc.Previous, doc.Enforced, doc.Aside = doc.Enforced, release{d, l.config.Source.Commit}, nil
 	if err := a.saveTrust(doc); err != nil {
-		return err
+		return a.trouble(err)
 	}
 	a.mu.Lock()
 	a.loaded = l
 	a.mu.Unlock()
-	a.refusals.Clear()
-	a.Log.Info("enforcing a new bundle", "digest", d.Digest, "commit", doc.Commit, "pointer", p.Version())
+	a.Log.Info("enforcing a new bundle", "digest", digest, "commit", doc.Enforced.Commit, "pointer", p.Version())
+	a.prune(ctx, doc)
 	return nil
+}
+
+// notBegun reports why work with a bundle was not begun: it is put aside, or that could not be written down.
+func (a *Agent) notBegun(err error) error {
+	if errors.Is(err, errAside) {
+		return err
+	}
+	return a.trouble(err)
+}
+
+// tryOut fetches what this node needs of a bundle and compiles it, so that one that cannot be is never in force.
+func (a *Agent) tryOut(ctx context.Context, l *loaded, set trait.Set, stage *ocistore.Stage) error {
+	if err := l.parse(); err != nil {
+		return err
+	}
+	if err := a.complete(ctx, l, set, stage); err != nil {
+		return err
+	}
+	if _, err := a.Language.Build(l.policy, l.content, a.input(l, set)); err != nil {
+		return &uncompilable{fmt.Errorf("it cannot be compiled for this node: %w", err)}
+	}
+	return nil
+}
+
+// keepStaged puts what was accepted into the cache; a dry run does not.
+func (a *Agent) keepStaged(ctx context.Context, stage *ocistore.Stage) error {
+	if a.DryRun {
+		return nil
+	}
+	return stage.Commit(ctx)
+}
+
+// prune drops from the cache what neither the bundle in force nor the one before it needs.
+func (a *Agent) prune(ctx context.Context, doc trustDoc) {
+	if a.DryRun {
+		return
+	}
+	if err := a.Origin.Prune(ctx, doc.Enforced.Digest, doc.Previous.Digest); err != nil {
+		a.Log.Warn("clearing the cache", "err", err)
+	}
 }
 
 // refused remembers a refusal for the next check-in; an error that is none (nobody answered) is only returned.
 func (a *Agent) refused(doing string, err error) error {
 	var r *trust.Refusal
 	if errors.As(err, &r) {
-		a.refusals.Add(a.Now(), r.Name, r.Detail, r.What)
+		a.refusals.Add(a.Now(), r.Name, clip(r.Detail, maxDetail), clip(r.What, maxDetail))
 	}
 	return fmt.Errorf("%s: %w", doing, err)
-}
-
-func (a *Agent) putAside(p bundle.Pointer, reason string) error {
-	doc := a.trustCopy()
-	doc.Aside = map[string]aside{p.Stable.Digest: {Agent: a.Version, Reason: reason}}
-	a.refusals.Add(a.Now(), "aside", reason, p.Stable.Digest)
-	if err := a.saveTrust(doc); err != nil {
-		return err
-	}
-	return fmt.Errorf("bundle %s is put aside: %s", p.Stable.Digest, reason)
-}
-
-func (a *Agent) trustCopy() trustDoc {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.trust
-}
-
-func (a *Agent) saveTrust(doc trustDoc) error {
-	if err := a.State.writeJSON(trustFile, doc); err != nil {
-		return fmt.Errorf("keeping what is trusted: %w", err)
-	}
-	a.mu.Lock()
-	a.trust = doc
-	a.mu.Unlock()
-	return nil
 }

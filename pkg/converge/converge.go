@@ -31,7 +31,8 @@ type Journal interface {
 	Settle(targets []string) error
 	// Enforced returns the declaration digest that the resource was last brought into line with, or "".
 	Enforced(name string) string
-	// Finish records the declarations in force after a run, and forgets all that is said of other resources.
+	// Finish records the declarations in force after a run, and forgets all that is said of other resources. There is an
+	// entry for every resource of the catalog; "" stands for one that was never brought into line.
 	Finish(enforced map[string]string) error
 }
 
@@ -163,15 +164,16 @@ func (r *run) owes(i int) bool {
 	return r.owed[i] || (r.Journal != nil && r.Journal.Pending(r.cat.Items[i].Name()))
 }
 
-// enforced returns the declarations in force: of what conforms now, and of what did before and could not be looked at.
+// enforced returns the declarations in force: of what conforms now, and of what did before and could not be looked at;
+// "" for the rest.
 func (r *run) enforced() map[string]string {
 	all := make(map[string]string, len(r.cat.Items))
 	for i, it := range r.cat.Items {
 		name := it.Name()
 		if r.states[i].cause == "" && !r.states[i].pending {
 			all[name] = it.Digest
-		} else if before := r.Journal.Enforced(name); before != "" {
-			all[name] = before
+		} else {
+			all[name] = r.Journal.Enforced(name)
 		}
 	}
 	return all
