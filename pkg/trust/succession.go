@@ -57,7 +57,7 @@ func PublishRoot(ctx context.Context, store bundle.Store, r Root, signatures [][
 	if err != nil {
 		return fmt.Errorf("publishing %s: %w", tag, err)
 	}
-	switch there, err := rootsAt(ctx, store, r.Version); {
+	switch _, there, err := rootsAt(ctx, store, r.Version); {
 	case errors.Is(err, bundle.ErrNotFound):
 	case err != nil:
 		return fmt.Errorf("looking for %s: %w", tag, err)
@@ -86,32 +86,38 @@ func PublishRoot(ctx context.Context, store bundle.Store, r Root, signatures [][
 	return nil
 }
 
-// rootsAt returns the signatures that are published for version n, not verified.
-func rootsAt(ctx context.Context, src bundle.Source, n int64) ([][]byte, error) {
+// rootsAt returns the manifest of version n and the signatures it carries, not verified.
+func rootsAt(ctx context.Context, src bundle.Source, n int64) (bundle.Descriptor, [][]byte, error) {
 	d, err := src.Resolve(ctx, RootTag(n))
 	if err != nil {
-		return nil, err
+		return d, nil, err
 	}
 	data, err := bundle.Fetch(ctx, src, d, maxCarrier)
 	if err != nil {
-		return nil, err
+		return d, nil, err
 	}
 	m, err := bundle.ReadManifest(data)
 	if err != nil {
-		return nil, err
+		return d, nil, err
 	}
 	if m.ArtifactType != RootType {
-		return nil, &Refusal{Name: bundle.BadFormat, Detail: fmt.Sprintf("it is an artifact of type %.120q, not a root document", m.ArtifactType), What: RootTag(n)}
+		return d, nil, &Refusal{Name: bundle.BadFormat, Detail: fmt.Sprintf("it is an artifact of type %.120q, not a root document", m.ArtifactType), What: RootTag(n)}
 	}
 	var all [][]byte
 	for _, layer := range m.Layers[:min(len(m.Layers), maxSignatures)] {
 		raw, err := bundle.Fetch(ctx, src, layer, maxRootSignature)
 		if err != nil {
-			return nil, err
+			return d, nil, err
 		}
 		all = append(all, raw)
 	}
-	return all, nil
+	return d, all, nil
+}
+
+// SignedRoot is a root document as a registry shows it, with its signatures verified.
+type SignedRoot struct {
+	Root    Root
+	Carrier bundle.Descriptor // of the manifest its tag leads to
 }
 
 // Successor looks for the root after r, and returns it when enough keys of the root role of r and enough of its own signed
@@ -119,31 +125,31 @@ func rootsAt(ctx context.Context, src bundle.Source, n int64) ([][]byte, error) 
 //
 // The windows of keys do not count here: a root is still what its owners meant when a key has run out since, and a node
 // that was away for long could not come back otherwise.
-func (r Root) Successor(ctx context.Context, src bundle.Source) (Root, error) {
+func (r Root) Successor(ctx context.Context, src bundle.Source) (SignedRoot, error) {
 	tag := RootTag(r.Version + 1)
-	signatures, err := rootsAt(ctx, src, r.Version+1)
+	carrier, signatures, err := rootsAt(ctx, src, r.Version+1)
 	if err != nil {
-		return Root{}, fmt.Errorf("looking for %s: %w", tag, err)
+		return SignedRoot{}, fmt.Errorf("looking for %s: %w", tag, err)
 	}
 	payload, err := r.agreed(signatures, tag)
 	if err != nil {
-		return Root{}, fmt.Errorf("by the keys of root %d: %w", r.Version, err)
+		return SignedRoot{}, fmt.Errorf("by the keys of root %d: %w", r.Version, err)
 	}
 	next, err := parseRootStatement(payload)
 	if err != nil {
-		return Root{}, err
+		return SignedRoot{}, err
 	}
 	if next.Version != r.Version+1 {
-		return Root{}, &Refusal{Name: bundle.Rollback, Detail: fmt.Sprintf("it carries root %d", next.Version), What: tag}
+		return SignedRoot{}, &Refusal{Name: bundle.Rollback, Detail: fmt.Sprintf("it carries root %d", next.Version), What: tag}
 	}
 	own, err := next.agreed(signatures, tag)
 	if err != nil {
-		return Root{}, fmt.Errorf("by its own keys: %w", err)
+		return SignedRoot{}, fmt.Errorf("by its own keys: %w", err)
 	}
 	if !bytes.Equal(own, payload) {
-		return Root{}, &Refusal{Name: bundle.Equivocation, Detail: "its own keys signed another document", What: tag}
+		return SignedRoot{}, &Refusal{Name: bundle.Equivocation, Detail: "its own keys signed another document", What: tag}
 	}
-	return next, nil
+	return SignedRoot{Root: next, Carrier: carrier}, nil
 }
 
 // Newest follows the successors of r as far as there are any, and returns the last. What is refused on the way ends the
@@ -157,7 +163,7 @@ func (r Root) Newest(ctx context.Context, src bundle.Source) (Root, error) {
 		if err != nil {
 			return r, err
 		}
-		r = next
+		r = next.Root
 	}
 	return r, nil // the rest comes with the next look
 }

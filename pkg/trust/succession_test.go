@@ -145,8 +145,8 @@ func TestSignaturesOfARootAreCollected(t *testing.T) {
 		t.Error("half of the signatures are enough")
 	}
 	l.publish(second, "a", "b")
-	if got, err := first.Successor(t.Context(), l.store); err != nil || got.Version != 2 {
-		t.Errorf("%d, %v", got.Version, err)
+	if got, err := first.Successor(t.Context(), l.store); err != nil || got.Root.Version != 2 {
+		t.Errorf("%d, %v", got.Root.Version, err)
 	}
 	other := l.root(2, 1, "d")
 	wantRefusal(t, trust.PublishRoot(t.Context(), l.store, other, l.sign(other, "a", "b", "d")), bundle.Equivocation)

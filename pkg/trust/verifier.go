@@ -118,9 +118,10 @@ func carried(ctx context.Context, src bundle.Source, r bundle.Descriptor, subjec
 // SignedPointer is a pointer as a registry shows it, with its signatures verified.
 type SignedPointer struct {
 	Pointer    bundle.Pointer
-	Payload    string   // digest of the signed statement
-	Signatures [][]byte // Sigstore bundles, valid ones
-	Keys       []string // IDs of the distinct trusted keys that signed it
+	Carrier    bundle.Descriptor // of the manifest the tag leads to
+	Payload    string            // digest of the signed statement
+	Signatures [][]byte          // Sigstore bundles, valid ones
+	Keys       []string          // IDs of the distinct trusted keys that signed it
 }
 
 // Pointer returns the newest pointer of a channel and the digest of what was signed. Whether it is newer than what was
@@ -152,6 +153,7 @@ func (v *Verifier) SignedPointer(ctx context.Context, src bundle.Source, fleet, 
 	if err != nil {
 		return SignedPointer{}, err
 	}
+	best.Carrier = d
 	return best, v.belongs(best.Pointer, fleet, channel)
 }
 

@@ -106,6 +106,12 @@ func (m *Memory) Push(_ context.Context, d bundle.Descriptor, r io.Reader) error
 	if _, err := bundle.ParseDigest(d.Digest); err != nil {
 		return err
 	}
+	m.mu.Lock()
+	there := m.down == nil && d.MediaType != bundle.ManifestMediaType && bundle.DigestOf(m.blobs[d.Digest]) == d.Digest
+	m.mu.Unlock()
+	if there { // a registry is asked before anything is sent to it
+		return nil
+	}
 	data, err := io.ReadAll(bundle.Verified(io.NopCloser(r), d))
 	if err != nil {
 		return err
@@ -131,4 +137,11 @@ func (m *Memory) Tag(_ context.Context, d bundle.Descriptor, tag string) error {
 	}
 	m.tags[tag] = bundle.Descriptor{MediaType: d.MediaType, Digest: d.Digest, Size: d.Size}
 	return nil
+}
+
+// Untag forgets a tag, as a registry does that lets its people delete.
+func (m *Memory) Untag(tag string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.tags, tag)
 }

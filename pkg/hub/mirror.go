@@ -1,0 +1,211 @@
+// Package hub is the mirror of a fleet at a site: it copies from the centre what it has verified, serves it while the
+// uplink is down, and never shows its site anything older than it showed before.
+//
+// It refuses to sign anything (it holds no key that agents trust), to publish what agents would refuse, and to be trusted:
+// agents verify all of it again.
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"vigo.dev/pkg/atomicfile"
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/trust"
+)
+
+// MirrorConfig says what a mirror copies from where to where. All fields are required.
+type MirrorConfig struct {
+	Upstream bundle.Source
+	Local    bundle.Store
+	Fleet    string
+	Channels []string   // the channels its site needs
+	Root     trust.Root // as pinned when the hub was set up; newer ones are taken from upstream
+	State    string     // folder of its memory; made when missing
+	Log      *slog.Logger
+	Now      func() time.Time
+}
+
+// A Mirror keeps the local store as the upstream is, as far as that can be verified.
+type Mirror struct {
+	MirrorConfig
+
+	mu     sync.Mutex // for one Sync at a time, and for what follows
+	memory mirrorMemory
+}
+
+// mirrorMemory is what must not be forgotten: written before anything is published because of it.
+type mirrorMemory struct {
+	Root     trust.Root              `json:"root"`
+	Channels map[string]trust.Memory `json:"channels"`
+}
+
+const memoryName = "mirror.json"
+
+// NewMirror reads what was mirrored before. A memory that cannot be read is an error: without it an old pointer could be
+// shown again.
+func NewMirror(c MirrorConfig) (*Mirror, error) {
+	if err := os.MkdirAll(c.State, 0o700); err != nil {
+		return nil, fmt.Errorf("opening the mirror: %w", err)
+	}
+	if err := atomicfile.Sweep(c.State); err != nil {
+		return nil, fmt.Errorf("opening the mirror: %w", err)
+	}
+	m := &Mirror{MirrorConfig: c, memory: mirrorMemory{Root: c.Root, Channels: map[string]trust.Memory{}}}
+	data, err := os.ReadFile(filepath.Join(c.State, memoryName))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return m, nil
+	case err != nil:
+		return nil, fmt.Errorf("opening the mirror: %w", err)
+	}
+	if err := json.Unmarshal(data, &m.memory); err != nil {
+		return nil, fmt.Errorf("reading %s: %w", memoryName, err)
+	}
+	if m.memory.Root.Version < c.Root.Version {
+		m.memory.Root = c.Root
+	}
+	if m.memory.Channels == nil {
+		m.memory.Channels = map[string]trust.Memory{}
+	}
+	return m, nil
+}
+
+// Sync copies what is new. Root documents come first, then for each channel the bundles its pointer names, their
+// signatures, and last the pointer. A channel that is refused or cannot be reached stays as it is and does not keep the
+// others back.
+func (m *Mirror) Sync(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	err := m.roots(ctx)
+	for _, name := range m.Channels {
+		if e := m.channel(ctx, name); e != nil {
+			err = errors.Join(err, fmt.Errorf("channel %s: %w", name, e))
+		}
+	}
+	return err
+}
+
+// roots follows the root documents of upstream and copies each that is followed.
+func (m *Mirror) roots(ctx context.Context) error {
+	for {
+		next, err := m.memory.Root.Successor(ctx, m.Upstream)
+		if errors.Is(err, bundle.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("following the trust root: %w", err)
+		}
+		version := next.Root.Version
+		if _, err := bundle.Copy(ctx, m.Local, m.Upstream, next.Carrier); err != nil {
+			return fmt.Errorf("copying root %d: %w", version, err)
+		}
+		if err := m.Local.Tag(ctx, next.Carrier, trust.RootTag(version)); err != nil {
+			return fmt.Errorf("tagging root %d: %w", version, err)
+		}
+		memory := m.memory
+		memory.Root = next.Root
+		if err := m.keep(memory); err != nil {
+			return err
+		}
+		m.Log.Info("a newer trust root is in force", "version", version)
+	}
+}
+
+// channel brings one channel up to its newest pointer.
+func (m *Mirror) channel(ctx context.Context, name string) error {
+	verifier := trust.NewVerifier(m.memory.Root, m.Now)
+	shown, err := verifier.SignedPointer(ctx, m.Upstream, m.Fleet, name)
+	if err != nil {
+		return err
+	}
+	p := shown.Pointer
+	next, err := m.memory.Channels[name].Accept(p, shown.Payload, m.Now())
+	if err != nil {
+		return err
+	}
+	moving, fixed := p.Tags()
+	if there, err := m.Local.Resolve(ctx, moving); err == nil && there.Digest == shown.Carrier.Digest {
+		return nil
+	}
+	targets := append([]bundle.Target{p.Stable}, p.Prefetch...)
+	if p.Candidate != nil {
+		targets = append(targets, *p.Candidate)
+	}
+	for _, t := range targets {
+		if err := m.bundle(ctx, verifier, t, name); err != nil {
+			return err
+		}
+	}
+	if _, err := bundle.Copy(ctx, m.Local, m.Upstream, shown.Carrier); err != nil {
+		return err
+	}
+	memory := m.memory.with(name, next)
+	if err := m.keep(memory); err != nil {
+		return err
+	}
+	for _, tag := range []string{fixed, moving} {
+		if err := m.Local.Tag(ctx, shown.Carrier, tag); err != nil {
+			return fmt.Errorf("tagging %s: %w", tag, err)
+		}
+	}
+	m.Log.Info("mirrored", "channel", name, "pointer", p.Version(), "bundle", p.Stable.Digest)
+	return nil
+}
+
+// bundle verifies a bundle, then copies it with its signatures, and gives it a tag that keeps it from being collected.
+func (m *Mirror) bundle(ctx context.Context, verifier *trust.Verifier, t bundle.Target, channel string) error {
+	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: t.Digest, Size: t.Size}
+	if _, err := verifier.Bundle(ctx, m.Upstream, d, m.Fleet, channel); err != nil {
+		return err
+	}
+	if _, err := bundle.Copy(ctx, m.Local, m.Upstream, d); err != nil {
+		return err
+	}
+	signatures, err := m.Upstream.Referrers(ctx, d, bundle.SignatureMediaType)
+	if err != nil {
+		return fmt.Errorf("looking for the signatures of %s: %w", d.Digest, err)
+	}
+	for _, s := range signatures {
+		if _, err := bundle.Copy(ctx, m.Local, m.Upstream, s); err != nil {
+			m.Log.Warn("a referrer is not mirrored", "referrer", s.Digest, "err", err) // what counts is checked next
+		}
+	}
+	// What agents of the site will find is what counts, not what was found upstream.
+	if _, err := verifier.Bundle(ctx, m.Local, d, m.Fleet, channel); err != nil {
+		return fmt.Errorf("the copy does not hold up: %w", err)
+	}
+	return m.Local.Tag(ctx, d, "b-"+t.Digest[len("sha256:"):][:24])
+}
+
+// with returns a copy in which one channel is another.
+func (mm mirrorMemory) with(channel string, memory trust.Memory) mirrorMemory {
+	all := map[string]trust.Memory{channel: memory}
+	for name, other := range mm.Channels {
+		if name != channel {
+			all[name] = other
+		}
+	}
+	mm.Channels = all
+	return mm
+}
+
+func (m *Mirror) keep(memory mirrorMemory) error {
+	data, err := json.Marshal(memory)
+	if err == nil {
+		err = atomicfile.Write(filepath.Join(m.State, memoryName), data, 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping the memory of the mirror: %w", err)
+	}
+	m.memory = memory
+	return nil
+}
