@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"vigo.dev/pkg/fault"
@@ -94,6 +95,11 @@ func Enroll(ctx context.Context, url, token, node, agent string, key identity.No
 	}
 	if _, err := key.Certificate([]byte(answer.Certificate)); err != nil {
 		return EnrollAnswer{}, fmt.Errorf("enrolling %s: %w", node, err)
+	}
+	for i, ref := range answer.Registry {
+		if strings.HasPrefix(ref, "/") {
+			answer.Registry[i] = w.origin() + ref
+		}
 	}
 	return answer, nil
 }

@@ -47,7 +47,9 @@ type EnrollAnswer struct {
 	Certificate string            `json:"certificate"` // PEM chain: node, authority
 	CA          string            `json:"ca"`          // PEM
 	TrustRoot   []byte            `json:"trustRoot"`   // the trust root document, as it is
-	Registry    []string          `json:"registry"`    // references to pull from, in order
+	// Registry holds the references to pull from, in order. One that begins with a slash is on the server that was asked:
+	// only who enrols knows by which address that is reached. [Enroll] puts that in.
+	Registry []string `json:"registry"`
 }
 
 // RenewRequest asks for a new certificate for the same key.

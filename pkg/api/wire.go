@@ -51,6 +51,12 @@ func newWire(rawURL string, conf *tls.Config, timeout time.Duration) (*wire, err
 	}}, nil
 }
 
+// origin is the address of the server, without a path.
+func (w *wire) origin() string {
+	host, _, _ := strings.Cut(strings.TrimPrefix(w.base, "https://"), "/")
+	return "https://" + host
+}
+
 // do sends one request and decodes the answer into out (which may be nil). prepare may add headers.
 func (w *wire) do(ctx context.Context, method, path string, in, out any, prepare func(*http.Request, []byte) error) error {
 	var body []byte

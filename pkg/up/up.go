@@ -93,7 +93,7 @@ func Open(ctx context.Context, c Config) (s *Stack, err error) {
 	}
 	s.Addr = s.listener.Addr()
 	if s.Advertise == "" {
-		s.Advertise = s.Addr.String()
+		s.Advertise = advertised(s.Addr.String())
 	}
 	if err = s.openCA(ctx); err != nil {
 		return s, err
@@ -176,11 +176,26 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 	return err
 }
 
-// reference is where nodes pull from.
+// advertised is the host:port to tell people of, for the address listened on: every address of this machine is told by
+// the name of the machine.
+func advertised(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		if name, err := os.Hostname(); err == nil {
+			return net.JoinHostPort(name, port)
+		}
+	}
+	return listen
+}
+
+// reference is where nodes pull from. The embedded registry is where they found the service, by whatever address.
 func (s *Stack) reference() string {
 	switch {
 	case s.Registry == "":
-		return "https://" + s.Advertise + "/" + Repository
+		return "/" + Repository
 	case s.PlainHTTP:
 		return "http://" + s.Registry
 	}
