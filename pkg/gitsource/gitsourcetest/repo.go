@@ -5,6 +5,7 @@ package gitsourcetest
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,8 @@ import (
 type Repo struct {
 	Dir string
 	Git *git.Repository
+	// Sign, if not nil, makes the armoured signature of each commit.
+	Sign func(payload []byte) []byte
 
 	tb    testing.TB
 	files map[string]item
@@ -74,6 +77,9 @@ func (r *Repo) Remove(names ...string) *Repo {
 	return r
 }
 
+// Now sets the clock of the next commits.
+func (r *Repo) Now(t time.Time) { r.clock = t }
+
 // Commit records the files on the branch main, after its tip, and returns the hash. Each commit is a minute later.
 func (r *Repo) Commit(message string) string {
 	r.tb.Helper()
@@ -90,10 +96,17 @@ func (r *Repo) CommitOn(message string, parents ...plumbing.Hash) string {
 	r.clock = r.clock.Add(time.Minute)
 	who := object.Signature{Name: "Ada", Email: "ada@example.com", When: r.clock}
 	c := &object.Commit{Author: who, Committer: who, Message: message, TreeHash: r.tree(r.files), ParentHashes: parents}
-	obj := r.Git.Storer.NewEncodedObject()
+	obj := &plumbing.MemoryObject{}
 	r.must(c.Encode(obj))
-	h, err := r.Git.Storer.SetEncodedObject(obj)
+	rd, err := obj.Reader()
 	r.must(err)
+	raw, err := io.ReadAll(rd)
+	r.must(err)
+	if r.Sign != nil {
+		signature := strings.ReplaceAll(strings.TrimSpace(string(r.Sign(raw))), "\n", "\n ")
+		raw = []byte(strings.Replace(string(raw), "\n\n", "\ngpgsig "+signature+"\n\n", 1))
+	}
+	h := r.write(plumbing.CommitObject, raw, map[plumbing.Hash]bool{})
 	r.must(r.Git.Storer.SetReference(plumbing.NewHashReference("refs/heads/main", h)))
 	return h.String()
 }
