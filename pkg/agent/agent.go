@@ -59,8 +59,10 @@ type Agent struct {
 	refusals refusals
 	gather   *traits.Scheduler
 
-	begun string // digest of the bundle that this process counts an attempt for; of the cycle alone
-	told  string // signature of the last run that was spooled, to tell a change only once; of the cycle alone
+	// Of the goroutine that cycles alone:
+	begun  string // digest of the bundle that this process counts an attempt for
+	told   string // signature of the last run, to tell a failure only once
+	failed bool   // the last run found something that is not as declared
 
 	mu       sync.Mutex
 	trust    trustDoc

@@ -121,14 +121,14 @@ func (a *Agent) about() traits.Agent {
 	return about
 }
 
-// keep spools a run that has something to say that was not said before: a change, or a failure that is not the one of
-// the last run. That all was as declared when the agent started says nothing.
+// keep spools a run that has something to say beyond its summary that was not said before: a change, a failure that is not
+// the one of the last run, or the end of a failure.
 func (a *Agent) keep(ctx context.Context, run report.Run) error {
-	sign := signature(run)
-	first, same := a.told == "", sign == a.told
-	a.told = sign
-	quiet := run.Counts.Changed+run.Counts.Corrected+run.Counts.Refreshed == 0
-	if quiet && same || first && run.Quiet() {
+	sign, failed := signature(run), a.failed
+	same := sign == a.told
+	a.told, a.failed = sign, run.Compliance() == report.ComplianceFailed || run.Compliance() == report.ComplianceDrift
+	changed := run.Counts.Changed+run.Counts.Corrected+run.Counts.Refreshed > 0
+	if !changed && (same || run.Quiet() && !failed) {
 		return nil
 	}
 	return a.spool.Put(ctx, run)

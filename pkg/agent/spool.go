@@ -160,30 +160,39 @@ func (s *spool) Len() int {
 // others. Runs can be put meanwhile.
 func (s *spool) Drain(ctx context.Context, node string, sink report.Sink) error {
 	s.mu.Lock()
-	names, err := s.names()
+	names, unreadable := s.names()
 	s.mu.Unlock()
 	for _, name := range names {
 		if err := s.deliver(ctx, name, node, sink); err != nil {
 			return err
 		}
 	}
-	for err == nil {
-		s.mu.Lock()
-		if len(s.waiting) == 0 {
-			s.mu.Unlock()
-			break
+	for {
+		run, ok := s.takeWaiting()
+		if !ok {
+			return unreadable
 		}
-		run := s.waiting[0]
-		s.waiting = s.waiting[1:]
-		s.mu.Unlock()
 		run.Node = node
-		if err = sink.Put(ctx, run); err != nil && !refusedForGood(err) {
-			s.mu.Lock()
-			s.waiting = append([]report.Run{run}, s.waiting...)
-			s.mu.Unlock()
+		if err := sink.Put(ctx, run); err != nil {
+			if !refusedForGood(err) {
+				s.mu.Lock()
+				s.waiting = append([]report.Run{run}, s.waiting...)
+				s.mu.Unlock()
+			}
+			return errors.Join(err, unreadable)
 		}
 	}
-	return err
+}
+
+func (s *spool) takeWaiting() (report.Run, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) == 0 {
+		return report.Run{}, false
+	}
+	run := s.waiting[0]
+	s.waiting = s.waiting[1:]
+	return run, true
 }
 
 // deliver gives one file to sink.

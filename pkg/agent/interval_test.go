@@ -1,0 +1,108 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"vigo.dev/pkg/report"
+)
+
+// idle is an agent without anything to do.
+func idle(t *testing.T, interval time.Duration) *Agent {
+	t.Helper()
+	s, err := OpenState(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sp, err := openSpool(s.Path(spoolDir), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Agent{Config: Config{State: s, Enrolment: Enrolment{Node: "web-1", Fleet: "lab", Channel: "main"}, Log: slog.New(slog.DiscardHandler),
+		Now: time.Now, Jitter: func() float64 { return 0.5 }, Service: &recorder{}},
+		interval: interval, spool: sp, wake: make(chan struct{}, 1), retimed: make(chan struct{}, 1)}
+}
+
+func TestCyclesAreSpreadByATenth(t *testing.T) {
+	t.Parallel()
+	a := idle(t, time.Minute)
+	for jitter, want := range map[float64]time.Duration{0: 54 * time.Second, 0.5: time.Minute, 0.999999: 66 * time.Second} {
+		a.Jitter = func() float64 { return jitter }
+		if got := a.spread().Round(time.Millisecond); got != want {
+			t.Errorf("with jitter %v: %s, want %s", jitter, got, want)
+		}
+	}
+}
+
+func TestTheIntervalThatIsToldHoldsAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := idle(t, time.Hour)
+		began := time.Now()
+		go func() {
+			time.Sleep(10 * time.Second)
+			a.heed(report.Answer{Interval: 15 * time.Second}, "")
+		}()
+		if !a.pause(t.Context()) || time.Since(began) != 15*time.Second {
+			t.Errorf("the next cycle came after %s", time.Since(began))
+		}
+		began = time.Now()
+		go func() {
+			time.Sleep(10 * time.Second)
+			a.heed(report.Answer{Interval: time.Hour}, "")
+		}()
+		if !a.pause(t.Context()) || time.Since(began) != time.Hour {
+			t.Errorf("the next cycle came after %s", time.Since(began))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if a.pause(ctx) {
+			t.Error("it waited though it was told to end")
+		}
+	})
+}
+
+func TestWhatTheServiceSaysIsKeptForTheNextStart(t *testing.T) {
+	t.Parallel()
+	a := idle(t, time.Hour)
+	a.heed(report.Answer{Interval: 15 * time.Second, Labels: map[string]string{"role": "db"}}, "")
+	e, err := a.State.LoadEnrolment()
+	if err != nil || e.Interval != 15*time.Second || !maps.Equal(e.Labels, map[string]string{"role": "db"}) {
+		t.Errorf("kept: %+v, %v", e, err)
+	}
+	a.heed(report.Answer{Interval: time.Nanosecond}, "")
+	if a.interval != minInterval {
+		t.Errorf("a service can ask for %s", a.interval)
+	}
+}
+
+// TestASilentServiceIsAskedEveryInterval: no storm of requests, and no end of them either.
+func TestASilentServiceIsAskedEveryInterval(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := idle(t, 15*time.Second)
+		asked := 0
+		a.Service = &counting{&recorder{away: errors.New("it is down")}, &asked}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute+time.Second)
+		defer cancel()
+		a.heartbeat(ctx)
+		if asked != 20 {
+			t.Errorf("%d check-ins in five minutes, want 20", asked)
+		}
+	})
+}
+
+type counting struct {
+	*recorder
+	n *int
+}
+
+func (c *counting) CheckIn(ctx context.Context, in report.CheckIn) (report.Answer, error) {
+	*c.n++
+	return c.recorder.CheckIn(ctx, in)
+}

@@ -1,0 +1,165 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"vigo.dev/pkg/report"
+)
+
+func TestANodeThatIsCutOffGoesOnFromItsCache(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish(motdPolicy("good"))
+	r.once(r.start())
+	r.origin.cut(true)
+	r.service.away = errCut
+	a := r.start() // the host was started anew, too
+	for range 3 {
+		r.now = r.now.Add(time.Minute)
+		r.drift()
+		if run := r.once(a); run.Counts.Corrected != 1 || run.Error != "" {
+			t.Fatalf("the run: %+v\n%s", run, r.logged)
+		}
+		r.wantMotd("good")
+	}
+	if n := a.spool.Len(); n != 3 {
+		t.Errorf("%d runs are spooled, want 3", n)
+	}
+	r.service.away = nil
+	r.origin.cut(false)
+	r.once(r.start())
+	if got := r.service.last(t); got.Spooled != 3 || len(got.Refusals) != 0 {
+		t.Errorf("the check-in says %d spooled, refusals %v", got.Spooled, got.Refusals)
+	}
+	if n := len(r.service.runs); n != 4 {
+		t.Errorf("%d runs arrived, want the first and three repairs", n)
+	}
+}
+
+func TestADamagedCacheIsMendedFromTheRegistry(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(path string) error{
+		"emptied":   func(path string) error { return os.Truncate(path, 0) },
+		"overwrote": func(path string) error { return os.WriteFile(path, []byte("garbage"), 0o600) },
+		"removed":   os.Remove,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.publish(motdPolicy("good"))
+			r.once(r.start())
+			err := filepath.WalkDir(r.state.Path(cacheDir), func(path string, e os.DirEntry, err error) error {
+				if err == nil && e.Type().IsRegular() {
+					err = damage(path)
+				}
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.drift()
+			r.once(r.start())
+			r.wantMotd("good")
+			r.origin.cut(true)
+			r.drift()
+			r.once(r.start())
+			r.wantMotd("good")
+		})
+	}
+}
+
+func TestADamagedIndexOfTheCacheDoesNotEndEnforcement(t *testing.T) {
+	t.Parallel()
+	for name, content := range map[string]string{"empty": "", "garbage": "}{", "cut": `{"schemaVersion":2,"manifests":[{"med`} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.publish(motdPolicy("good"))
+			r.once(r.start())
+			r.origin.cut(true)
+			if err := os.WriteFile(filepath.Join(r.state.Path(cacheDir), "index.json"), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r.drift()
+			r.once(r.start())
+			r.wantMotd("good")
+		})
+	}
+}
+
+func TestWhatTheCacheHoldsIsVerifiedAtEveryStart(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish(motdPolicy("good"))
+	r.once(r.start())
+	r.keys.root = newKeys(t).root // the root has changed: what was signed before is not trusted any more
+	r.origin.cut(true)
+	r.drift()
+	run := r.once(r.start())
+	if run.Error == "" {
+		t.Error("a bundle by a key that is not trusted was enforced")
+	}
+	r.wantMotd("by hand")
+}
+
+func TestAFailureIsToldOnceAndItsEndToo(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish(motdPolicy("good"))
+	a := r.start()
+	r.once(a)
+	if err := os.Remove(filepath.Join(r.root, "etc/motd")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(r.root, "etc/motd"), 0o755); err != nil { // which the file will not replace
+		t.Fatal(err)
+	}
+	for range 3 {
+		r.now = r.now.Add(time.Minute)
+		if run := r.once(a); run.Counts.Failed != 1 {
+			t.Fatalf("the run: %+v", run)
+		}
+	}
+	if err := os.Remove(filepath.Join(r.root, "etc/motd")); err != nil {
+		t.Fatal(err)
+	}
+	r.once(a)
+	var told []report.Compliance
+	for _, run := range r.service.runs {
+		told = append(told, run.Compliance())
+	}
+	if len(told) != 3 || told[1] != report.ComplianceFailed || told[2] == report.ComplianceFailed {
+		t.Errorf("the service was told %v, want a change, one failure, its end", told)
+	}
+}
+
+// TestARunIsDeliveredOnceThoughTheAnswerIsLost: the service has it, the agent does not know, and sends it under the same ID.
+func TestARunIsDeliveredAgainUnderItsIDWhenTheAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish(motdPolicy("good"))
+	var seen []string
+	r.service.onPut = func(run report.Run) error {
+		seen = append(seen, run.ID)
+		if len(seen) == 1 {
+			return context.DeadlineExceeded
+		}
+		return nil
+	}
+	a := r.start()
+	r.once(a)
+	if err := r.start().CheckIn(t.Context()); err != nil { // after a crash
+		t.Fatal(err)
+	}
+	if len(seen) != 2 || seen[0] != seen[1] {
+		t.Errorf("delivered: %v", seen)
+	}
+	if err := errors.Join(a.CheckIn(t.Context())); err != nil || len(seen) != 2 {
+		t.Errorf("delivered again: %v, %v", seen, err)
+	}
+}
