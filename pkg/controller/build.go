@@ -31,6 +31,13 @@ func (c *Controller) build(ctx context.Context) (news bool, err error) {
 	if err != nil {
 		return false, failed(FailedGit, err)
 	}
+	if err := c.admit(ctx, commit, tree); err != nil {
+		var kind *failure
+		if ctx.Err() == nil && errors.As(err, &kind) && kind.kind != FailedGit {
+			c.bad, c.why = commit.Hash, err
+		}
+		return false, err
+	}
 	started := c.cfg.Now()
 	built, err := c.cfg.Builder.Build(tree, bundle.Config{Source: c.origin(commit), Counter: commit.Count, MinAgent: c.cfg.MinAgent})
 	observe(c.metrics.compile, started, c.cfg.Now())

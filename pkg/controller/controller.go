@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"slices"
@@ -32,6 +33,8 @@ type Config struct {
 	Poll time.Duration
 	// PointerTTL is how long a pointer is good for; it is issued anew after a quarter of that. Default 7 days.
 	PointerTTL time.Duration
+	// Rules reads from the files of a commit what the next must have to be published; nil: anything goes.
+	Rules func(fsys fs.FS) (Rules, error)
 	// HookToken lets a forge nudge the controller; empty: no hook.
 	HookToken string
 	// MinAgent is the lowest agent version that understands the bundles; empty: any.

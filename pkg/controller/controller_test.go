@@ -3,6 +3,7 @@ package controller
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -42,6 +43,15 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
+// rules are those of a repository with a file "signed".
+func (r *rig) rules(fsys fs.FS) (Rules, error) {
+	_, err := fs.Stat(fsys, "signed")
+	if errors.Is(err, fs.ErrNotExist) {
+		return Rules{}, nil
+	}
+	return Rules{SignedCommits: true}, err
+}
+
 // start makes a controller, as after a restart.
 func (r *rig) start() *Controller {
 	r.t.Helper()
@@ -51,7 +61,7 @@ func (r *rig) start() *Controller {
 	}
 	r.t.Cleanup(func() { _ = src.Close() })
 	r.c, err = New(Config{
-		Data: r.data, Git: src, Store: r.store, Keys: r.keys, Builder: testBuilder{&r.builds}, HookToken: "hush", Listener: r,
+		Data: r.data, Git: src, Store: r.store, Keys: r.keys, Builder: testBuilder{&r.builds}, HookToken: "hush", Listener: r, Rules: r.rules,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return r.now },
 	})
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 
 	"vigo.dev/pkg/fault"
@@ -144,6 +146,19 @@ func (s *Source) Accept(c Commit) error {
 	s.accepted = next
 	s.history.accept(c.Hash)
 	return s.copy.keep(c.Hash)
+}
+
+// Lookup returns a commit by its full hash, if it was fetched. Its Count is not known.
+func (s *Source) Lookup(hash string) (Commit, error) {
+	s.lock <- struct{}{}
+	defer func() { <-s.lock }()
+	s.copy.objects.mu.Lock()
+	defer s.copy.objects.mu.Unlock()
+	commit, err := object.GetCommit(s.copy.objects.store, plumbing.NewHash(hash))
+	if err != nil {
+		return Commit{}, fmt.Errorf("looking for commit %s: %w", hash, err)
+	}
+	return describe(commit, 0), nil
 }
 
 // Tree shows the files of a commit that was fetched. The tree stays usable until the source is closed.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -63,6 +64,19 @@ func ParseSigners(allowed, keyring []byte) (Signers, error) {
 		}
 	}
 	return s, problems.Err()
+}
+
+// SignersIn reads who may sign from the files of a commit. Files that are not there name nobody.
+func SignersIn(fsys fs.FS) (Signers, error) {
+	var files [2][]byte
+	for i, name := range []string{SignersFile, KeyringFile} {
+		data, err := fs.ReadFile(fsys, name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Signers{}, fmt.Errorf("reading the signers: %w", err)
+		}
+		files[i] = data
+	}
+	return ParseSigners(files[0], files[1])
 }
 
 // None reports whether nobody may sign.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"vigo.dev/pkg/fault"
 )
 
 var labelRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
@@ -37,7 +39,7 @@ func (r *reader) fleet(n *yaml.Node) *Fleet {
 	if !ok || !r.kind(entries, n, "Fleet", "") {
 		return nil
 	}
-	r.only(entries, "kind", "name", "about", "interval", "nodes", "channels", "modes", "labels", "data", "audit")
+	r.only(entries, "kind", "name", "about", "interval", "nodes", "channels", "modes", "labels", "data", "audit", "trust")
 	f := &Fleet{Interval: defaultInterval, Channels: map[string]Channel{}, Modes: map[string]bool{}, Pos: r.pos(n)}
 	for _, e := range entries {
 		switch e.key {
@@ -65,6 +67,8 @@ func (r *reader) fleet(n *yaml.Node) *Fleet {
 			f.Data = r.texts(e.value, "data")
 		case "audit":
 			f.Audit = r.boolean(e.value, "audit")
+		case "trust":
+			f.Trust = r.trust(e.value)
 		}
 	}
 	if f.Name == "" {
@@ -75,6 +79,22 @@ func (r *reader) fleet(n *yaml.Node) *Fleet {
 	}
 	f.Labels = allLabels(f)
 	return f
+}
+
+func (r *reader) trust(n *yaml.Node) TrustRules {
+	var t TrustRules
+	entries, _ := r.mapping(n, "trust")
+	r.only(entries, "commits")
+	for _, e := range entries {
+		if e.key != "commits" {
+			continue
+		}
+		t.Commits = r.str(e.value, "commits")
+		if values := []string{CommitsAny, CommitsSigned}; !slices.Contains(values, t.Commits) {
+			r.fail(e.value, "bad-enum", fault.DidYouMean(t.Commits, values), "commits must be any or signed, not %q", t.Commits)
+		}
+	}
+	return t
 }
 
 // allLabels is every label that is declared or granted; each is a name that conditions may use.

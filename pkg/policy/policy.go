@@ -44,9 +44,21 @@ type Fleet struct {
 	Labels   []string           `json:"labels,omitempty"` // names of all labels that policy may use
 	Data     []Text             `json:"data,omitempty"`   // templated paths below data/, most specific first
 	Audit    bool               `json:"audit,omitempty"`
+	Trust    TrustRules         `json:"trust,omitzero"`
 	Files    map[string]Data    `json:"files,omitempty"` // data files by path below data/
 	Pos      fault.Pos          `json:"pos"`
 }
+
+// TrustRules are what the controller asks of commits before it publishes them.
+type TrustRules struct {
+	Commits string `json:"commits,omitempty"` // CommitsAny or CommitsSigned
+}
+
+// The values of TrustRules.Commits.
+const (
+	CommitsAny    = "any"    // the default: whoever may push to the branch may publish
+	CommitsSigned = "signed" // every commit is signed by somebody in allowed_signers
+)
 
 // A Grant gives labels to the nodes whose name matches a glob.
 type Grant struct {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/controller"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/policy"
 )
@@ -61,9 +62,14 @@ func compile(dir string) (*policy.Policy, *policy.Content, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	_, layers, err := policy.Read(fsys, language().Check)
+	p, layers, err := policy.Read(fsys, language().Check)
 	if err != nil {
 		return nil, nil, err
+	}
+	if p.Fleet.Trust.Commits == policy.CommitsSigned {
+		if err := controller.CheckSigners(fsys); err != nil {
+			return nil, nil, err
+		}
 	}
 	return policy.FromLayers(layers)
 }
