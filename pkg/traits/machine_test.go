@@ -1,9 +1,14 @@
 package traits_test
 
 import (
+	"fmt"
+	"net"
+	"os"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"gopkg.in/yaml.v3"
 
 	"vigo.dev/pkg/machine"
@@ -67,5 +72,44 @@ func BenchmarkCollect(b *testing.B) {
 				traits.NewScheduler([]traits.Collector{c}, time.Now).Gather(b.Context(), m.Host(), traits.Agent{})
 			}
 		})
+	}
+}
+
+// A port that this test listens at is found with the program of the test.
+func TestListenerIsFound(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := openMachine(t)
+	got := traits.NewScheduler(traits.All(), time.Now).Gather(t.Context(), m.Host(), traits.Agent{})
+	want := map[string]any{
+		"process": "traits.test", "executable": self, "replaced": false, "public": false, "addresses": []any{"127.0.0.1"},
+	}
+	all, _ := got.Set["listeners"].(map[string]any)
+	if diff := cmp.Diff(want, all[fmt.Sprintf("tcp/%d", l.Addr().(*net.TCPAddr).Port)]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What the kernel says of this process is what Go says.
+func TestThisProcessIsCounted(t *testing.T) {
+	t.Parallel()
+	m := openMachine(t)
+	got := traits.NewScheduler(traits.All(), time.Now).Gather(t.Context(), m.Host(), traits.Agent{})
+	processes, _ := got.Set["processes"].(map[string]any)
+	names, _ := processes["names"].(map[string]any)
+	if n, _ := names["traits.test"].(float64); n < 1 {
+		t.Errorf("this process is not among %v", names)
+	}
+	cpu, _ := got.Set["cpu"].(map[string]any)
+	if n, _ := cpu["cores"].(float64); int(n) < runtime.NumCPU() { // a process may be confined to some
+		t.Errorf("%v cores, Go sees %d", n, runtime.NumCPU())
 	}
 }
