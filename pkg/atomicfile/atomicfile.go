@@ -63,11 +63,17 @@ func SyncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Sweep removes the temporary files that writes which did not finish have left in a directory.
+// Sweep removes the temporary files that writes which did not finish have left in a directory. One that is not there has
+// none.
 func Sweep(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, ".*.tmp-*"))
-	for _, path := range left {
-		err = errors.Join(err, ignoreMissing(os.Remove(path)))
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if ok, badPattern := filepath.Match(".*.tmp-*", e.Name()); ok && badPattern == nil {
+			err = errors.Join(err, ignoreMissing(os.Remove(filepath.Join(dir, e.Name()))))
+		}
 	}
 	return err
 }

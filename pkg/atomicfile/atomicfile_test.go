@@ -182,7 +182,10 @@ func TestRemove(t *testing.T) {
 
 func TestSweepTakesWhatWritesHaveLeftAndNothingElse(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "[odd*name") // which a pattern would not match
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range []string{".state.json.tmp-42", ".x.tmp-1", "state.json", ".hidden", "state.tmp-42"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
