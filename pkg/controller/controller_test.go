@@ -370,19 +370,6 @@ func TestEndpoints(t *testing.T) {
 	if code, _ := do("GET", "/readyz"); code != http.StatusServiceUnavailable {
 		t.Errorf("ready before the first publication: %d", code)
 	}
-	for _, c := range []struct {
-		header []string
-		want   int
-	}{
-		{nil, 401}, {[]string{"Authorization", "Bearer wrong"}, 401}, {[]string{"Authorization", "Bearer hush"}, 202}, {[]string{"X-Gitlab-Token", "hush"}, 202},
-	} {
-		if code, _ := do("POST", "/hooks/nudge", c.header...); code != c.want {
-			t.Errorf("%v: %d, want %d", c.header, code, c.want)
-		}
-	}
-	if len(r.c.nudge) != 1 {
-		t.Error("the hook did not nudge")
-	}
 	r.step()
 	if code, body := do("GET", "/readyz"); code != 200 {
 		t.Errorf("not ready: %d %s", code, body)

@@ -1,12 +1,9 @@
 package controller
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -18,10 +15,7 @@ import (
 //	GET  /readyz        200 once every channel has a pointer in the registry
 //	GET  /metrics       Prometheus
 //	GET  /v1/controller the status as JSON
-//	POST /hooks/nudge   look at the branch now; needs the hook token
-//
-// The token comes in `Authorization: Bearer`, `X-Gitlab-Token` or the query parameter `token`. What a hook says is not
-// read: it is only a nudge.
+//	POST /hooks/nudge   look at the branch now; for forges, which prove with the hook token that it is them
 func (c *Controller) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", c.healthz)
@@ -54,26 +48,4 @@ func (c *Controller) readyz(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ok")
-}
-
-func (c *Controller) hook(w http.ResponseWriter, r *http.Request) {
-	if c.cfg.HookToken == "" {
-		http.Error(w, "no hook token is configured", http.StatusNotFound)
-		return
-	}
-	given := r.Header.Get("X-Gitlab-Token")
-	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
-		given = bearer
-	}
-	if given == "" {
-		given = r.URL.Query().Get("token")
-	}
-	// Comparing digests leaks neither the token nor its length.
-	want, got := sha256.Sum256([]byte(c.cfg.HookToken)), sha256.Sum256([]byte(given))
-	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
-		http.Error(w, "wrong token", http.StatusUnauthorized)
-		return
-	}
-	c.Nudge()
-	w.WriteHeader(http.StatusAccepted)
 }
