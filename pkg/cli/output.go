@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -28,29 +29,37 @@ const (
 // FormatFlag adds -o to a command. The first of allowed is the default.
 func FormatFlag(c *cobra.Command, f *Format, allowed ...Format) {
 	*f = allowed[0]
-	names := make([]string, len(allowed))
-	for i, a := range allowed {
-		names[i] = string(a)
-	}
-	c.Flags().VarP(&formatValue{f, names}, "output", "o", "output format: "+strings.Join(names, ", "))
-	// A command that registers its flag twice is a programmer's mistake, which cobra reports here.
-	if err := c.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err)
-	}
+	ChoiceFlag(c, f, "output", "o", "output format", allowed...)
 }
 
-type formatValue struct {
-	f       *Format
+// ChoiceFlag adds a flag that takes one of some words; what it points to holds the default.
+func ChoiceFlag[T ~string](c *cobra.Command, p *T, name, shorthand, usage string, allowed ...T) {
+	words := make([]string, len(allowed))
+	for i, a := range allowed {
+		words[i] = string(a)
+	}
+	c.Flags().VarP(&choice[T]{p, words}, name, shorthand, usage+": "+strings.Join(words, ", "))
+	// A command that registers its flag twice is a programmer's mistake, which cobra reports here.
+	cobra.CheckErr(c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)))
+}
+
+// choice is the value of a flag that takes one of some words.
+type choice[T ~string] struct {
+	p       *T
 	allowed []string
 }
 
-func (v *formatValue) String() string { return string(*v.f) }
-func (v *formatValue) Type() string   { return "format" }
-func (v *formatValue) Set(s string) error {
+func (v *choice[T]) String() string { return string(*v.p) }
+
+// Type implements pflag.Value.
+func (v *choice[T]) Type() string { return "word" }
+
+// Set implements pflag.Value.
+func (v *choice[T]) Set(s string) error {
 	if !slices.Contains(v.allowed, s) {
-		return fault.WithHint(fmt.Errorf("%q is not an output format", s), "use one of "+strings.Join(v.allowed, ", "))
+		return fault.WithHint(errors.New("it is none of the words that can be given"), "use one of "+strings.Join(v.allowed, ", "))
 	}
-	*v.f = Format(s)
+	*v.p = T(s)
 	return nil
 }
 

@@ -20,6 +20,9 @@ import (
 	"vigo.dev/pkg/fault"
 )
 
+// ErrDenied says that a registry does not let this user do what was asked.
+var ErrDenied = errors.New("the registry does not allow it")
+
 const layoutPrefix = "oci-layout:"
 
 // Options say how to reach a registry. The zero value is anonymous HTTPS with the roots of the system, and plain HTTP

@@ -14,6 +14,7 @@ import (
 	"oras.land/oras-go/v2/errdef"
 	"oras.land/oras-go/v2/registry/remote"
 	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/fault"
@@ -158,6 +159,11 @@ func (s *remoteStore) failed(doing string, err error) error {
 	where := doing + " at " + s.repo.Reference.Registry + "/" + s.repo.Reference.Repository
 	if errors.Is(err, errdef.ErrNotFound) {
 		return notFound(where)
+	}
+	var answer *errcode.ErrorResponse
+	if errors.Is(err, auth.ErrBasicCredentialNotFound) ||
+		errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) {
+		return fmt.Errorf("%s: %w: %w", where, ErrDenied, err)
 	}
 	return fmt.Errorf("%s: %w", where, err)
 }

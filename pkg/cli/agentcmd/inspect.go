@@ -3,6 +3,7 @@ package agentcmd
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"vigo.dev/pkg/agent"
 	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/machine"
 	"vigo.dev/pkg/traits"
 )
@@ -49,6 +51,13 @@ func newTraitsCommand(g *globals) *cobra.Command {
 		Use: "traits [NAME...]", Short: "Collect and show the traits of this host",
 		Example: "  vigo-agent traits os kernel\n  vigo-agent traits -o yaml",
 		Args:    cli.Args(0, 100),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			var names []string
+			for _, kind := range traits.Kinds() {
+				names = append(names, kind.Name)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := machine.New(machine.Options{Root: g.root, Log: g.log(), Now: g.env.Now})
 			if err != nil {
@@ -67,7 +76,7 @@ func newTraitsCommand(g *globals) *cobra.Command {
 			for _, name := range names {
 				v, ok := got.Set[name]
 				if !ok {
-					return traitMissing(name, got.Problems)
+					return traitMissing(name, slices.Collect(maps.Keys(got.Set)), got.Problems)
 				}
 				shown[name] = v
 			}
@@ -84,9 +93,14 @@ func newTraitsCommand(g *globals) *cobra.Command {
 	return c
 }
 
-func traitMissing(name string, problems map[string]string) error {
+func traitMissing(name string, known []string, problems map[string]string) error {
 	if problem, ok := problems[name]; ok {
 		return fmt.Errorf("collecting trait %s: %s", name, problem)
 	}
-	return fmt.Errorf("this host has no trait %q", name)
+	slices.Sort(known)
+	hint := fault.DidYouMean(name, known)
+	if hint == "" {
+		hint = "it has " + strings.Join(known, ", ")
+	}
+	return fault.WithHint(fmt.Errorf("this host has no trait %q", name), hint)
 }

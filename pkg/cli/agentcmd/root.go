@@ -4,7 +4,11 @@
 package agentcmd
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -44,18 +48,35 @@ EXIT STATUS
   5    a bundle, pointer or signature was refused
   64   the command line cannot be understood
   130  interrupted`,
-		PersistentPreRun: func(*cobra.Command, []string) {
+		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if g.debug {
 				g.level.Set(slog.LevelDebug)
 			}
+			return g.checkRoot()
 		},
 	}
 	flags := root.PersistentFlags()
 	flags.StringVar(&g.root, "root", "/", "folder that holds the host's file system")
 	flags.StringVar(&g.state, "state", "", "state directory (default "+DefaultState+" below --root)")
 	flags.BoolVar(&g.debug, "debug", false, "log more")
+	cobra.CheckErr(root.MarkPersistentFlagDirname("root"))
+	cobra.CheckErr(root.MarkPersistentFlagDirname("state"))
 	root.AddCommand(newApplyCommand(g), newEnrollCommand(g), newRunCommand(g), newStatusCommand(g), newTraitsCommand(g), newUnitCommand(g), cli.NewVersionCommand(env))
 	return root
+}
+
+// checkRoot refuses a root folder that is not there, before a state directory would make it.
+func (g *globals) checkRoot() error {
+	info, err := os.Stat(g.root)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("opening the root folder: there is no folder %s", g.root)
+	case err != nil:
+		return fmt.Errorf("opening the root folder: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("opening the root folder: %s is a file", g.root)
+	}
+	return nil
 }
 
 // stateDir returns the state directory, which lies below the root folder unless it was given.

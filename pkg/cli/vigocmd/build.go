@@ -59,7 +59,7 @@ func runBuild(ctx context.Context, env *cli.Env, o buildOptions, dir string) err
 	}
 	built, err := cli.Wait(env, "building "+dir, func() (bundle.Descriptor, error) { return build(ctx, env, o, dir, to, signer) })
 	if err != nil {
-		return err
+		return denied(err)
 	}
 	_, err = fmt.Fprintln(env.Stdout, built.Digest)
 	return err

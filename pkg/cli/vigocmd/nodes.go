@@ -49,9 +49,12 @@ func newNodesCommand(env *cli.Env) *cobra.Command {
 	c.ValidArgsFunction = conn.completeNodes(env)
 	f := c.Flags()
 	f.StringArrayVar(&labels, "label", nil, "only nodes with this label, as name=value; may be repeated")
-	f.StringVar((*string)(&q.Presence), "presence", "", "only nodes that are live, late, stale, missing, never or retired")
-	f.StringVar((*string)(&q.Compliance), "compliance", "", "only nodes that are ok, changed, drift, failed or never")
-	f.StringVar((*string)(&q.Digest), "digest", "", "only nodes that are current, behind, ahead or unknown")
+	cli.ChoiceFlag(c, &q.Presence, "presence", "", "only nodes that are so",
+		report.Live, report.Late, report.Stale, report.Missing, report.Never, report.Retired)
+	cli.ChoiceFlag(c, &q.Compliance, "compliance", "", "only nodes whose last run was so",
+		report.ComplianceOK, report.ComplianceChanged, report.ComplianceDrift, report.ComplianceFailed, report.ComplianceNever)
+	cli.ChoiceFlag(c, &q.Digest, "digest", "", "only nodes whose bundle, beside that of the channel, is so",
+		report.DigestCurrent, report.DigestBehind, report.DigestAhead, report.DigestUnknown)
 	f.StringVar(&q.Channel, "channel", "", "only nodes of this channel")
 	f.BoolVarP(&watch, "watch", "w", false, "show it again every two seconds, until interrupted")
 	cli.FormatFlag(c, &format, cli.Table, cli.Wide, cli.JSON, cli.YAML, cli.Name)
@@ -137,7 +140,7 @@ func newRetireCommand(env *cli.Env) *cobra.Command {
 				return err
 			}
 			if err := client.Retire(c.Context(), args[0]); err != nil {
-				return unreachable(err)
+				return unreachable(fmt.Errorf("retiring %s: %w", args[0], err))
 			}
 			_, err = fmt.Fprintf(env.Stdout, "%s is retired\n", args[0])
 			return err

@@ -2,6 +2,7 @@ package vigocmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -57,6 +58,14 @@ func (f *storeFlags) add(c *cobra.Command) {
 func (f *storeFlags) open(ctx context.Context, env *cli.Env, r reference) (bundle.Store, error) {
 	return ocistore.Open(ctx, r.store, ocistore.Options{PlainHTTP: f.plain,
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD")})
+}
+
+// denied says what to do when a registry wants to know who asks.
+func denied(err error) error {
+	if errors.Is(err, ocistore.ErrDenied) {
+		return fault.WithHint(err, "put the user and password for the registry into VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD")
+	}
+	return err
 }
 
 // needTag refuses a reference that names no bundle.

@@ -81,9 +81,9 @@ func newTokenListCommand(env *cli.Env) *cobra.Command {
 			}
 			rows := make([][]string, len(list))
 			for i, g := range list {
-				rows[i] = []string{g.ID, orDash(g.Names), labelText(g.Labels), orDash(g.Channel), fmt.Sprint(g.Uses), expiry(g.Expires), orDash(g.Note)}
+				rows[i] = []string{g.ID, orDash(g.Names), labelText(g.Labels), orDash(g.Channel), usesOf(g), expiry(g), orDash(g.Note)}
 			}
-			return env.Columns([]string{"ID", "NAMES", "LABELS", "CHANNEL", "USES", "EXPIRES", "NOTE"}, rows)
+			return env.Columns([]string{"ID", "NAMES", "LABELS", "CHANNEL", "USED", "EXPIRES", "NOTE"}, rows)
 		},
 	}
 	conn.flags(c)
@@ -91,11 +91,22 @@ func newTokenListCommand(env *cli.Env) *cobra.Command {
 	return c
 }
 
-func expiry(t time.Time) string {
-	if t.IsZero() {
+// usesOf is how often a token was used, of how often it can be.
+func usesOf(g identity.Grant) string {
+	if g.Uses == 0 {
+		return fmt.Sprint(g.Used)
+	}
+	return fmt.Sprintf("%d/%d", g.Used, g.Uses)
+}
+
+func expiry(g identity.Grant) string {
+	switch {
+	case g.Revoked:
+		return "revoked"
+	case g.Expires.IsZero():
 		return "never"
 	}
-	return t.Local().Format("2006-01-02 15:04")
+	return g.Expires.Local().Format("2006-01-02 15:04")
 }
 
 func newTokenRevokeCommand(env *cli.Env) *cobra.Command {

@@ -70,7 +70,7 @@ func runVerify(ctx context.Context, env *cli.Env, o verifyOptions, arg string) e
 	}
 	result, err := cli.Wait(env, "verifying "+arg, func() (verified, error) { return verify(ctx, v, store, ref) })
 	if err != nil {
-		return cli.Refused(err)
+		return denied(cli.Refused(err))
 	}
 	if done, err := env.Document(o.format, result); done {
 		return err

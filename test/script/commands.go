@@ -1,0 +1,104 @@
+package script
+
+import (
+	"errors"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"vigo.dev/pkg/ocistore/registry"
+	"vigo.dev/pkg/trust"
+)
+
+// exits runs a program and compares its exit status.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	want := status(ts, "exits", neg, args)
+	if got := exitCode(ts, ts.Exec(args[1], args[2:]...)); got != want {
+		ts.Fatalf("%s ended with status %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+func status(ts *testscript.TestScript, name string, neg bool, args []string) int {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: %s CODE PROGRAM ARG...", name)
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	return want
+}
+
+func exitCode(ts *testscript.TestScript, err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	ts.Check(err)
+	return 0
+}
+
+// until runs a program again and again until it ends with a status; what it waits for happens in another process, which
+// says nothing of it elsewhere.
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	want := status(ts, "until", neg, args)
+	for deadline := time.Now().Add(time.Minute); ; {
+		got := exitCode(ts, ts.Exec(args[1], args[2:]...))
+		if got == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s still ends with status %d, want %d", strings.Join(args[1:], " "), got, want)
+		}
+	}
+}
+
+// key makes a pair of signing keys.
+func key(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: key NAME")
+	}
+	signer, err := trust.NewKey()
+	ts.Check(err)
+	private, err := signer.PEM()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), private, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), signer.Public().PEM(), 0o644))
+}
+
+// corrupt flips one bit in the middle of a file.
+func corrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: corrupt FILE")
+	}
+	path := ts.MkAbs(args[0])
+	data, err := os.ReadFile(path)
+	ts.Check(err)
+	if len(data) == 0 {
+		ts.Fatalf("%s is empty", args[0])
+	}
+	data[len(data)/2] ^= 1
+	ts.Check(os.WriteFile(path, data, 0o644))
+}
+
+// registryToken is the password with which scripts may push.
+const registryToken = "let-me-push"
+
+// startRegistry serves an empty registry without TLS; who pushes needs REGISTRY_TOKEN as the password.
+func startRegistry(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: registry")
+	}
+	r, err := registry.New(registry.Options{Dir: ts.MkAbs("registry"), Token: registryToken})
+	ts.Check(err)
+	server := httptest.NewServer(r)
+	ts.Defer(func() {
+		server.Close()
+		ts.Check(r.Close())
+	})
+	ts.Setenv("REGISTRY_TOKEN", registryToken)
+	ts.Setenv("REGISTRY", strings.TrimPrefix(server.URL, "http://"))
+}
