@@ -181,6 +181,9 @@ func (d *DB) transact(group []*op, hot map[string]Hot) error {
 	}()
 	if err != nil {
 		_, back := t.exec("ROLLBACK")
+		if errors.Is(explain(err), ErrFull) {
+			back = nil // SQLite may have undone the group itself, and then there is nothing to roll back
+		}
 		return fmt.Errorf("committing a group: %w", errors.Join(err, back))
 	}
 	return nil

@@ -1,0 +1,603 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/trait"
+)
+
+var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+func open(t *testing.T, path string) *DB {
+	t.Helper()
+	d, err := Open(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+// fresh opens a store of its own; again closes it and opens it anew.
+func fresh(t *testing.T) (d *DB, again func() *DB) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "report.db")
+	d = open(t, path)
+	return d, func() *DB {
+		if err := d.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return open(t, path)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func secretOf(t *testing.T, d *DB, g identity.Grant) identity.Secret {
+	t.Helper()
+	s, err := identity.NewSecret(strings.Repeat("0", 64), false)
+	must(t, err)
+	g.ID = s.ID
+	must(t, d.CreateToken(t.Context(), s, g))
+	return s
+}
+
+func allow(node string) func(identity.Grant) error {
+	return func(g identity.Grant) error { return g.Allow(node, noon) }
+}
+
+func enroll(t *testing.T, d *DB, s identity.Secret, name, key string) Node {
+	t.Helper()
+	n, err := d.Enroll(t.Context(), s, Node{Name: name, Key: []byte(key), Enrolled: noon}, allow(name))
+	must(t, err)
+	return n
+}
+
+// settle waits until everything that was put before is on disk: a change that is waited for is written after it.
+func settle(t *testing.T, d *DB) {
+	t.Helper()
+	must(t, d.PutNote(t.Context(), "settled", true))
+}
+
+// TestEnroll takes labels and channel from the grant, counts the uses, and answers a repeated request again.
+func TestEnroll(t *testing.T) {
+	t.Parallel()
+	d, again := fresh(t)
+	s := secretOf(t, d, identity.Grant{Uses: 2, Labels: map[string]string{"role": "web"}, Channel: "early"})
+	n := enroll(t, d, s, "web-1", "key 1")
+	if n.Labels["role"] != "web" || n.Channel != "early" || n.Token != s.ID {
+		t.Errorf("enrolled as %+v", n)
+	}
+	enroll(t, d, s, "web-1", "key 1") // the answer was lost
+	enroll(t, d, s, "web-2", "key 2")
+	if _, err := d.Enroll(t.Context(), s, Node{Name: "web-3", Key: []byte("key 3")}, allow("web-3")); !errors.Is(err, identity.ErrUsed) {
+		t.Errorf("a third node: %v", err)
+	}
+	enroll(t, d, s, "web-2", "key 2") // also when the token is used up
+	d = again()
+	nodes, err := d.Nodes(t.Context())
+	must(t, err)
+	if len(nodes) != 2 || string(nodes[0].Key) != "key 1" || nodes[1].Labels["role"] != "web" {
+		t.Errorf("after a restart: %+v", nodes)
+	}
+	grants, err := d.Tokens(t.Context())
+	must(t, err)
+	if len(grants) != 1 || grants[0].Used != 2 {
+		t.Errorf("the grant after a restart: %+v", grants)
+	}
+}
+
+// TestEnrollRefuses tokens that are wrong, in the same words whether the ID or the secret is.
+func TestEnrollRefuses(t *testing.T) {
+	t.Parallel()
+	d, _ := fresh(t)
+	s := secretOf(t, d, identity.Grant{})
+	other := secretOf(t, d, identity.Grant{})
+	unknown, err := identity.NewSecret(strings.Repeat("0", 64), false)
+	must(t, err)
+	mixed, err := identity.ParseSecret(strings.Replace(s.Text(), s.ID, other.ID, 1))
+	must(t, err)
+	said := map[string]bool{}
+	for name, bad := range map[string]identity.Secret{"unknown": unknown, "secret of another": mixed} {
+		_, err := d.Enroll(t.Context(), bad, Node{Name: "web-1", Key: []byte("k")}, allow("web-1"))
+		if !errors.Is(err, identity.ErrToken) {
+			t.Errorf("%s: %v", name, err)
+		}
+		said[fmt.Sprint(err)] = true
+	}
+	if len(said) != 1 {
+		t.Errorf("the refusals tell what is wrong: %v", said)
+	}
+	enroll(t, d, s, "web-1", "key 1")
+	if _, err := d.Enroll(t.Context(), s, Node{Name: "web-1", Key: []byte("key 2")}, allow("web-1")); !errors.Is(err, ErrTaken) {
+		t.Errorf("a name that is taken: %v", err)
+	}
+	must(t, d.RevokeToken(t.Context(), s.ID, noon))
+	if _, err := d.Enroll(t.Context(), s, Node{Name: "web-2", Key: []byte("key 3")}, allow("web-2")); !errors.Is(err, identity.ErrToken) {
+		t.Errorf("a revoked token: %v", err)
+	}
+	if err := d.RevokeToken(t.Context(), "nonesuch", noon); !errors.Is(err, ErrNotFound) {
+		t.Errorf("revoking what is not there: %v", err)
+	}
+}
+
+// TestTokenUsesRace lets exactly as many nodes in as the token allows, however many come at once.
+func TestTokenUsesRace(t *testing.T) {
+	t.Parallel()
+	d, _ := fresh(t)
+	s := secretOf(t, d, identity.Grant{Uses: 10})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	let := 0
+	for i := range 60 {
+		wg.Go(func() {
+			name := fmt.Sprint("web-", i)
+			_, err := d.Enroll(t.Context(), s, Node{Name: name, Key: []byte(name)}, allow(name))
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				let++
+			} else if !errors.Is(err, identity.ErrUsed) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	nodes, err := d.Nodes(t.Context())
+	must(t, err)
+	if let != 10 || len(nodes) != 10 {
+		t.Errorf("%d were let in, %d are kept; the token allows 10", let, len(nodes))
+	}
+}
+
+// TestRetire ends a key for ever; the name is free for another one, which starts with nothing of the old.
+func TestRetire(t *testing.T) {
+	t.Parallel()
+	d, again := fresh(t)
+	s := secretOf(t, d, identity.Grant{})
+	enroll(t, d, s, "web-1", "old key")
+	d.PutHot(Hot{Node: "web-1", Seen: noon, Counter: 90, Doc: []byte("{}"), Facets: map[string]string{"os": "sha256:1"}})
+	must(t, d.Retire(t.Context(), "web-1", noon))
+	for _, name := range []string{"web-1", "web-2"} {
+		if _, err := d.Enroll(t.Context(), s, Node{Name: name, Key: []byte("old key")}, allow(name)); !errors.Is(err, ErrKeyRetired) {
+			t.Errorf("the retired key as %s: %v", name, err)
+		}
+	}
+	if err := d.Retire(t.Context(), "nonesuch", noon); !errors.Is(err, ErrNotFound) {
+		t.Errorf("retiring what is not there: %v", err)
+	}
+	enroll(t, d, s, "web-1", "new key")
+	d = again()
+	nodes, err := d.Nodes(t.Context())
+	must(t, err)
+	hot, err := d.LoadHot(t.Context())
+	must(t, err)
+	if len(nodes) != 1 || !nodes[0].Retired.IsZero() || string(nodes[0].Key) != "new key" || len(hot) != 0 {
+		t.Errorf("the new web-1 is %+v and has said %+v", nodes, hot)
+	}
+}
+
+// TestEnrollAgain with the same key and another token keeps how far the node has counted: its old requests stay used.
+func TestEnrollAgain(t *testing.T) {
+	t.Parallel()
+	d, _ := fresh(t)
+	enroll(t, d, secretOf(t, d, identity.Grant{}), "web-1", "key")
+	d.PutHot(Hot{Node: "web-1", Seen: noon, Counter: 90, Doc: []byte("{}")})
+	settle(t, d)
+	enroll(t, d, secretOf(t, d, identity.Grant{Channel: "early"}), "web-1", "key")
+	hot, err := d.LoadHot(t.Context())
+	must(t, err)
+	if hot["web-1"].Counter != 90 {
+		t.Errorf("the counter is %d", hot["web-1"].Counter)
+	}
+}
+
+// TestHot is on disk after the flush interval without anybody waiting, and its counter only rises.
+func TestHot(t *testing.T) {
+	t.Parallel()
+	d, again := fresh(t)
+	for _, h := range []Hot{
+		{Node: "web-1", Seen: noon, Told: time.Minute, Counter: 7, Doc: []byte(`{"a":1}`), Facets: map[string]string{"os": "sha256:1", "cpu": "sha256:2"}},
+		{Node: "web-1", Seen: noon, Told: time.Minute, Counter: 9},
+		{Node: "web-1", Seen: noon, Told: time.Minute, Counter: 8}, // overtaken on the way
+		{Node: "web-2", Seen: noon, Counter: 3},                    // has not checked in yet
+	} {
+		d.PutHot(h)
+	}
+	d = again() // Close writes what waits
+	want := Hot{Node: "web-1", Seen: noon, Told: time.Minute, Counter: 9, Doc: []byte(`{"a":1}`), Facets: map[string]string{"os": "sha256:1", "cpu": "sha256:2"}}
+	check := func(want Hot) {
+		t.Helper()
+		all, err := d.LoadHot(t.Context())
+		must(t, err)
+		if got := all[want.Node]; fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("kept %+v\nwant %+v", got, want)
+		}
+	}
+	check(want)
+	check(Hot{Node: "web-2", Seen: noon, Counter: 3, Doc: []byte{}, Facets: map[string]string{}})
+	d.PutHot(Hot{Node: "web-1", Seen: noon.Add(time.Second), Told: time.Minute, Counter: 4, Doc: []byte(`{}`), Facets: map[string]string{"os": "sha256:3"}})
+	settle(t, d)
+	want.Seen, want.Doc, want.Facets = noon.Add(time.Second), []byte(`{}`), map[string]string{"os": "sha256:3"}
+	check(want)
+}
+
+// TestHotFlush writes within the flush interval, unasked.
+func TestHotFlush(t *testing.T) {
+	t.Parallel()
+	d, _ := fresh(t)
+	d.PutHot(Hot{Node: "web-1", Seen: noon, Counter: 7, Doc: []byte("{}")})
+	deadline := time.Now().Add(10 * time.Second)
+	for d.Stats().Hot > 0 || d.Stats().Commits == 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("it still waits after ten seconds")
+		}
+		time.Sleep(5 * time.Millisecond) // the store tells nobody of a commit that nobody waits for
+	}
+	if hot, err := d.LoadHot(t.Context()); err != nil || hot["web-1"].Counter != 7 {
+		t.Errorf("after the flush: %+v, %v", hot, err)
+	}
+}
+
+// TestRuns keeps a run once, however often it is delivered, newest received first.
+func TestRuns(t *testing.T) {
+	t.Parallel()
+	d, again := fresh(t)
+	loud := func(id string) report.Run {
+		return report.Run{ID: id, Node: "web-1", Results: []report.Result{{ID: "a/file:/b", Outcome: report.Changed}}}
+	}
+	must(t, d.PutRuns(t.Context(), "web-1", []report.Run{loud("1"), {ID: "2", Node: "web-1"}}, noon))
+	altered := loud("1")
+	altered.Error = "delivered twice"
+	must(t, d.PutRuns(t.Context(), "web-1", []report.Run{altered, loud("3")}, noon.Add(time.Second)))
+	must(t, d.PutRuns(t.Context(), "web-2", []report.Run{loud("1")}, noon))
+	d = again()
+	for _, c := range []struct {
+		quiet bool
+		limit int
+		want  []string
+	}{{false, 10, []string{"3", "1"}}, {true, 10, []string{"3", "2", "1"}}, {true, 1, []string{"3"}}} {
+		runs, err := d.Runs(t.Context(), "web-1", c.limit, c.quiet)
+		must(t, err)
+		var ids []string
+		for _, r := range runs {
+			ids = append(ids, r.ID)
+			if r.Error != "" {
+				t.Error("a second delivery has replaced the first")
+			}
+		}
+		if !slices.Equal(ids, c.want) {
+			t.Errorf("quiet %v, limit %d: %v, want %v", c.quiet, c.limit, ids, c.want)
+		}
+	}
+}
+
+// TestFacets keeps a document once for all nodes, and forgets it when no node has it any more and its time has come.
+func TestFacets(t *testing.T) {
+	t.Parallel()
+	d, _ := fresh(t)
+	doc := func(v string) trait.Facet {
+		f, err := trait.FacetOf("os", v)
+		must(t, err)
+		return f
+	}
+	debian, old, retired := doc("debian"), doc("old"), doc("retired")
+	s := secretOf(t, d, identity.Grant{})
+	for _, name := range []string{"web-1", "web-2", "gone"} {
+		enroll(t, d, s, name, name)
+		facet := debian
+		if name == "gone" {
+			facet = retired
+		}
+		d.PutHot(Hot{Node: name, Seen: noon, Doc: []byte("{}"), Facets: map[string]string{"os": facet.Digest}})
+	}
+	must(t, d.PutFacets(t.Context(), []trait.Facet{debian, old, debian, retired}, noon))
+	must(t, d.Retire(t.Context(), "gone", noon))
+	known, err := d.FacetDigests(t.Context())
+	must(t, err)
+	docs, err := d.Facets(t.Context(), []string{debian.Digest, "sha256:unknown"})
+	must(t, err)
+	if len(known) != 3 || len(docs) != 1 || string(docs[debian.Digest]) != `"debian"` {
+		t.Errorf("kept %v; read %s", known, docs)
+	}
+	day := 24 * time.Hour
+	if gone, err := d.Prune(t.Context(), Retention{Facets: 30 * day}, noon.Add(29*day)); err != nil || len(gone) != 0 {
+		t.Errorf("before its time: %v, %v", gone, err)
+	}
+	gone, err := d.Prune(t.Context(), Retention{Facets: 30 * day}, noon.Add(31*day))
+	must(t, err)
+	slices.Sort(gone)
+	want := []string{old.Digest, retired.Digest}
+	slices.Sort(want)
+	if !slices.Equal(gone, want) {
+		t.Errorf("went: %v, want %v", gone, want)
+	}
+	if docs, err := d.Facets(t.Context(), []string{debian.Digest, old.Digest}); err != nil || len(docs) != 1 {
+		t.Errorf("after that: %s, %v", docs, err)
+	}
+}
+
+// TestPrune forgets each class in its own time.
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	d, _ := fresh(t)
+	loud := report.Run{ID: "loud", Node: "web-1", Error: "x"}
+	must(t, d.PutRuns(t.Context(), "web-1", []report.Run{loud, {ID: "quiet", Node: "web-1"}}, noon))
+	must(t, d.PutEvents(t.Context(), report.Event{At: noon, Node: "web-1", Kind: "node.stale"}))
+	left := func() string {
+		runs, err := d.Runs(t.Context(), "web-1", 10, true)
+		must(t, err)
+		events, err := d.Events(t.Context(), "", 10)
+		must(t, err)
+		return fmt.Sprint(len(runs), " runs, ", len(events), " events")
+	}
+	keep := Retention{Runs: 90 * time.Hour, Quiet: 7 * time.Hour, Events: 30 * time.Hour}
+	for _, c := range []struct {
+		after time.Duration
+		want  string
+	}{{7 * time.Hour, "2 runs, 1 events"}, {8 * time.Hour, "1 runs, 1 events"}, {31 * time.Hour, "1 runs, 0 events"}, {91 * time.Hour, "0 runs, 0 events"}} {
+		if _, err := d.Prune(t.Context(), keep, noon.Add(c.after)); err != nil {
+			t.Fatal(err)
+		}
+		if got := left(); got != c.want {
+			t.Errorf("after %s: %s, want %s", c.after, got, c.want)
+		}
+	}
+}
+
+// TestEventsAndNotes are read newest first, of one node or of all; notes are replaced.
+func TestEventsAndNotes(t *testing.T) {
+	t.Parallel()
+	d, again := fresh(t)
+	var into map[string]int
+	if err := d.Note(t.Context(), "key", &into); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a note that is not there: %v", err)
+	}
+	must(t, d.PutNote(t.Context(), "key", map[string]int{"a": 1}, report.Event{At: noon, Kind: "first"}))
+	must(t, d.PutNote(t.Context(), "key", map[string]int{"a": 2}, report.Event{At: noon, Kind: "second", Node: "web-1"}))
+	d = again()
+	must(t, d.Note(t.Context(), "key", &into))
+	if into["a"] != 2 {
+		t.Errorf("the note is %v", into)
+	}
+	for node, want := range map[string][]string{"": {"second", "first"}, "web-1": {"second"}, "web-2": nil} {
+		events, err := d.Events(t.Context(), node, 10)
+		must(t, err)
+		var kinds []string
+		for _, e := range events {
+			kinds = append(kinds, e.Kind)
+			if !e.At.Equal(noon) {
+				t.Errorf("at %s", e.At)
+			}
+		}
+		if !slices.Equal(kinds, want) {
+			t.Errorf("of %q: %v", node, kinds)
+		}
+	}
+}
+
+// TestOperators are one for each name.
+func TestOperators(t *testing.T) {
+	t.Parallel()
+	d, again := fresh(t)
+	first, err := identity.NewSecret(strings.Repeat("0", 64), true)
+	must(t, err)
+	second, err := identity.NewSecret(strings.Repeat("0", 64), true)
+	must(t, err)
+	must(t, d.PutOperator(t.Context(), Operator{ID: first.ID, Hash: first.Hash(), Name: "jane", Role: identity.RoleViewer}, noon))
+	must(t, d.PutOperator(t.Context(), Operator{ID: second.ID, Hash: second.Hash(), Name: "jane", Role: identity.RoleAdmin}, noon))
+	d = again()
+	list, err := d.Operators(t.Context())
+	must(t, err)
+	if len(list) != 1 || list[0].Role != identity.RoleAdmin || list[0].Matches(first) || !list[0].Matches(second) {
+		t.Errorf("operators: %+v", list)
+	}
+	must(t, d.RemoveOperator(t.Context(), "jane", noon))
+	if err := d.RemoveOperator(t.Context(), "jane", noon); !errors.Is(err, ErrNotFound) {
+		t.Errorf("removed twice: %v", err)
+	}
+}
+
+// TestSecretsAreHashed finds no secret in the file.
+func TestSecretsAreHashed(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "report.db")
+	d := open(t, path)
+	s := secretOf(t, d, identity.Grant{})
+	enroll(t, d, s, "web-1", "key")
+	must(t, d.Close())
+	secret := strings.Split(s.Text(), ".")[1]
+	files, err := filepath.Glob(path + "*")
+	must(t, err)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		must(t, err)
+		if strings.Contains(string(data), secret) {
+			t.Errorf("%s holds the secret", file)
+		}
+	}
+}
+
+// TestFailureIsAlone: an operation that fails takes nothing else of its group with it, and nothing of itself stays.
+func TestFailureIsAlone(t *testing.T) {
+	t.Parallel()
+	d, _ := fresh(t)
+	mine := errors.New("mine")
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			err := d.commit(t.Context(), func(t *tx) error {
+				if err := t.event(report.Event{At: noon, Kind: fmt.Sprint("kind-", i%2)}); err != nil {
+					return err
+				}
+				if i%2 == 1 {
+					return mine
+				}
+				return nil
+			})
+			if (i%2 == 1) != errors.Is(err, mine) || i%2 == 0 && err != nil {
+				t.Errorf("operation %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	events, err := d.Events(t.Context(), "", 100)
+	must(t, err)
+	if len(events) != 20 || slices.ContainsFunc(events, func(e report.Event) bool { return e.Kind == "kind-1" }) {
+		t.Errorf("kept %d events", len(events))
+	}
+}
+
+// TestClosed refuses work, and says so.
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	d := open(t, filepath.Join(t.TempDir(), "report.db"))
+	must(t, d.Close())
+	must(t, d.Close())
+	if err := d.PutEvents(t.Context(), report.Event{Kind: "x"}); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := open(t, filepath.Join(t.TempDir(), "b.db")).PutEvents(ctx, report.Event{Kind: "x"}); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that has ended: %v", err)
+	}
+}
+
+// TestNewer does not touch a file of a newer schema.
+func TestNewer(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "report.db")
+	must(t, open(t, path).Close())
+	raw, err := sql.Open("sqlite", path)
+	must(t, err)
+	_, err = raw.Exec("PRAGMA user_version = 999")
+	must(t, errors.Join(err, raw.Close()))
+	_, err = Open(t.Context(), path, Options{})
+	if !errors.Is(err, ErrNewer) || len(fault.Hints(err)) == 0 {
+		t.Errorf("got %v, hints %q", err, fault.Hints(err))
+	}
+}
+
+// TestDamaged says that the file is damaged, and what to do.
+func TestDamaged(t *testing.T) {
+	t.Parallel()
+	for name, damage := range map[string]func(path string) error{
+		"not a store": func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("hello\n", 2000)), 0o600) },
+		"cut":         func(path string) error { return os.Truncate(path, 5000) },
+		"zeros within": func(path string) error {
+			f, err := os.OpenFile(path, os.O_RDWR, 0)
+			if err != nil {
+				return err
+			}
+			_, err = f.WriteAt(make([]byte, 4096*4), 100)
+			return errors.Join(err, f.Close())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "report.db")
+			must(t, open(t, path).Close())
+			must(t, damage(path))
+			_, err := Open(t.Context(), path, Options{})
+			if !errors.Is(err, ErrDamaged) || len(fault.Hints(err)) == 0 {
+				t.Errorf("got %v, hints %q", err, fault.Hints(err))
+			}
+		})
+	}
+}
+
+// TestFull says that the store cannot grow, keeps all it has acknowledged, and goes on when there is room again. The
+// limit on pages is SQLite's own, and fails in the same places as a disk without room.
+func TestFull(t *testing.T) {
+	t.Parallel()
+	d, again := fresh(t)
+	must(t, d.limitPages(t.Context(), 60))
+	acknowledged := 0
+	var err error
+	for i := range 1000 {
+		run := report.Run{ID: fmt.Sprintf("%04d", i), Node: "web-1", Error: strings.Repeat("x", 4000)}
+		if err = d.PutRuns(t.Context(), "web-1", []report.Run{run}, noon); err != nil {
+			break
+		}
+		acknowledged++
+	}
+	if !errors.Is(err, ErrFull) || len(fault.Hints(err)) == 0 || acknowledged == 0 {
+		t.Fatalf("after %d runs: %v, hints %q", acknowledged, err, fault.Hints(err))
+	}
+	if err := d.Ping(t.Context()); !errors.Is(err, ErrFull) {
+		t.Errorf("ready although nothing can be kept: %v", err)
+	}
+	d.PutHot(Hot{Node: "web-1", Seen: noon, Counter: 5, Doc: []byte(strings.Repeat("y", 20000))}) // waits for better times
+	must(t, d.limitPages(t.Context(), 1<<20))
+	settle(t, d)
+	must(t, d.Ping(t.Context()))
+	d = again()
+	runs, err := d.Runs(t.Context(), "web-1", 1000, true)
+	must(t, err)
+	hot, err := d.LoadHot(t.Context())
+	must(t, err)
+	if len(runs) != acknowledged || hot["web-1"].Counter != 5 {
+		t.Errorf("%d runs were acknowledged, %d are kept; counter %d", acknowledged, len(runs), hot["web-1"].Counter)
+	}
+}
+
+// limitPages sets how many pages the file may have.
+func (d *DB) limitPages(ctx context.Context, n int) error {
+	var got int
+	return d.conn.QueryRowContext(ctx, fmt.Sprintf("PRAGMA max_page_count = %d", n)).Scan(&got)
+}
+
+// TestModes keeps the store for its owner, whatever the umask says.
+func TestModes(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "report.db")
+	must(t, os.WriteFile(path, nil, 0o644))
+	d := open(t, path)
+	settle(t, d)
+	files, err := filepath.Glob(path + "*")
+	must(t, err)
+	for _, file := range files {
+		info, err := os.Stat(file)
+		must(t, err)
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %04o", filepath.Base(file), info.Mode().Perm())
+		}
+	}
+	if len(files) < 2 {
+		t.Errorf("only %q: where is the log of the open store?", files)
+	}
+}
+
+// TestDocumentsHoldNoKey: what is JSON can be shown; keys and hashes are columns of their own.
+func TestDocumentsHoldNoKey(t *testing.T) {
+	t.Parallel()
+	doc, err := json.Marshal(Node{Name: "web-1", Key: []byte("secret?"), Token: "abc"})
+	must(t, err)
+	if strings.Contains(string(doc), "secret") || strings.Contains(string(doc), "web-1") {
+		t.Errorf("%s", doc)
+	}
+}
