@@ -1,0 +1,494 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/trait"
+)
+
+// TestAgent does everything a node does, over mTLS.
+func TestAgent(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	answer, err := r.agent.CheckIn(t.Context(), report.CheckIn{Node: node, Seq: 1})
+	if err != nil || answer.Interval != time.Minute {
+		t.Errorf("checking in: %+v, %v", answer, err)
+	}
+	if err := r.agent.Put(t.Context(), report.Run{ID: "1", Node: node}); err != nil || len(r.runs) != 1 {
+		t.Errorf("delivering a run: %v", err)
+	}
+	facet, err := trait.FacetOf("os", "debian")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.agent.PutFacets(t.Context(), report.Facets{Node: node, Facets: []trait.Facet{facet}}); err != nil {
+		t.Errorf("delivering traits: %v", err)
+	}
+	facet.Digest = "sha256:" + strings.Repeat("0", 64)
+	refusedAs(t, "a trait under another digest", r.agent.PutFacets(t.Context(), report.Facets{Node: node, Facets: []trait.Facet{facet}}), ErrDigest)
+	refusedAs(t, "a run of another node", r.agent.Put(t.Context(), report.Run{ID: "1", Node: "web-2"}), ErrWrongNode)
+	refusedAs(t, "a run without ID", r.agent.Put(t.Context(), report.Run{Node: node}), ErrBadRequest)
+	_, err = r.agent.CheckIn(t.Context(), report.CheckIn{Node: "web-2"})
+	refusedAs(t, "a check-in of another node", err, ErrWrongNode)
+	refusedAs(t, "too many runs", r.agent.PutRuns(t.Context(), make([]report.Run, MaxRuns+1)), ErrTooLarge)
+	refusedAs(t, "too many results", r.agent.Put(t.Context(), report.Run{ID: "2", Node: node, Results: make([]report.Result, MaxResults+1)}), ErrTooLarge)
+	refusedAs(t, "too many traits", r.agent.PutFacets(t.Context(), report.Facets{Node: node, Facets: make([]trait.Facet, MaxFacets+1)}), ErrTooLarge)
+}
+
+// TestAgentProof needs certificate and signature of one node and key.
+func TestAgentProof(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	stranger, err := identity.NewNodeKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := newRig(t)
+	own := r.cert
+	otherName, otherKey := r.certificate(t, r.key, "web-2", time.Now()), r.certificate(t, stranger, node, time.Now())
+	expired := r.certificate(t, r.key, node, time.Now().Add(-30*24*time.Hour))
+	r.keys["web-2"] = r.key.Public()
+	for name, c := range map[string]struct {
+		client *AgentClient
+		want   *Error
+	}{
+		"no certificate":                 {r.client(t, node, r.key, nil), ErrUnauthorized},
+		"certificate of another node":    {r.client(t, node, r.key, &otherName), ErrWrongNode},
+		"certificate for another key":    {r.client(t, node, r.key, &otherKey), ErrWrongNode},
+		"signature of another key":       {r.client(t, node, stranger, &own), ErrSignature},
+		"signature in another name":      {r.client(t, "web-2", r.key, &own), ErrWrongNode},
+		"signature of an unknown node":   {r.client(t, "web-9", r.key, &own), ErrUnknownNode},
+		"expired certificate, not shown": {r.client(t, node, r.key, &expired), ErrUnauthorized},
+	} {
+		_, err := c.client.CheckIn(t.Context(), report.CheckIn{Node: c.client.o.Node})
+		refusedAs(t, name, err, c.want)
+	}
+	if _, err := r.client(t, node, r.key, &foreign.cert).CheckIn(t.Context(), report.CheckIn{Node: node}); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("a certificate of another fleet ends the connection: %v", err)
+	}
+	r.now = func() time.Time { return time.Now().Add(-time.Hour) }
+	req := r.signed(t, "/v1/checkin", `{"node":"web-1"}`)
+	r.now = time.Now
+	if _, said := r.raw(t, req); said == nil || said.Code != ErrSkew.Code || said.Advice == "" {
+		t.Errorf("a clock an hour behind: %+v", said)
+	}
+	req = r.signed(t, "/v1/checkin", `{"node":"web-1"}`)
+	again := req.Clone(t.Context())
+	again.Body = io.NopCloser(strings.NewReader(`{"node":"web-1"}`))
+	if _, said := r.raw(t, req); said != nil {
+		t.Errorf("as it should be: %v", said)
+	}
+	if _, said := r.raw(t, again); said == nil || said.Code != ErrReplay.Code {
+		t.Errorf("the same again: %+v", said)
+	}
+	if len(r.checked) != 1 {
+		t.Errorf("%d check-ins were let through", len(r.checked))
+	}
+}
+
+// TestRenew works without a certificate, for one that has run out, and needs the signature all the more.
+func TestRenew(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	csr, err := r.key.CSR(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(RenewRequest{CSR: string(csr)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.cert = tls.Certificate{}
+	req := r.signed(t, "/v1/renew", string(body))
+	if _, said := r.raw(t, req); said != nil {
+		t.Errorf("signed: %v", said)
+	}
+	req = r.signed(t, "/v1/renew", string(body))
+	req.Header.Del("Signature")
+	if resp, said := r.raw(t, req); said == nil || said.Code != ErrSignature.Code || !resp.Close {
+		t.Errorf("not signed: %+v; the connection stays: %v", said, !resp.Close)
+	}
+}
+
+// TestBodies refuses what is too large, is no JSON, or is more than one document; what it does not know it ignores, so
+// that newer agents can talk to older services.
+func TestBodies(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	pad := strings.Repeat(" ", MaxSmall)
+	for name, c := range map[string]struct {
+		path, body, kind string
+		want             *Error
+	}{
+		"as it should be":   {"/v1/checkin", `{"node":"web-1"}`, "application/json", nil},
+		"with charset":      {"/v1/checkin", `{"node":"web-1"}`, "application/json; charset=utf-8", nil},
+		"newer key":         {"/v1/checkin", `{"node":"web-1","mood":{"of":["the","day"]}}`, "application/json", nil},
+		"largest":           {"/v1/checkin", `{"node":"web-1"}` + pad[:MaxSmall-16], "application/json", nil},
+		"one byte more":     {"/v1/checkin", `{"node":"web-1"}` + pad[:MaxSmall-15], "application/json", ErrTooLarge},
+		"8 MiB and more":    {"/v1/runs", `{"runs":[]}` + strings.Repeat(" ", MaxUpload), "application/json", ErrTooLarge},
+		"two documents":     {"/v1/checkin", `{"node":"web-1"}{}`, "application/json", ErrBadRequest},
+		"not JSON":          {"/v1/checkin", `node: web-1`, "application/json", ErrBadRequest},
+		"nothing":           {"/v1/checkin", ``, "application/json", ErrBadRequest},
+		"cut":               {"/v1/checkin", `{"node":"web-`, "application/json", ErrBadRequest},
+		"another shape":     {"/v1/checkin", `{"node":7}`, "application/json", ErrBadRequest},
+		"null":              {"/v1/checkin", `null`, "application/json", ErrWrongNode},
+		"deep":              {"/v1/checkin", `{"node":` + strings.Repeat("[", 20000), "application/json", ErrBadRequest},
+		"no runs":           {"/v1/runs", `{"runs":[]}`, "application/json", nil},
+		"a form":            {"/v1/checkin", `{"node":"web-1"}`, "application/x-www-form-urlencoded", ErrMediaType},
+		"no type":           {"/v1/checkin", `{"node":"web-1"}`, "", ErrMediaType},
+		"type that is none": {"/v1/checkin", `{"node":"web-1"}`, ";;", ErrMediaType},
+	} {
+		req := r.signed(t, c.path, c.body)
+		req.Header.Set("Content-Type", c.kind)
+		resp, said := r.raw(t, req)
+		switch {
+		case c.want == nil && said != nil:
+			t.Errorf("%s: %v", name, said)
+		case c.want != nil && (said == nil || said.Code != c.want.Code || resp.StatusCode != c.want.Status || said.Message == ""):
+			t.Errorf("%s: got %d %+v, want %s", name, resp.StatusCode, said, c.want.Code)
+		}
+	}
+	// A body whose length is not announced is cut off at the limit, too.
+	body := io.MultiReader(strings.NewReader(`{"token":"`), endless{})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.server.URL+"/v1/enroll", io.LimitReader(body, 64<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if _, said := r.raw(t, req); said == nil || said.Code != ErrTooLarge.Code {
+		t.Errorf("an endless body: %+v", said)
+	}
+}
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'a'
+	}
+	return len(p), nil
+}
+
+// TestRoles lets each role do its part and nothing beyond it; a node is none of them.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	v, o, a, p := identity.RoleViewer, identity.RoleOperator, identity.RoleAdmin, identity.RolePublisher
+	for _, c := range []struct {
+		what string
+		call func(*OperatorClient) error
+		may  []identity.Role
+	}{
+		{"status", func(c *OperatorClient) error { _, err := c.Status(t.Context(), 1); return err }, []identity.Role{v, o, a}},
+		{"nodes", func(c *OperatorClient) error { _, err := c.Nodes(t.Context(), report.Query{}); return err }, []identity.Role{v, o, a}},
+		{"traits", func(c *OperatorClient) error { _, err := c.Traits(t.Context(), report.Query{}, ""); return err }, []identity.Role{v, o, a}},
+		{"events", func(c *OperatorClient) error { _, err := c.Events(t.Context(), 1); return err }, []identity.Role{v, o, a}},
+		{"list tokens", func(c *OperatorClient) error { _, err := c.ListTokens(t.Context()); return err }, []identity.Role{o, a}},
+		{"create a token", func(c *OperatorClient) error { _, err := c.CreateToken(t.Context(), TokenRequest{}); return err }, []identity.Role{o, a}},
+		{"revoke a token", func(c *OperatorClient) error { return c.RevokeToken(t.Context(), "x") }, []identity.Role{o, a}},
+		{"retire", func(c *OperatorClient) error { return c.Retire(t.Context(), node) }, []identity.Role{o, a}},
+		{"channels", func(c *OperatorClient) error { return c.PutChannels(t.Context(), nil) }, []identity.Role{a, p}},
+		{"list operators", func(c *OperatorClient) error { _, err := c.ListOperators(t.Context()); return err }, []identity.Role{a}},
+		{"add an operator", func(c *OperatorClient) error {
+			_, err := c.AddOperator(t.Context(), Operator{Name: "jane", Role: v})
+			return err
+		}, []identity.Role{a}},
+		{"remove an operator", func(c *OperatorClient) error { return c.RemoveOperator(t.Context(), "jane") }, []identity.Role{a}},
+	} {
+		for _, role := range operatorRoles() {
+			err := c.call(r.operator(t, role))
+			may := false
+			for _, m := range c.may {
+				may = may || m == role
+			}
+			if may && err != nil {
+				t.Errorf("%s as %s: %v", c.what, role, err)
+			} else if !may {
+				refusedAs(t, c.what+" as "+string(role), err, ErrForbidden)
+			}
+		}
+	}
+	for _, role := range []identity.Role{identity.RoleNode, "root", ""} {
+		_, err := r.admin.AddOperator(t.Context(), Operator{Name: "jane", Role: role})
+		refusedAs(t, fmt.Sprintf("an operator as %q", role), err, ErrBadRequest)
+	}
+	_, err := r.admin.AddOperator(t.Context(), Operator{Name: "-jane", Role: v})
+	refusedAs(t, "an operator whose name is none", err, ErrBadRequest)
+	_, err = r.admin.Node(t.Context(), "nonesuch")
+	refusedAs(t, "a node that is not there", err, ErrNotFound)
+}
+
+// TestNodeIsNoOperator: the certificate of a node opens no operator route, and an operator token no route of nodes.
+func TestNodeIsNoOperator(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, route := range []string{"GET /v1/status", "GET /v1/nodes", "GET /v1/nodes/web-1", "DELETE /v1/nodes/web-1", "GET /v1/traits", "GET /v1/events",
+		"GET /v1/tokens", "POST /v1/tokens", "DELETE /v1/tokens/x", "PUT /v1/channels", "GET /v1/operators", "PUT /v1/operators/x", "DELETE /v1/operators/x"} {
+		method, path, _ := strings.Cut(route, " ")
+		req, err := http.NewRequestWithContext(t.Context(), method, r.server.URL+path, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, said := r.raw(t, req); resp.StatusCode != http.StatusUnauthorized || said == nil || said.Code != ErrUnauthorized.Code {
+			t.Errorf("%s with a node's certificate: %s %+v", route, resp.Status, said)
+		}
+	}
+	r.cert = tls.Certificate{}
+	for _, path := range []string{"/v1/checkin", "/v1/runs", "/v1/facets", "/v1/renew"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.server.URL+path, strings.NewReader(`{"node":"web-1"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+r.operators[identity.RoleAdmin].Text())
+		req.Header.Set("Content-Type", "application/json")
+		if resp, said := r.raw(t, req); resp.StatusCode != http.StatusUnauthorized || said == nil {
+			t.Errorf("%s with an admin's token: %s %+v", path, resp.Status, said)
+		}
+	}
+}
+
+// TestBadTokenSaysNothing answers every wrong operator token with the same bytes.
+func TestBadTokenSaysNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	good := r.operators[identity.RoleViewer].Text()
+	other, err := identity.NewSecret(r.ca.Fingerprint(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(good, ".")
+	wrongSecret := parts[0] + "." + strings.Split(other.Text(), ".")[1] + "." + parts[2]
+	said := map[string][]string{}
+	for name, token := range map[string]string{"unknown": other.Text(), "wrong secret": wrongSecret, "cut": good[:20], "none": "", "rubbish": "\x7f", "for enrolment": strings.Replace(good, "vigoop_", "vigo_", 1)} {
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, r.server.URL+"/v1/status", nil)
+		req.RequestURI = ""
+		req.Header.Set("Authorization", "Bearer "+token)
+		if token == "\x7f" {
+			req.Header.Set("Authorization", "Basic eDp4")
+		}
+		resp, e := r.raw(t, req)
+		answer := fmt.Sprint(resp.StatusCode, " ", e.Code, " ", e.Message, " ", e.Advice)
+		said[answer] = append(said[answer], name)
+	}
+	if len(said) != 1 {
+		t.Errorf("the answers tell wrong tokens apart: %v", said)
+	}
+}
+
+// TestBusy sends away what is too much at once, with the time to come back, and lets those under way finish.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.set(func() { r.hold, r.entered = make(chan struct{}), make(chan struct{}, MaxRequests+1) })
+	done := make(chan error, MaxRequests)
+	for range MaxRequests {
+		go func() {
+			_, err := r.admin.Status(t.Context(), 1)
+			done <- err
+		}()
+	}
+	for range MaxRequests {
+		<-r.entered
+	}
+	_, err := r.admin.Status(t.Context(), 1)
+	refusedAs(t, "one too many", err, ErrBusy)
+	if e, ok := errors.AsType[*Error](err); !ok || e.Retry != ErrBusy.Retry {
+		t.Errorf("it says to come back after %v", e)
+	}
+	close(r.hold)
+	for range MaxRequests {
+		if err := <-done; err != nil {
+			t.Fatalf("a request that was under way: %v", err)
+		}
+	}
+	r.set(func() { r.hold = nil })
+	if _, err := r.admin.Status(t.Context(), 1); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// TestRefusalsTravel keep their code, words, hint and time to come back over the wire; what is not a refusal stays in the
+// log of the service.
+func TestRefusalsTravel(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for _, c := range []struct {
+		fail error
+		want *Error
+	}{
+		{ErrTooMany, ErrTooMany}, {ErrStore, ErrStore}, {fmt.Errorf("%w: disk at /secret", ErrStore), ErrStore}, {Refuse(ErrTaken, "web-1 is taken"), ErrTaken},
+		{context.DeadlineExceeded, ErrBusy}, {identity.ErrExpired, ErrToken}, {identity.ErrUsed, ErrToken}, {identity.ErrNotAllowed, ErrToken},
+		{identity.ErrCSR, ErrBadRequest}, {errors.New("secret detail"), ErrInternal},
+	} {
+		r.set(func() { r.fail = c.fail })
+		_, err := r.admin.Status(t.Context(), 1)
+		refusedAs(t, c.fail.Error(), err, c.want)
+		got, _ := errors.AsType[*Error](err)
+		if got.Retry != c.want.Retry || strings.Contains(got.Message, "secret") {
+			t.Errorf("%v: %q, come back after %s", c.fail, got.Message, got.Retry)
+		}
+		if c.want.Advice != "" && len(fault.Hints(err)) == 0 {
+			t.Errorf("%v: the hint is lost", c.fail)
+		}
+	}
+}
+
+// TestClientReach tells "could not ask" from "was refused".
+func TestClientReach(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	other := newRig(t)
+	for name, h := range map[string]http.HandlerFunc{
+		"a proxy's page": func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "<h1>Bad gateway</h1>", http.StatusBadGateway)
+		},
+		"another service": func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) },
+		"a redirection": func(w http.ResponseWriter, q *http.Request) {
+			http.Redirect(w, q, "https://example.com/", http.StatusFound)
+		},
+		"a cut connection": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		s := httptest.NewUnstartedServer(h)
+		s.TLS = r.ca.NewServer(nil, time.Now).TLS()
+		s.StartTLS()
+		defer s.Close()
+		c, err := NewOperatorClient(s.URL, r.operators[identity.RoleViewer].Text(), time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Status(t.Context(), 1); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c, err := NewOperatorClient(other.server.URL, r.operators[identity.RoleViewer].Text(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Status(t.Context(), 1); !errors.Is(err, identity.ErrPin) || errors.Is(err, ErrUnreachable) {
+		t.Errorf("a server of another authority: %v", err)
+	}
+	r.server.Close()
+	if _, err := r.admin.Status(t.Context(), 1); !errors.Is(err, ErrUnreachable) || len(fault.Hints(err)) == 0 {
+		t.Errorf("a service that is down: %v", err)
+	}
+	for _, url := range []string{"", "http://127.0.0.1:1", "127.0.0.1:1", "https://", "https://a?b", "://"} {
+		if _, err := NewOperatorClient(url, r.operators[identity.RoleViewer].Text(), time.Now); err == nil || len(fault.Hints(err)) == 0 {
+			t.Errorf("address %q: %v", url, err)
+		}
+	}
+}
+
+// TestChannelNotes carries all channels at once, also with long mistakes, and refuses what names a channel twice.
+func TestChannelNotes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	publisher := r.operator(t, identity.RolePublisher)
+	notes := make([]report.ChannelNote, 20)
+	for i := range notes {
+		notes[i] = report.ChannelNote{Channel: fmt.Sprint("c", i), Error: strings.Repeat("x", 8<<10)}
+	}
+	if err := publisher.PutChannels(t.Context(), notes); err != nil || len(r.notes) != 20 {
+		t.Errorf("20 channels with 8 KiB each: %v", err)
+	}
+	refusedAs(t, "a channel twice", publisher.PutChannels(t.Context(), []report.ChannelNote{{Channel: "a"}, {Channel: "a"}}), ErrBadRequest)
+	refusedAs(t, "no name", publisher.PutChannels(t.Context(), []report.ChannelNote{{}}), ErrBadRequest)
+	refusedAs(t, "too many", publisher.PutChannels(t.Context(), make([]report.ChannelNote, MaxChannels+1)), ErrTooLarge)
+}
+
+// TestQuery carries filters in the address.
+func TestQuery(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	q := report.Query{Name: "web-*", Labels: map[string]string{"role": "a=b&c", "x": ""}}
+	nodes, err := r.admin.Nodes(t.Context(), q)
+	if err != nil || nodes[0].Name != q.Name || fmt.Sprint(nodes[0].Labels) != fmt.Sprint(q.Labels) {
+		t.Errorf("%+v, %v", nodes, err)
+	}
+}
+
+// FuzzRequests throws bodies at every route that takes one, as a node and as an admin: it never panics, and answers every
+// one with a document.
+func FuzzRequests(f *testing.F) {
+	key, err := identity.NewNodeKey()
+	if err != nil {
+		f.Fatal(err)
+	}
+	ca, err := identity.NewCA("acme", time.Now())
+	if err != nil {
+		f.Fatal(err)
+	}
+	csr, err := key.CSR(node)
+	if err != nil {
+		f.Fatal(err)
+	}
+	chain, _, err := ca.IssueClient(csr, identity.Client{Role: identity.RoleNode, Name: node}, time.Now())
+	if err != nil {
+		f.Fatal(err)
+	}
+	cert, err := key.Certificate(chain)
+	if err != nil {
+		f.Fatal(err)
+	}
+	routes := []string{"/v1/enroll", "/v1/renew", "/v1/checkin", "/v1/runs", "/v1/facets", "/v1/tokens", "/v1/channels", "/v1/operators/x"}
+	for i, body := range []string{`{"token":"x","node":"web-1","csr":""}`, `{"csr":"x"}`, `{"node":"web-1","facets":{"os":"sha256:0"}}`, `{"runs":[{"id":"1","node":"web-1"}]}`,
+		`{"node":"web-1","facets":[{"name":"os","digest":"x","doc":null}]}`, `{"names":"[","uses":-1,"life":-1}`, `{"channels":[{"channel":"stable"}]}`, `{"role":"viewer"}`} {
+		f.Add(i, []byte(body))
+	}
+	f.Fuzz(func(t *testing.T, route int, body []byte) {
+		b := &backend{operators: tokens{}, keys: nodeKeys(key), now: time.Now}
+		if b.operators[identity.RoleAdmin], err = identity.NewSecret(ca.Fingerprint(), true); err != nil {
+			t.Fatal(err)
+		}
+		h := NewServer(Backend{Agents: b, Gate: b, Operators: b, Admin: b, Staff: b, Fleet: "acme", Log: quiet(), Now: time.Now, Observe: func(string, int, time.Duration) {}})
+		path := routes[((route%len(routes))+len(routes))%len(routes)]
+		method := http.MethodPost
+		if path == "/v1/channels" || path == "/v1/operators/x" {
+			method = http.MethodPut
+		}
+		req := httptest.NewRequest(method, "https://127.0.0.1"+path, bytes.NewReader(body))
+		req.TLS = &tls.ConnectionState{PeerCertificates: certificates(cert), VerifiedChains: verified(cert)}
+		if err := identity.Sign(req, body, key.Signer(), identity.Stamp{KeyID: node, Counter: 1, Created: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+b.operators[identity.RoleAdmin].Text())
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, req)
+		if !json.Valid(w.Body.Bytes()) || w.Code >= 500 {
+			t.Errorf("%s %q: %d %s", path, body, w.Code, w.Body)
+		}
+	})
+}
+
+// FuzzAnswers throws answers at the client: it never panics, and refuses what is none.
+func FuzzAnswers(f *testing.F) {
+	f.Add(200, []byte(`{"fleet":"acme"}`))
+	f.Add(429, []byte(`{"error":{"code":"too-many"}}`))
+	f.Add(500, []byte(`{"error":null}`))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		resp := &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {string(body)}}}
+		err := refused(resp, body)
+		if err == nil {
+			t.Error("a refusal is no error")
+		}
+		if e, ok := errors.AsType[*Error](err); ok && (e.Code == "" || e.Retry < 0 || e.Retry > maxRetry) {
+			t.Errorf("%+v", e)
+		}
+		var st report.Status
+		_ = json.Unmarshal(body, &st) // only that it does not panic
+	})
+}
