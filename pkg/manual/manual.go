@@ -1,15 +1,12 @@
-// Package manual writes the reference of the resource types from their doc comments and tags: as text for the
-// terminal, as Markdown, and as a JSON Schema for editors.
+// Package manual writes the reference of the resource types and of the traits from their doc comments and tags: as text
+// for the terminal, as Markdown, and as a JSON Schema for editors.
 //
-// It refuses to hold any prose about a type itself; a type or attribute without a doc comment is an error.
+// It refuses to hold any prose about a type or trait itself; one without a doc comment is an error.
 package manual
 
 import (
 	"fmt"
-	"go/ast"
 	"go/doc/comment"
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"reflect"
 	"strings"
@@ -21,37 +18,17 @@ import (
 // A Manual is the reference of the kinds of a registry.
 type Manual struct {
 	reg  *resource.Registry
-	docs map[string]structDoc // by name of the Go struct
-}
-
-// structDoc is what is said of a struct and of its fields, by Go name.
-type structDoc struct {
-	text   string
-	fields map[string]string
+	docs map[string]typeDoc // by name of the Go struct
 }
 
 // New reads the doc comments of all kinds from the Go files in the root of sources. A kind or attribute without one is
 // an error.
 func New(reg *resource.Registry, sources fs.FS) (*Manual, error) {
-	m := &Manual{reg: reg, docs: map[string]structDoc{}}
-	paths, err := fs.Glob(sources, "*.go")
+	docs, err := readDocs(sources)
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range paths {
-		if strings.HasSuffix(path, "_test.go") {
-			continue
-		}
-		src, err := fs.ReadFile(sources, path)
-		if err != nil {
-			return nil, fmt.Errorf("reading doc comments: %w", err)
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, src, parser.ParseComments|parser.SkipObjectResolution)
-		if err != nil {
-			return nil, fmt.Errorf("reading doc comments: %w", err)
-		}
-		m.read(file)
-	}
+	m := &Manual{reg: reg, docs: docs}
 	for _, name := range reg.Names() {
 		kind, _ := reg.Kind(name)
 		if err := m.check(kind.Type(), kind.Fields); err != nil {
@@ -59,38 +36,6 @@ func New(reg *resource.Registry, sources fs.FS) (*Manual, error) {
 		}
 	}
 	return m, nil
-}
-
-// read collects the structs of a file.
-func (m *Manual) read(file *ast.File) {
-	for _, decl := range file.Decls {
-		gen, ok := decl.(*ast.GenDecl)
-		if !ok || gen.Tok != token.TYPE {
-			continue
-		}
-		for _, spec := range gen.Specs {
-			spec := spec.(*ast.TypeSpec)
-			typ, ok := spec.Type.(*ast.StructType)
-			if !ok {
-				continue
-			}
-			text := spec.Doc.Text()
-			if text == "" {
-				text = gen.Doc.Text()
-			}
-			d := structDoc{text: text, fields: map[string]string{}}
-			for _, field := range typ.Fields.List {
-				said := field.Doc.Text()
-				if said == "" {
-					said = field.Comment.Text()
-				}
-				for _, name := range field.Names {
-					d.fields[name.Name] = said
-				}
-			}
-			m.docs[spec.Name.Name] = d
-		}
-	}
 }
 
 // check finds what is not documented.
@@ -139,9 +84,7 @@ func (m *Manual) Summary(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text, _, _ := strings.Cut(m.docs[k.Type().Name()].text, "\n\n")
-	sentence, _, _ := strings.Cut(strings.ReplaceAll(text, "\n", " ")+" ", ". ")
-	return strings.TrimSuffix(strings.TrimSpace(sentence), ".") + ".", nil
+	return sentence(m.docs[k.Type().Name()].text), nil
 }
 
 // Examples returns the YAML examples in the doc comment of a kind: parts of a module, from "resources:" on.

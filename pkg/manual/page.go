@@ -86,6 +86,8 @@ func typeName(t reflect.Type) string {
 		return "true or false"
 	case reflect.Int, reflect.Int64:
 		return "whole number"
+	case reflect.Float64:
+		return "number"
 	case reflect.Slice:
 		return "list of " + plural(typeName(t.Elem()))
 	case reflect.Map:

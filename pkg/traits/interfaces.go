@@ -8,7 +8,7 @@ import (
 
 // Interfaces are the network interfaces, by name; at most 256, the ones that were made first.
 //
-//	when: interfaces.eth0.up and any(interfaces.eth0.addresses, cidr("192.0.2.0/24", #))
+//	when: 'interfaces.eth0.up and any(interfaces.eth0.addresses, cidr("192.0.2.0/24", #))'
 type Interfaces map[string]Interface
 
 // Interface is one network interface.

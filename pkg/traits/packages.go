@@ -6,7 +6,7 @@ import (
 	"vigo.dev/pkg/host"
 )
 
-// Packages are the installed packages, by name. Of a package that is installed for several architectures the last is
+// Packages are the installed packages, by name. Of a package that is installed for several architectures the first is
 // shown; their versions may not differ.
 //
 //	when: has(packages.openssl) and version(packages.openssl.version) < version("3.0.17")
@@ -27,7 +27,9 @@ func collectPackages(ctx context.Context, h *host.Host) (Packages, error) {
 	}
 	packages := make(Packages, len(all))
 	for _, p := range all {
-		packages[p.Name] = Package{Version: p.Version, Arch: p.Arch}
+		if _, again := packages[p.Name]; !again {
+			packages[p.Name] = Package{Version: p.Version, Arch: p.Arch}
+		}
 	}
 	return packages, nil
 }

@@ -7,12 +7,12 @@ import (
 	"vigo.dev/pkg/host"
 )
 
-// Services are the units of the init system, by name; a service goes without its suffix, other units keep theirs.
+// Services are the services the init system knows, by name, without the suffix ".service".
 //
 //	when: services.nginx.enabled and not services.nginx.failed
 type Services map[string]Service
 
-// Service is one unit of the init system.
+// Service is one service.
 type Service struct {
 	// Running says whether it runs now; false where the init system does not run.
 	Running bool `json:"running"`

@@ -2,51 +2,93 @@ package vigocmd
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/manual"
 	"vigo.dev/pkg/resources"
+	"vigo.dev/pkg/traits"
 )
+
+// traitPrefix marks the name of a trait where a resource type may have the same.
+const traitPrefix = "trait:"
 
 func newExplainCommand(env *cli.Env) *cobra.Command {
 	return &cobra.Command{
-		Use:     "explain [TYPE]",
-		Short:   "Show the manual of a resource type, or list the types",
-		Example: "  vigo explain\n  vigo explain file",
+		Use:   "explain [TYPE | TRAIT]",
+		Short: "Show the manual of a resource type or trait, or list them",
+		Long: `Show the manual of a resource type or trait, or list them.
+
+A trait is named trait:NAME; the prefix may be left out where no resource type
+has the name.`,
+		Example: "  vigo explain\n  vigo explain file\n  vigo explain trait:os",
 		Args:    cli.Args(0, 1),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return resources.Registry().Names(), cobra.ShellCompDirectiveNoFileComp
+			names := resources.Registry().Names()
+			for _, k := range traits.Kinds() {
+				names = append(names, traitPrefix+k.Name)
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			reg := resources.Registry()
-			m, err := manual.New(reg, resources.Sources())
+			types, err := manual.New(resources.Registry(), resources.Sources())
 			if err != nil {
 				return err
 			}
-			if len(args) == 1 {
-				text, err := m.Text(args[0])
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprint(env.Stdout, text)
+			about, err := manual.NewTraits(traits.Kinds(), traits.Sources())
+			if err != nil {
 				return err
 			}
-			var rows [][]string
-			for _, name := range reg.Names() {
-				about, err := m.Summary(name)
-				if err != nil {
-					return err
-				}
-				rows = append(rows, []string{name, about})
+			if len(args) == 0 {
+				return listManuals(env, types, about)
 			}
-			return env.Columns([]string{"TYPE", "ABOUT"}, rows)
+			text, err := explain(types, about, args[0])
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(env.Stdout, text)
+			return err
 		},
 	}
+}
+
+// explain finds the manual of a resource type, or of a trait. A name that neither has is taken for that of a type,
+// unless only a trait's is like it.
+func explain(types *manual.Manual, about *manual.TraitManual, name string) (string, error) {
+	if bare, ok := strings.CutPrefix(name, traitPrefix); ok {
+		return about.Text(bare)
+	}
+	kinds := resources.Registry().Names()
+	if fault.DidYouMean(name, kinds) == "" && fault.DidYouMean(name, about.Names()) != "" || slices.Contains(about.Names(), name) && !slices.Contains(kinds, name) {
+		return about.Text(name)
+	}
+	return types.Text(name)
+}
+
+func listManuals(env *cli.Env, types *manual.Manual, about *manual.TraitManual) error {
+	var rows [][]string
+	for _, name := range resources.Registry().Names() {
+		summary, err := types.Summary(name)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, []string{name, summary})
+	}
+	for _, name := range about.Names() {
+		summary, err := about.Summary(name)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, []string{traitPrefix + name, summary})
+	}
+	return env.Columns([]string{"TYPE", "ABOUT"}, rows)
 }
 
 func newSchemaCommand(env *cli.Env) *cobra.Command {
