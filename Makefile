@@ -29,7 +29,7 @@ lint: ## gofmt, vet, staticcheck
 	go run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
 
 docs: ## generate docs/reference from the code
-	go test ./pkg/manual ./pkg/cli/... -run 'Reference|Docs' -update
+	go test ./pkg/manual ./pkg/cli -run Reference -update
 
 bench: build ## our figures beside physical limits and peers
 	go run ./test/bench -bin bin

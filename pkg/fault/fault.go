@@ -19,7 +19,7 @@ const (
 	Refused     Code = 4   // a gate refused
 	NotVerified Code = 5   // a signature, pointer or bundle was refused
 	Usage       Code = 64  // the command line cannot be understood (sysexits.h EX_USAGE)
-	Interrupted Code = 130 // ended by SIGINT
+	Interrupted Code = 130 // ended by SIGINT or SIGTERM
 )
 
 type decorated struct {

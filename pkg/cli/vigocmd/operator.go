@@ -1,6 +1,8 @@
 package vigocmd
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"vigo.dev/pkg/api"
@@ -60,7 +62,10 @@ func newOperatorListCommand(env *cli.Env) *cobra.Command {
 	var conn connection
 	var format cli.Format
 	c := &cobra.Command{
-		Use: "list", Short: "List the operators and their roles", Args: cli.Args(0, 0),
+		Use:     "list",
+		Short:   "List the operators and their roles",
+		Example: "  vigo operator list",
+		Args:    cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := conn.open(env)
 			if err != nil {
@@ -88,13 +93,20 @@ func newOperatorListCommand(env *cli.Env) *cobra.Command {
 func newOperatorRemoveCommand(env *cli.Env) *cobra.Command {
 	var conn connection
 	c := &cobra.Command{
-		Use: "remove NAME", Short: "Make the token of an operator useless, at once", Args: cli.Args(1, 1),
+		Use:     "remove NAME",
+		Short:   "Make the token of an operator useless, at once",
+		Example: "  vigo operator remove ann",
+		Args:    cli.Args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := conn.open(env)
 			if err != nil {
 				return err
 			}
-			return unreachable(client.RemoveOperator(c.Context(), args[0]))
+			if err := client.RemoveOperator(c.Context(), args[0]); err != nil {
+				return unreachable(err)
+			}
+			_, err = fmt.Fprintf(env.Stdout, "the token of %s is useless now\n", args[0])
+			return err
 		},
 	}
 	conn.flags(c)
