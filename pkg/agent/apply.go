@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -92,7 +94,7 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 	} else if err != nil {
 		c.Log.Warn("going on with an empty journal", "err", err)
 	}
-	gathered := traits.NewScheduler(traits.All(), c.Now).Gather(ctx, c.Host, traits.Agent{Version: c.Version})
+	gathered := traits.NewScheduler(traits.Used(traits.All(), mentions(p, content)), c.Now).Gather(ctx, c.Host, traits.Agent{Version: c.Version})
 	labels := c.Language.Labels(p, c.Node)
 	for name, value := range c.Labels {
 		labels[name] = value
@@ -104,4 +106,23 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 	run := converge.Run(ctx, cat, c.Host, converge.Options{DryRun: c.DryRun, Journal: j, Log: c.Log, Now: c.Now})
 	run.ID, run.Node, run.Bundle, run.Commit = newID(run.Started), c.Node, from.Bundle, from.Commit
 	return run, nil
+}
+
+// mentions tells whether a policy has a word anywhere in its conditions, values or templates. What cannot be searched
+// may mention anything.
+func mentions(p *policy.Policy, content *policy.Content) func(word string) bool {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return func(string) bool { return true }
+	}
+	for module := range p.Modules {
+		for _, name := range content.List(module, "templates", "") {
+			template, err := content.Template(module, name)
+			if err != nil {
+				return func(string) bool { return true }
+			}
+			text = append(text, template...)
+		}
+	}
+	return func(word string) bool { return bytes.Contains(text, []byte(word)) }
 }

@@ -78,6 +78,12 @@ func (c Collector) Watching(paths ...string) Collector {
 // Kind describes the trait.
 func (c Collector) Kind() trait.Kind { return trait.Kind{Name: c.name, Class: c.class, Type: c.typ} }
 
+// Used leaves out the collectors whose trait nobody looks at: for a run that stands alone, which sends traits to no
+// service and keeps them for no other run.
+func Used(collectors []Collector, used func(name string) bool) []Collector {
+	return slices.DeleteFunc(slices.Clone(collectors), func(c Collector) bool { return !used(c.name) })
+}
+
 // stamp is a text that changes whenever a source does. What cannot be looked at is left to the collector to tell.
 func (c Collector) stamp(h *host.Host) string {
 	stamp := ""

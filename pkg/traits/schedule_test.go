@@ -3,6 +3,7 @@ package traits_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -170,5 +171,17 @@ command ["/etc/vigo/traits.d/rack.sh"] stdout="{}"
 	}
 	if trait.Root(first.Digests) != trait.Root(second.Digests) {
 		t.Errorf("digests changed from %v to %v", first.Digests, second.Digests)
+	}
+}
+
+// A run that stands alone collects what its policy uses and nothing else.
+func TestUsed(t *testing.T) {
+	t.Parallel()
+	var left []string
+	for _, c := range traits.Used(traits.All(), func(name string) bool { return name == "updates" || name == "os" }) {
+		left = append(left, c.Kind().Name)
+	}
+	if !slices.Equal(left, []string{"os", "updates"}) {
+		t.Errorf("collected: %v", left)
 	}
 }
