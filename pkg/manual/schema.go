@@ -1,7 +1,6 @@
 package manual
 
 import (
-	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
@@ -19,19 +18,17 @@ type Key struct {
 // Common returns the attributes of every resource, beside those of its kind.
 func Common() []Key {
 	return []Key{
-		{Key: "when", Doc: "condition under which the resource applies to a node", kind: "string"},
+		{Key: "when", Doc: "condition under which the resource applies to a node", kind: "condition"},
 		{Key: "requires", Doc: "references of resources that must have succeeded before", list: true},
 		{Key: "before", Doc: "references of resources that come after", list: true},
 		{Key: "notify", Doc: "references of resources to refresh when this one has changed", list: true},
 		{Key: "subscribe", Doc: "references of resources whose change refreshes this one", list: true},
-		{Key: "foreach", Doc: "list or mapping for each entry of which the resource is repeated"},
 		{Key: "audit", Doc: "report drift and change nothing", kind: "boolean"},
 		{Key: "sensitive", Doc: "never show values or diffs", kind: "boolean"},
 		{Key: "controls", Doc: "compliance controls that the resource serves", list: true},
 		{Key: "tags", Doc: "free words to select resources by", list: true},
 		{Key: "id", Doc: "short name for references", kind: "string"},
 		{Key: "about", Doc: "what the resource is for", kind: "string"},
-		{Key: "window", Doc: "maintenance window in which it may be changed", kind: "string"},
 		{Key: "timeout", Doc: "how long looking and changing may take together, such as 5m", kind: "string"},
 		{Key: "retries", Doc: "how often a change that failed is tried again", kind: "integer"},
 	}
@@ -39,9 +36,10 @@ func Common() []Key {
 
 type object = map[string]any
 
-// Schema returns a JSON Schema (draft 7, which editors know best) for one entry under resources of a module.
-func (m *Manual) Schema() ([]byte, error) {
-	definitions := object{}
+// resources returns the schemas of all types by name, and that of one entry under resources of a module, which refers to
+// them. Which type an entry has is the first of its keys, which a schema cannot say: it must fit any of them.
+func (m *Manual) resources() (definitions, entry object, err error) {
+	definitions = object{}
 	var any []object
 	for _, name := range m.reg.Names() {
 		k, _ := m.reg.Kind(name)
@@ -50,34 +48,24 @@ func (m *Manual) Schema() ([]byte, error) {
 		properties := s["properties"].(object)
 		for _, c := range Common() {
 			if _, own := properties[c.Key]; own {
-				return nil, fmt.Errorf("kind %s: the attribute %s is one that every resource has", name, c.Key)
+				return nil, nil, fmt.Errorf("kind %s: the attribute %s is one that every resource has", name, c.Key)
 			}
 			properties[c.Key] = c.schema()
 		}
 		definitions[name] = s
 		any = append(any, object{"$ref": "#/definitions/" + name})
 	}
-	return json.MarshalIndent(object{
-		"$schema":     "http://json-schema.org/draft-07/schema#",
-		"title":       "Vigo resource",
-		"type":        "object",
-		"anyOf":       any,
-		"definitions": definitions,
-	}, "", "  ")
+	return definitions, object{"title": "Vigo resource", "type": "object", "anyOf": any}, nil
 }
 
 func (c Key) schema() object {
-	s := object{"description": c.Doc}
 	switch {
 	case c.list:
-		s["type"], s["items"] = "array", object{"type": "string"}
-	case c.kind == "string":
-		s["type"] = "string"
-	case c.kind != "":
-		s = orTemplate(object{"type": c.kind})
-		s["description"] = c.Doc
+		return listOrOne(c.Doc)
+	case c.kind == "condition":
+		return condition(c.Doc)
 	}
-	return s
+	return says(object{"type": c.kind}, c.Doc)
 }
 
 func (m *Manual) structSchema(typ reflect.Type, fields []resource.Field) object {

@@ -6,8 +6,10 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// paramTypes are the types a parameter may have.
-var paramTypes = []string{"string", "int", "float", "bool", "port", "duration", "list", "map", "enum", "path", "secret"}
+// ParamTypes returns the types a parameter may have.
+func ParamTypes() []string {
+	return []string{"string", "int", "float", "bool", "port", "duration", "list", "map", "enum", "path", "secret"}
+}
 
 func (r *reader) module(n *yaml.Node, name string) *Module {
 	entries, ok := r.mapping(n, "the module")
@@ -53,7 +55,7 @@ func (r *reader) param(key, n *yaml.Node) Param {
 			r.paramKey(&p, e)
 		}
 	}
-	if !slices.Contains(paramTypes, p.Type) {
+	if !slices.Contains(ParamTypes(), p.Type) {
 		hint := "one of string, int, float, bool, port, duration, list, map, enum, path, secret"
 		r.fail(n, "bad-param", hint, "the parameter %q has no type that is known", key.Value)
 		p.Type = "" // any value will do

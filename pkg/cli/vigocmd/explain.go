@@ -93,20 +93,33 @@ func listManuals(env *cli.Env, types *manual.Manual, about *manual.TraitManual) 
 
 func newSchemaCommand(env *cli.Env) *cobra.Command {
 	return &cobra.Command{
-		Use:     "schema",
-		Short:   "Print the JSON Schema of the resources of a module, for editors",
-		Example: "  vigo schema > module.schema.json",
-		Args:    cli.Args(0, 0),
-		RunE: func(*cobra.Command, []string) error {
+		Use:   "schema [fleet|module|role|test|resource]",
+		Short: "Print the JSON Schema of the documents of a policy repository, for editors",
+		Long: `Print the JSON Schema (draft 7) of the documents of a policy repository, for editors. Without a kind it is that of any
+document, told apart by the key "kind", so that one schema serves a whole repository.
+
+With the YAML language server, in .vscode/settings.json:
+  {"yaml.schemas": {".vscode/vigo.schema.json":
+    ["fleet.yaml", "roles/*.yaml", "modules/*/module.yaml", "modules/*/tests/*.yaml"]}}
+or as the first line of a document:
+  # yaml-language-server: $schema=../.vscode/vigo.schema.json`,
+		Example:   "  vigo schema > .vscode/vigo.schema.json\n  vigo schema module > module.schema.json",
+		Args:      cli.Args(0, 1),
+		ValidArgs: manual.Documents(),
+		RunE: func(_ *cobra.Command, args []string) error {
 			m, err := manual.New(resources.Registry(), resources.Sources())
 			if err != nil {
 				return err
 			}
-			schema, err := m.Schema()
+			kind := ""
+			if len(args) == 1 {
+				kind = args[0]
+			}
+			schema, err := m.DocumentSchema(kind)
 			if err != nil {
 				return err
 			}
-			_, err = env.Stdout.Write(schema)
+			_, err = env.Stdout.Write(append(schema, '\n'))
 			return err
 		},
 	}

@@ -1,0 +1,79 @@
+package manual
+
+import "vigo.dev/pkg/policy"
+
+func fleetSchema() object {
+	text := object{"type": "string"}
+	grant := strict([]string{"match"}, object{
+		"match":  says(object{"type": "string"}, "Glob that the names of nodes are compared with."),
+		"labels": mapping(text, "Labels the nodes get."),
+	}, "Labels for some nodes.")
+	channel := object{"anyOf": []object{{"type": "null"}, strict(nil, object{
+		"nodes": condition("Condition over labels: which nodes belong to the channel."),
+		"about": says(object{"type": "string"}, "What the channel is for."),
+	}, "A channel.")}}
+	s := document("Fleet", "fleet.yaml: the fleet as a whole.", []string{"name"}, object{
+		"interval": says(object{"type": "string", "pattern": `^([0-9.]+(ns|us|µs|ms|s|m|h))+$`}, "Time between two runs of an agent, such as 30s."),
+		"nodes":    says(object{"type": "array", "items": grant}, "Labels granted by name; a later grant wins. A node cannot claim a label."),
+		"channels": mapping(channel, "Channels by name; one called stable if none is given."),
+		"modes":    mapping(object{"type": "boolean"}, "Switches that conditions see as mode.NAME."),
+		"labels":   listOrOne("Names of labels that conditions may use beside environment, role, site and those granted here."),
+		"data":     listOrOne("Files below data/ that give parameters their values, most specific first; templates over labels."),
+		"audit":    boolean("Report drift everywhere and change nothing."),
+		"trust": strict(nil, object{
+			"commits": says(object{"enum": []string{policy.CommitsAny, policy.CommitsSigned}}, "Which commits are published."),
+		}, "What the controller asks of commits."),
+	})
+	return s
+}
+
+func moduleSchema(resource object) object {
+	number := object{"type": "number"}
+	typ := object{"enum": policy.ParamTypes()}
+	param := object{"anyOf": []object{typ, strict([]string{"type"}, object{
+		"type":    says(typ, "Type of the value."),
+		"about":   says(object{"type": "string"}, "What it is for."),
+		"default": object{"description": "Value where neither a role nor data/ gives one. Without a default the parameter is required."},
+		"min":     says(number, "Least value of a number."),
+		"max":     says(number, "Greatest value of a number."),
+		"pattern": says(object{"type": "string"}, "Regular expression that a whole string must match."),
+		"values":  says(object{"type": "array", "items": object{"type": "string"}}, "The values of an enum."),
+	}, "A parameter.")}}
+	return document("Module", "modules/NAME/module.yaml: resources that belong together.", nil, object{
+		"params":    mapping(param, "Parameters by name; what resources and templates see as param.NAME."),
+		"when":      condition("Condition under which the module applies to a node."),
+		"audit":     boolean("Report drift of this module and change nothing."),
+		"resources": says(object{"type": "array", "items": resource}, "The resources, in the order they are converged."),
+	})
+}
+
+func roleSchema() object {
+	use := object{"anyOf": []object{
+		{"type": "string"},
+		{"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": object{"type": []string{"object", "null"}}},
+	}}
+	return document("Role", "roles/NAME.yaml: which modules some nodes have.", nil, object{
+		"when":    condition("Condition over labels, traits and modes: which nodes have the role. Without one all have it."),
+		"audit":   boolean("Report drift of the modules of this role and change nothing."),
+		"modules": says(object{"type": "array", "items": use}, "Modules, each a name or a name with parameters."),
+	})
+}
+
+func testSchema() object {
+	free := mapping(object{}, "")
+	return document("Test", "modules/NAME/tests/*.yaml: what a module must come to on a node.", []string{"expect"}, object{
+		"given": strict(nil, object{
+			"node":   says(object{"type": "string"}, "Name of the node."),
+			"labels": mapping(object{"type": "string"}, "Labels of the node."),
+			"traits": says(free, "Traits of the node."),
+			"params": mapping(object{}, "Parameters of the module."),
+			"modes":  mapping(object{"type": "boolean"}, "Modes of the fleet."),
+		}, "The node a module is tested on, and the parameters it gets."),
+		"expect": strict(nil, object{
+			"resources": says(object{"type": "array", "items": object{"type": "object", "minProperties": 1}},
+				"Resources that must be there; the first key is the type, the others are compared."),
+			"absent": says(object{"type": "array", "items": object{"type": "string"}}, "type:identity of resources that must not be there."),
+			"error":  says(object{"type": "string"}, "Part of the mistake that must be found."),
+		}, "What the module must come to."),
+	})
+}
