@@ -122,51 +122,60 @@ func (f *files) Open(name string) (io.ReadCloser, error) {
 // open opens a regular file. It never waits for the other end of a fifo, and leaves the access time alone where the
 // kernel lets it.
 func (f *files) open(name string) (*os.File, *unix.Stat_t, error) {
+	fd, st, err := f.descriptor(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return os.NewFile(uintptr(fd), name), st, nil
+}
+
+func (f *files) descriptor(name string) (int, *unix.Stat_t, error) {
 	const flags = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
 	fd, err := f.tree.open(name, flags|unix.O_NOATIME)
 	if errors.Is(err, unix.EPERM) { // only the owner may leave access times alone
 		fd, err = f.tree.open(name, flags)
 	}
 	if err != nil {
-		return nil, nil, failed("opening", name, err)
+		return -1, nil, failed("opening", name, err)
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		unix.Close(fd)
-		return nil, nil, failed("opening", name, err)
+		return -1, nil, failed("opening", name, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		unix.Close(fd)
-		return nil, nil, fmt.Errorf("opening %s: not a regular file", name)
+		return -1, nil, fmt.Errorf("opening %s: not a regular file", name)
 	}
-	return os.NewFile(uintptr(fd), name), &st, nil
+	return fd, &st, nil
 }
 
-// Read implements [host.FileReader].
+// Read implements [host.FileReader]. It reads the descriptor itself: an os.File would register it with the poller, which
+// costs more than reading one of the many small files of /proc.
 func (f *files) Read(name string, limit int64) ([]byte, error) {
 	if limit == 0 {
 		limit = defaultReadLimit
 	}
-	file, st, err := f.open(name)
+	fd, st, err := f.descriptor(name)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer unix.Close(fd)
 	if st.Size > limit {
 		return nil, fmt.Errorf("reading %s: %d bytes, more than the limit of %d", name, st.Size, limit)
 	}
 	data := make([]byte, 0, max(512, st.Size+1))
 	for {
-		n, err := file.Read(data[len(data):cap(data)])
+		n, err := retry(func() (int, error) { return unix.Read(fd, data[len(data):cap(data)]) })
+		if err != nil {
+			return nil, failed("reading", name, err)
+		}
+		if n == 0 {
+			return data, nil
+		}
 		data = data[:len(data)+n]
 		if int64(len(data)) > limit {
 			return nil, fmt.Errorf("reading %s: more than the limit of %d bytes", name, limit)
-		}
-		if err == io.EOF {
-			return data, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading %s: %w", name, errors.Unwrap(err))
 		}
 		if len(data) == cap(data) {
 			data = append(data, 0)[:len(data)]

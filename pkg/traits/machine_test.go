@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -45,21 +46,50 @@ func TestThisMachine(t *testing.T) {
 	}
 }
 
-// The cost of all traits on this machine: at the start, and in a run in which nothing has changed.
+// The cost of all traits on this machine: at the start of the agent, in a run in which nothing has changed, and in one
+// five minutes after the last, with the processor time that it takes.
 func BenchmarkGather(b *testing.B) {
 	m := openMachine(b)
+	gather := func(b *testing.B, s *traits.Scheduler) int {
+		got := s.Gather(b.Context(), m.Host(), traits.Agent{})
+		packages, _ := got.Set["packages"].(map[string]any)
+		return len(packages)
+	}
 	b.Run("first", func(b *testing.B) {
+		started := processorTime(b)
 		for b.Loop() {
-			traits.NewScheduler(traits.All(), time.Now).Gather(b.Context(), m.Host(), traits.Agent{})
+			b.ReportMetric(float64(gather(b, traits.NewScheduler(traits.All(), clock))), "packages")
 		}
+		reportProcessor(b, started)
 	})
-	b.Run("again", func(b *testing.B) {
-		s := traits.NewScheduler(traits.All(), time.Now)
-		s.Gather(b.Context(), m.Host(), traits.Agent{})
-		for b.Loop() {
-			s.Gather(b.Context(), m.Host(), traits.Agent{})
-		}
-	})
+	for name, pace := range map[string]time.Duration{"next": 30 * time.Second, "5min": 5 * time.Minute} {
+		b.Run(name, func(b *testing.B) {
+			now := clock()
+			s := traits.NewScheduler(traits.All(), func() time.Time { return now })
+			gather(b, s)
+			started := processorTime(b)
+			for b.Loop() {
+				now = now.Add(pace)
+				gather(b, s)
+			}
+			reportProcessor(b, started)
+		})
+	}
+}
+
+// processorTime is what this process has used until now.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+func reportProcessor(b *testing.B, started time.Duration) {
+	b.Helper()
+	b.ReportMetric(float64((processorTime(b)-started).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 }
 
 // What each trait costs on this machine.
