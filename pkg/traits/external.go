@@ -21,7 +21,7 @@ import (
 // External is what the site itself tells of a machine: the files in /etc/vigo/traits.d, by name without extension. A
 // .json or .yaml file is its content. An executable is run once an hour, and when the folder has changed, and is what it
 // prints, as JSON or YAML; it has ten seconds. Executables that are not root's, or that others may write, are refused,
-// and so are links. Each may be 256 KiB; there may be 50.
+// and so are links. Each may be 256 KiB, all together 1 MiB; there may be 50.
 //
 //	when: external.site.rack == "r12"
 type External map[string]any
@@ -30,6 +30,7 @@ const (
 	externalDir     = "/etc/vigo/traits.d"
 	maxExternals    = 50
 	maxExternal     = 256 << 10
+	maxAllExternal  = 1 << 20
 	externalTimeout = 10 * time.Second
 )
 
@@ -67,11 +68,29 @@ func collectExternal(ctx context.Context, h *host.Host) (External, error) {
 		})
 	}
 	all.Wait()
+	problems = append(problems, bound(external, taken)...)
 	if len(external) == 0 && len(problems) == 0 {
 		return nil, trait.ErrNone
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return external, partly(problems...)
+}
+
+// bound takes out what makes the whole larger than the report service takes.
+func bound(external External, from map[string]host.Info) (problems []error) {
+	total := 0
+	for _, name := range sortedKeys(external) {
+		doc, err := json.Marshal(external[name])
+		if total += len(doc); err == nil && total > maxAllExternal {
+			err = fmt.Errorf("with it, all are more than %d KiB", maxAllExternal>>10)
+		}
+		if err != nil {
+			total -= len(doc)
+			delete(external, name)
+			problems = append(problems, fmt.Errorf("%s/%s: %w", externalDir, from[name].Name, err))
+		}
+	}
+	return problems
 }
 
 // externalName is what may stand behind "external." in a condition.

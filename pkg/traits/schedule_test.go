@@ -107,9 +107,7 @@ func TestFailuresAreShown(t *testing.T) {
 				return counted{}, trait.ErrNone
 			}),
 			traits.CollectorOf("panics", trait.Volatile, func(context.Context, *host.Host) (counted, error) {
-				var none map[string]int
-				none["x"] = 1
-				return counted{}, nil
+				panic("a bug")
 			}),
 			traits.CollectorOf("hangs", trait.Volatile, func(context.Context, *host.Host) (counted, error) {
 				<-hung

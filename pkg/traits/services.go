@@ -7,7 +7,7 @@ import (
 	"vigo.dev/pkg/host"
 )
 
-// Services are the services the init system knows, by name, without the suffix ".service".
+// Services are the services the init system knows, by name, without the suffix ".service"; at most 5,000.
 //
 //	when: services.nginx.enabled and not services.nginx.failed
 type Services map[string]Service
@@ -22,13 +22,15 @@ type Service struct {
 	Failed bool `json:"failed"`
 }
 
+const maxServices = 5000
+
 func collectServices(ctx context.Context, h *host.Host) (Services, error) {
 	all, err := h.Services.All(ctx)
 	if err != nil {
 		return nil, missing(err)
 	}
-	services := make(Services, len(all))
-	for _, s := range all {
+	services := Services{}
+	for _, s := range all[:min(len(all), maxServices)] {
 		services[strings.TrimSuffix(s.Name, ".service")] = Service{Running: s.Live && s.Running, Enabled: s.Boot == host.Enabled, Failed: s.Live && s.Failed}
 	}
 	return services, nil

@@ -7,7 +7,7 @@ import (
 	"vigo.dev/pkg/host"
 )
 
-// Users are the local users, by name. Password hashes are not part of it, nor are the names of people.
+// Users are the local users, by name; at most 5,000. Password hashes are not part of it, nor are the names of people.
 //
 //	when: has(users.deploy) and users.deploy.login
 type Users map[string]User
@@ -36,13 +36,15 @@ const (
 	nobody      = 65534
 )
 
+const maxUsers = 5000
+
 func collectUsers(ctx context.Context, h *host.Host) (Users, error) {
 	all, _, err := h.Accounts.All(ctx)
 	if err != nil {
 		return nil, missing(err)
 	}
-	users := make(Users, len(all))
-	for _, u := range all {
+	users := Users{}
+	for _, u := range all[:min(len(all), maxUsers)] {
 		users[u.Name] = User{
 			UID: u.UID, GID: u.GID, Home: u.Home, Shell: u.Shell, Groups: append([]string{}, u.Groups...),
 			System: u.UID < firstPerson || u.UID == nobody, Login: letsIn(u.Shell),
