@@ -62,6 +62,7 @@ func (l Language) Build(p *policy.Policy, c *policy.Content, in Input) (*resourc
 	b := l.builder(p, c, in)
 	order, uses := b.roles()
 	cat := &resource.Catalog{Fleet: p.Fleet.Name}
+	b.expect(p, order)
 	for _, name := range order {
 		m, ok := p.Modules[name]
 		if !ok {
@@ -77,6 +78,18 @@ func (l Language) Build(p *policy.Policy, c *policy.Content, in Input) (*resourc
 	}
 	cat.Items = b.order()
 	return cat, b.problems.Err()
+}
+
+// expect makes room for the resources of modules, so that large policies are not copied while they are built.
+func (b *builder) expect(p *policy.Policy, modules []string) {
+	n := 0
+	for _, name := range modules {
+		if m := p.Modules[name]; m != nil {
+			n += len(m.Resources)
+		}
+	}
+	b.items, b.decls = make([]resource.Item, 0, n), make([]declared, 0, n)
+	b.byName, b.byID = make(map[string]int, n), make(map[string]int, n)
 }
 
 // roles evaluates which roles apply, and returns their modules in order with the uses of each.
@@ -209,7 +222,8 @@ func (b *builder) place(d policy.Declaration, problems fault.Problems) {
 // add puts an item into the catalog. The same resource declared again, in the same words, is shared; in others it is an
 // error that names both places.
 func (b *builder) add(it resource.Item, d declared, name string) {
-	at, twice := b.byID[it.ID.String()]
+	key := it.ID.String()
+	at, twice := b.byID[key]
 	if twice && b.decls[at].digest != d.digest {
 		b.fail(it.Pos, "duplicate", "two identical declarations would be shared; make them equal, or remove one",
 			"%s is declared here and, differently, at %s", it.ID, b.items[at].Pos)
@@ -221,7 +235,7 @@ func (b *builder) add(it resource.Item, d declared, name string) {
 	}
 	if !twice {
 		at = len(b.items)
-		b.byID[it.ID.String()] = at
+		b.byID[key] = at
 		b.items = append(b.items, it)
 		b.decls = append(b.decls, d)
 	} else { // references of both declarations hold

@@ -146,6 +146,9 @@ func (b *builder) implied(g *graph) {
 
 // reaches reports whether from must come before to already.
 func (g graph) reaches(from, to int) bool {
+	if len(g.before[to]) == 0 {
+		return from == to
+	}
 	seen := map[int]bool{}
 	var visit func(int) bool
 	visit = func(i int) bool {

@@ -5,8 +5,6 @@ package machine
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"io"
-	"os"
 	"sync"
 	"time"
 
@@ -54,26 +52,52 @@ func keyOf(st *unix.Stat_t) fileKey {
 	return fileKey{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}
 }
 
-// of returns the digest of an open file, whose status st was taken after it was opened.
-func (d *digests) of(file *os.File, st *unix.Stat_t) (string, error) {
+// of returns the digest of an open regular file, whose status st was taken after it was opened.
+func (d *digests) of(fd int, st *unix.Stat_t) (string, error) {
 	if digest, ok := d.lookup(st); ok {
 		return digest, nil
 	}
 	key, now := keyOf(st), d.now()
-	h := sha256.New()
-	buf := d.bufs.Get().(*[64 << 10]byte)
-	_, err := io.CopyBuffer(h, struct{ io.Reader }{file}, buf[:])
-	d.bufs.Put(buf)
-	if err != nil {
+	entry := digestEntry{read: now}
+	if err := d.sum(fd, st.Size, &entry.sum); err != nil {
 		return "", err
 	}
-	entry := digestEntry{read: now}
-	h.Sum(entry.sum[:0])
+	if now.Sub(time.Unix(st.Ctim.Unix())) <= settled {
+		return name(entry.sum), nil
+	}
 	var after unix.Stat_t
-	if unix.Fstat(int(file.Fd()), &after) == nil && keyOf(&after) == key && now.Sub(time.Unix(st.Ctim.Unix())) > settled {
+	if unix.Fstat(fd, &after) == nil && keyOf(&after) == key {
 		d.keep(key, entry)
 	}
 	return name(entry.sum), nil
+}
+
+// sum reads a file to its end. One that has a size ends there: asking once more whether that is so would be a third of
+// the work for a small file. Files of /proc have none and are read until nothing comes.
+func (d *digests) sum(fd int, size int64, into *[sha256.Size]byte) error {
+	h := sha256.New()
+	buf := d.bufs.Get().(*[64 << 10]byte)
+	defer d.bufs.Put(buf)
+	for got := int64(0); size == 0 || got < size; {
+		n, err := retry(func() (int, error) { return unix.Read(fd, buf[:]) })
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break // shorter than its status said: it was cut meanwhile
+		}
+		h.Write(buf[:n])
+		got += int64(n)
+	}
+	h.Sum(into[:0])
+	return nil
+}
+
+// empty reports whether no digest is known, so that looking for one is in vain.
+func (d *digests) empty() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.known) == 0
 }
 
 // lookup returns the digest of the file with a status, if it is known and not too old.

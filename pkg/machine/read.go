@@ -212,7 +212,7 @@ func (f *files) List(name string) ([]host.Info, error) {
 
 // Digest implements [host.FileReader].
 func (f *files) Digest(name string) (string, error) {
-	if f.tree.live() && check(name) == nil {
+	if f.tree.live() && !f.digests.empty() && check(name) == nil {
 		var st unix.Stat_t
 		if unix.Stat(name, &st) == nil {
 			if digest, ok := f.digests.lookup(&st); ok {
@@ -220,12 +220,12 @@ func (f *files) Digest(name string) (string, error) {
 			}
 		}
 	}
-	file, st, err := f.open(name)
+	fd, st, err := f.descriptor(name)
 	if err != nil {
 		return "", err
 	}
-	defer file.Close()
-	digest, err := f.digests.of(file, st)
+	defer unix.Close(fd)
+	digest, err := f.digests.of(fd, st)
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", name, err)
 	}
