@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -35,39 +36,89 @@ type bus struct {
 	jobs *jobs
 }
 
+// systemd answers within milliseconds, but it may overlook a first request that reaches it together with the end of the
+// greeting, as it does when the machine is busy booting: whoever waits for that answer waits in vain. So a connection that
+// does not answer is given up, and another opened: after 2 seconds, and then after twice as long each time.
+const (
+	greetingTime  = 2 * time.Second
+	greetingTries = 4
+)
+
 // connected returns the connection. Root talks to systemd directly, as systemctl does: that works before and without
 // a message bus.
-func (b *bus) connected() (*dbus.Conn, *jobs, error) {
+func (b *bus) connected(ctx context.Context) (*dbus.Conn, *jobs, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.conn != nil && b.conn.Connected() {
 		return b.conn, b.jobs, nil
 	}
-	handler := dbus.WithSignalHandler(dbus.NewSequentialSignalHandler())
-	conn, err := dialPrivate(handler)
-	direct := err == nil
-	if !direct {
-		conn, err = dbus.ConnectSystemBus(handler)
-	}
+	conn, err := greet(ctx, greetingTime, dialPrivate, dialSystem)
 	if err != nil {
-		return nil, nil, fmt.Errorf("connecting to systemd: %w", err)
-	}
-	if !direct { // a message bus passes signals only to those who ask
-		err = conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.systemd1.Manager"), dbus.WithMatchMember("JobRemoved"))
-		if err != nil {
-			conn.Close()
-			return nil, nil, fmt.Errorf("connecting to systemd: %w", err)
-		}
-	}
-	if err := conn.Object(busName, busPath).Call(ifManager+"Subscribe", 0).Err; err != nil && !isBusError(err, "AlreadySubscribed") {
-		conn.Close()
 		return nil, nil, fmt.Errorf("connecting to systemd: %w", err)
 	}
 	b.conn, b.jobs = conn, watchJobs(conn)
 	return b.conn, b.jobs, nil
 }
 
-func dialPrivate(opts ...dbus.ConnOption) (*dbus.Conn, error) {
+// greet opens a connection that answers; limit is the time given to the first.
+func greet(ctx context.Context, limit time.Duration, dialers ...dialer) (conn *dbus.Conn, err error) {
+	for range greetingTries {
+		var late bool
+		if conn, late, err = openBus(ctx, limit, dialers...); err == nil || !late {
+			return conn, err
+		}
+		limit *= 2
+	}
+	return nil, err
+}
+
+// A dialer opens a connection and makes systemd send signals over it.
+type dialer func(ctx context.Context, opts ...dbus.ConnOption) (*dbus.Conn, error)
+
+// openBus opens a connection by the first of the dialers that can, within a time; late says that this time was over.
+func openBus(ctx context.Context, limit time.Duration, dialers ...dialer) (conn *dbus.Conn, late bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, context.Cause(ctx)
+	}
+	// The connection outlives the opening, and ends with life: what blocks without a context is ended by that.
+	life, end := context.WithCancel(context.Background())
+	opening, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	stop := context.AfterFunc(opening, end)
+	opts := []dbus.ConnOption{dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()), dbus.WithContext(life)}
+	for _, dial := range dialers {
+		if conn, err = dial(opening, opts...); err != nil {
+			continue
+		}
+		call := conn.Object(busName, busPath).CallWithContext(opening, ifManager+"Subscribe", 0)
+		if err = call.Err; err == nil || isBusError(err, "AlreadySubscribed") {
+			if stop() {
+				return conn, false, nil
+			}
+			err = opening.Err()
+		}
+		break // it is systemd that would not answer
+	}
+	end()
+	switch {
+	case ctx.Err() != nil:
+		return nil, false, context.Cause(ctx)
+	case opening.Err() != nil:
+		return nil, true, fmt.Errorf("it did not answer within %s", limit)
+	}
+	return nil, false, err
+}
+
+func dialSystem(_ context.Context, opts ...dbus.ConnOption) (*dbus.Conn, error) {
+	conn, err := dbus.ConnectSystemBus(opts...)
+	if err != nil {
+		return nil, err
+	}
+	// A message bus passes signals only to those who ask.
+	return conn, conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.systemd1.Manager"), dbus.WithMatchMember("JobRemoved"))
+}
+
+func dialPrivate(_ context.Context, opts ...dbus.ConnOption) (*dbus.Conn, error) {
 	if os.Geteuid() != 0 {
 		return nil, os.ErrPermission
 	}
@@ -98,7 +149,7 @@ func (b *bus) close() error {
 
 // call calls a method of the manager and stores the answer.
 func (b *bus) call(ctx context.Context, method string, args []any, into ...any) error {
-	conn, _, err := b.connected()
+	conn, _, err := b.connected(ctx)
 	if err != nil {
 		return err
 	}
@@ -111,7 +162,7 @@ func (b *bus) call(ctx context.Context, method string, args []any, into ...any) 
 
 // properties reads all properties of one interface of a unit.
 func (b *bus) properties(ctx context.Context, unit dbus.ObjectPath, iface string) (map[string]dbus.Variant, error) {
-	conn, _, err := b.connected()
+	conn, _, err := b.connected(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +176,7 @@ func (b *bus) properties(ctx context.Context, unit dbus.ObjectPath, iface string
 
 // job starts a job on a unit and waits until it is done. The result is systemd's word: done, failed, timeout, …
 func (b *bus) job(ctx context.Context, method, unit string) (string, error) {
-	_, jobs, err := b.connected()
+	_, jobs, err := b.connected(ctx)
 	if err != nil {
 		return "", err
 	}
