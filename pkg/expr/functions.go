@@ -53,34 +53,53 @@ func inNetwork(network, address any) (bool, error) {
 	return err == nil && prefix.Contains(addr), nil
 }
 
-// versionKey renders a version so that strings compare as versions do: numbers by value, "~" before the end, letters
-// before other characters, as in deb-version(7).
+// versionKey renders a version so that strings compare as versions do, in the order of deb-version(7): the epoch first,
+// then the upstream version, then what follows the last hyphen.
 func versionKey(v string) string {
-	var b strings.Builder
-	for i := 0; i < len(v); {
-		c := v[i]
-		if c >= '0' && c <= '9' {
-			j := i
-			for j < len(v) && v[j] >= '0' && v[j] <= '9' {
-				j++
-			}
-			digits := strings.TrimLeft(v[i:j], "0")
-			fmt.Fprintf(&b, "5%04d%s", len(digits), digits)
-			i = j
-			continue
-		}
-		switch {
-		case c == '~':
-			b.WriteByte('1')
-		case c == '.' || c == '-' || c == '+' || c == ':':
-			b.WriteByte('4')
-			b.WriteByte(c)
-		default:
-			b.WriteByte('3')
-			b.WriteByte(c)
-		}
-		i++
+	epoch := ""
+	if number, rest, ok := strings.Cut(v, ":"); ok && digits(number) == len(number) {
+		epoch, v = number, rest
 	}
-	b.WriteByte('2')
+	upstream, revision := v, ""
+	if i := strings.LastIndexByte(v, '-'); i >= 0 {
+		upstream, revision = v[:i], v[i+1:]
+	}
+	var b strings.Builder
+	writeNumber(&b, epoch)
+	writePart(&b, upstream)
+	writePart(&b, revision)
 	return b.String()
 }
+
+// writePart writes a part of a version: numbers by value, "~" before the end, the end before numbers, numbers before
+// letters, and letters before all other characters.
+func writePart(b *strings.Builder, part string) {
+	for len(part) > 0 {
+		if n := digits(part); n > 0 {
+			writeNumber(b, part[:n])
+			part = part[n:]
+			continue
+		}
+		switch c := part[0]; {
+		case c == '~':
+			b.WriteByte('1')
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
+			b.WriteByte('3')
+			b.WriteByte(c)
+		default:
+			b.WriteByte('4')
+			b.WriteByte(c)
+		}
+		part = part[1:]
+	}
+	b.WriteString("2 ")
+}
+
+// writeNumber writes a number so that the longer one is the larger.
+func writeNumber(b *strings.Builder, number string) {
+	number = strings.TrimLeft(number, "0")
+	fmt.Fprintf(b, "2%04d%s", len(number), number)
+}
+
+// digits returns how many digits s begins with.
+func digits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
