@@ -3,32 +3,46 @@
 package machine
 
 import (
+	"bufio"
 	"bytes"
+	"io"
 	"sort"
 	"strings"
 
 	"vigo.dev/pkg/host"
 )
 
+// statusLine is the longest line of a package database that is read; the fields that are wanted are far shorter.
+const statusLine = 64 << 10
+
 // parseStatus reads the status database of dpkg (deb-control(5) paragraphs) and returns the packages that are
-// installed, wholly or in part, sorted by name and architecture. A paragraph that is damaged is passed over.
-func parseStatus(data []byte) []host.Package {
-	pkgs := make([]host.Package, 0, bytes.Count(data, []byte("\nStatus: install ok installed\n"))+16)
+// installed, wholly or in part, sorted by name and architecture. A paragraph that is damaged is passed over. It reads
+// piece by piece: the database is many times larger than what is taken from it.
+func parseStatus(in io.Reader) ([]host.Package, error) {
+	var pkgs []host.Package
 	var p host.Package
-	var status []byte
+	var status string
 	flush := func() {
 		if p.Name != "" && p.Version != "" && fromStatus(&p, status) {
 			pkgs = append(pkgs, p)
 		}
-		p, status = host.Package{}, nil
+		p, status = host.Package{}, ""
 	}
-	for len(data) > 0 {
-		line := data
-		if i := bytes.IndexByte(data, '\n'); i >= 0 {
-			line, data = data[:i], data[i+1:]
-		} else {
-			data = nil
+	lines := bufio.NewReaderSize(in, statusLine)
+	for continued := false; ; {
+		line, err := lines.ReadSlice('\n')
+		if err != nil && err != bufio.ErrBufferFull && err != io.EOF {
+			return nil, err
 		}
+		rest := continued // the rest of a line that is too long
+		continued = err == bufio.ErrBufferFull
+		if err == io.EOF && len(line) == 0 {
+			break
+		}
+		if rest {
+			continue
+		}
+		line = bytes.TrimSuffix(line, []byte("\n"))
 		if len(line) == 0 {
 			flush()
 			continue
@@ -41,7 +55,7 @@ func parseStatus(data []byte) []host.Package {
 			}
 		case 'S':
 			if v, ok := bytes.CutPrefix(line, []byte("Status: ")); ok {
-				status = v
+				status = string(v)
 			}
 		case 'V':
 			if v, ok := bytes.CutPrefix(line, []byte("Version: ")); ok {
@@ -60,12 +74,12 @@ func parseStatus(data []byte) []host.Package {
 		}
 		return pkgs[i].Arch < pkgs[j].Arch
 	})
-	return pkgs
+	return pkgs, nil
 }
 
 // fromStatus reads the three words of a Status field and reports whether the package counts as installed.
-func fromStatus(p *host.Package, status []byte) bool {
-	want, rest, _ := strings.Cut(string(status), " ")
+func fromStatus(p *host.Package, status string) bool {
+	want, rest, _ := strings.Cut(status, " ")
 	flag, state, ok := strings.Cut(rest, " ")
 	if !ok {
 		return false

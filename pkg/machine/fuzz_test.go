@@ -3,6 +3,7 @@
 package machine
 
 import (
+	"bytes"
 	"os"
 	"strings"
 	"testing"
@@ -26,7 +27,11 @@ func FuzzParseStatus(f *testing.F) {
 	f.Add([]byte("Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2\nDescription: x\n y\n\nPackage: gone\nStatus: deinstall ok config-files\nVersion: 1\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		last := ""
-		for _, p := range parseStatus(data) {
+		pkgs, err := parseStatus(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pkgs {
 			if p.Name == "" || p.Version == "" || strings.Contains(p.Name+p.Version+p.Arch, "\n") {
 				t.Errorf("package %+v", p)
 			}

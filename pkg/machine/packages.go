@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 
 	"vigo.dev/pkg/host"
@@ -70,11 +71,20 @@ func (p *packages) load() ([]host.Package, error) {
 	if c.status == print {
 		return c.pkgs, nil
 	}
-	data, err := p.fs.Read(statusFile, statusLimit)
+	file, err := p.fs.Open(statusFile)
 	if err != nil {
 		return nil, err
 	}
-	c.status, c.pkgs = print, parseStatus(data)
+	defer file.Close()
+	limited := &io.LimitedReader{R: file, N: statusLimit + 1}
+	pkgs, err := parseStatus(limited)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", statusFile, err)
+	}
+	if limited.N == 0 {
+		return nil, fmt.Errorf("reading %s: more than the limit of %d bytes", statusFile, int64(statusLimit))
+	}
+	c.status, c.pkgs = print, pkgs
 	return c.pkgs, nil
 }
 

@@ -3,10 +3,13 @@
 package machine
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -116,13 +119,32 @@ func TestServicesInRoot(t *testing.T) {
 	}
 }
 
+func TestStatusIsReadPieceByPiece(t *testing.T) {
+	t.Parallel()
+	// The second piece of the long line looks like a field.
+	long := "X-Note: " + strings.Repeat("x", statusLine-len("X-Note: ")) + "Version: 9\n"
+	status := "Package: a\nStatus: install ok installed\n" + long + "Architecture: all\nVersion: 1\n\nPackage: b\nStatus: hold ok installed\nVersion: 2"
+	got, err := parseStatus(strings.NewReader(status))
+	want := []host.Package{{Name: "a", Version: "1", Arch: "all"}, {Name: "b", Version: "2", Held: true}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v, (-want +got):\n%s", err, diff)
+	}
+	if _, err := parseStatus(iotest.ErrReader(unix.EIO)); !errors.Is(err, unix.EIO) {
+		t.Errorf("an unreadable database: %v", err)
+	}
+}
+
 func FuzzParsers(f *testing.F) {
 	f.Add([]byte("Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\nPackage: b\nStatus: hold ok half-configured\nVersion: 2"))
 	f.Add([]byte("root:x:0:0:root:/root:/bin/bash\n+nis\nbad:x:y:0:::\n"))
 	f.Add([]byte("21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro\n22 21 0:5 / /my\\040dir rw - tmpfs none rw"))
 	f.Add([]byte("[Install]\nWantedBy=a b \\\n c\nWantedBy=\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for _, p := range parseStatus(data) {
+		pkgs, err := parseStatus(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pkgs {
 			if p.Name == "" || p.Version == "" {
 				t.Errorf("a package without a name or version: %+v", p)
 			}
