@@ -43,6 +43,9 @@ func collectFilesystems(ctx context.Context, h *host.Host) (Filesystems, error) 
 	filesystems := Filesystems{}
 	var problems []error
 	for _, m := range localMounts(all) {
+		if info, err := h.FS.Stat(m.Path); err == nil && info.Kind != host.Dir {
+			continue // a single file that a container manager put there
+		}
 		u, err := h.Mounts.Usage(ctx, m.Path)
 		switch {
 		case errors.Is(err, host.ErrNotFound): // unmounted meanwhile

@@ -49,7 +49,7 @@ func collectMounts(ctx context.Context, h *host.Host) (Mounts, error) {
 // kernel's own file systems.
 func transient(path string) bool {
 	for _, prefix := range []string{
-		"/proc/", "/sys/", "/dev/hugepages", "/dev/mqueue", "/run/user/", "/run/netns/", "/run/credentials/", "/run/docker/",
+		"/proc/", "/sys/", "/dev/hugepages", "/dev/mqueue", "/run/user/", "/run/host/", "/run/netns/", "/run/credentials/", "/run/docker/",
 		"/run/containerd/", "/run/containers/", "/var/lib/docker/", "/var/lib/containers/", "/var/lib/containerd/", "/var/lib/kubelet/",
 	} {
 		if strings.HasPrefix(path, prefix) {
