@@ -13,6 +13,7 @@
 //	shows PROGRAM ARG... -- RE  start a program that does not end by itself, wait until its output matches, stop it
 //	until CODE PROGRAM ARG...   run a program until it ends with this status
 //	corrupt FILE                flip one bit in the middle of a file
+//	workflow FILE NAME=VALUE... run the steps of a GitHub workflow; their summary goes to ../summary.md
 package script
 
 import (
@@ -49,7 +50,7 @@ func Run(t *testing.T, dir string, update bool) {
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "key": key, "up": up, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt,
+			"exits": exits, "key": key, "up": up, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt, "workflow": workflow,
 		},
 	})
 }
