@@ -3,10 +3,10 @@ package agent
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
 	"time"
 
 	"vigo.dev/pkg/bundle"
@@ -111,18 +111,25 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 // mentions tells whether a policy has a word anywhere in its conditions, values or templates. What cannot be searched
 // may mention anything.
 func mentions(p *policy.Policy, content *policy.Content) func(word string) bool {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return func(string) bool { return true }
+	var texts [][]byte
+	search := func(module string) {
+		// Most of a large policy is modules without any condition or template, which look at no trait.
+		if compact := content.Compact(module); bytes.Contains(compact, []byte(`{{`)) || bytes.Contains(compact, []byte(`"when"`)) {
+			texts = append(texts, compact)
+		}
 	}
+	search("")
 	for module := range p.Modules {
+		search(module)
 		for _, name := range content.List(module, "templates", "") {
 			template, err := content.Template(module, name)
 			if err != nil {
 				return func(string) bool { return true }
 			}
-			text = append(text, template...)
+			texts = append(texts, []byte(template))
 		}
 	}
-	return func(word string) bool { return bytes.Contains(text, []byte(word)) }
+	return func(word string) bool {
+		return slices.ContainsFunc(texts, func(text []byte) bool { return bytes.Contains(text, []byte(word)) })
+	}
 }

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,8 +122,7 @@ func FromLayers(layers []Layer) (*Policy, *Content, error) {
 		if !ok {
 			return nil, nil, fmt.Errorf("reading module %q: it has no %s", l.Module, compiledName)
 		}
-		dec := json.NewDecoder(bytes.NewReader(compact.Data))
-		if err := dec.Decode(into); err != nil {
+		if err := json.Unmarshal(compact.Data, into); err != nil {
 			return nil, nil, fmt.Errorf("reading module %q: %w", l.Module, err)
 		}
 		c.modules[l.Module] = files
@@ -173,6 +171,9 @@ func (c *Content) List(module, folder, dir string) []string {
 	slices.Sort(all)
 	return all
 }
+
+// Compact returns the compact form of a module, as JSON; of the fleet with its roles and data when module is empty.
+func (c *Content) Compact(module string) []byte { return c.modules[module][compiledName].Data }
 
 // Read returns a file of a module by its path in it, such as "tests/ports.yaml"; fs.ErrNotExist if it has none.
 func (c *Content) Read(module, name string) ([]byte, error) {
