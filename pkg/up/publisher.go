@@ -53,7 +53,7 @@ func NewPublisher(c PublisherConfig) (*Publisher, error) {
 	ctl, err := controller.New(controller.Config{
 		Data: filepath.Join(c.Data, "controller"), Git: git, Store: c.Store, Keys: c.Keys, Builder: &controller.Bundler{Check: c.Language},
 		Rules: controller.PolicyRules,
-		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Listener: c.Listener, Log: c.Log, Now: c.Now,
+		Poll:  c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Listener: c.Listener, Log: c.Log, Now: c.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, git.Close())

@@ -1,0 +1,379 @@
+package up
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/gitsource/gitsourcetest"
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/resources"
+	"vigo.dev/pkg/traits"
+)
+
+// A log can be read while others write.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+func config(data, git string) (Config, *logBuffer) {
+	schema, log := expr.NewSchema(), &logBuffer{}
+	traits.Schema(schema)
+	return Config{
+		Data: data, Git: git, Branch: "main", Listen: "127.0.0.1:0", Channel: "stable", Poll: 20 * time.Millisecond, PointerTTL: time.Hour,
+		Language: catalog.Language{Kinds: resources.Registry(), Schema: schema}, Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}, log
+}
+
+// running is a stack that runs, and how to ask it.
+type running struct {
+	*Stack
+	client *api.OperatorClient
+	token  string
+	stop   func()
+}
+
+func run(t *testing.T, c Config) *running {
+	t.Helper()
+	s, err := Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{Stack: s}
+	if r.token, err = s.Credential(t.Context(), api.Operator{Name: "admin", Role: identity.RoleAdmin}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if r.client, err = api.NewOperatorClient("https://"+s.Local(), r.token, time.Now); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() {
+		r.client.Close()
+		cancel()
+		if err := errors.Join(<-done, s.Close()); err != nil {
+			t.Errorf("stopping: %v", err)
+		}
+	})
+	t.Cleanup(r.stop)
+	return r
+}
+
+// await asks for the status until it is as wanted.
+func (r *running) await(t *testing.T, what string, wanted func(report.Status) bool) report.Status {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		st, err := r.client.Status(t.Context(), 100)
+		if err == nil && wanted(st) {
+			return st
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited for %s: %+v, %v", what, st, err)
+		}
+		time.Sleep(20 * time.Millisecond) // the status is asked for; nobody is told of it
+	}
+}
+
+func published(st report.Status) bool {
+	return slices.ContainsFunc(st.Channels, func(c report.Channel) bool { return c.Pointer != "" && c.Error == "" })
+}
+
+func problem(kind, text string) func(report.Status) bool {
+	return func(st report.Status) bool {
+		return slices.ContainsFunc(st.Problems, func(p report.Problem) bool { return p.Kind == kind && strings.Contains(p.Text, text) })
+	}
+}
+
+func goodPolicy() map[string]string {
+	return map[string]string{
+		"fleet.yaml":               "kind: Fleet\nname: acme\ninterval: 7s\nchannels:\n  stable: {}\n",
+		"roles/all.yaml":           "kind: Role\nabout: All.\nmodules: [motd]\n",
+		"modules/motd/module.yaml": "kind: Module\nabout: Words.\nresources:\n  - file: /etc/motd\n    content: hello\n",
+	}
+}
+
+// TestRestart is the same fleet with the same authority, keys, tokens and nodes, also without the repository.
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	repo := gitsourcetest.New(t)
+	repo.Put(goodPolicy()).Commit("first")
+	c, log := config(filepath.Join(t.TempDir(), "data"), repo.Dir)
+	first := run(t, c)
+	st := first.await(t, "a pointer", published)
+	enrolled := join(t, first, "web-1")
+	if st.Fleet != "acme" || enrolled.Fleet != "acme" || enrolled.Interval != 7*time.Second {
+		t.Errorf("the fleet is %q, the node was told %q and %s", st.Fleet, enrolled.Fleet, enrolled.Interval)
+	}
+	pin := first.ca.Fingerprint()
+	first.stop()
+
+	c.Git = filepath.Join(t.TempDir(), "gone")
+	again := run(t, c)
+	st = again.await(t, "the repository missed", problem("channel", ""))
+	if again.ca.Fingerprint() != pin || st.Fleet != "acme" || st.Presences.Never != 1 || st.Channels[0].Pointer == "" {
+		t.Errorf("after a restart: %+v", st)
+	}
+	if n := join(t, again, "web-2"); !bytes.Equal(n.TrustRoot, enrolled.TrustRoot) {
+		t.Error("the second node is told another trust root than the first")
+	}
+	if old, err := again.Credential(t.Context(), api.Operator{Name: "admin", Role: identity.RoleAdmin}, again.token); err != nil || old != again.token {
+		t.Errorf("a token that works was replaced: %v", err)
+	}
+	if other, err := again.Credential(t.Context(), api.Operator{Name: "admin", Role: identity.RoleAdmin}, first.token); err != nil || other == first.token {
+		t.Errorf("a token that no longer works was kept: %v", err)
+	}
+	again.stop()
+	for _, secret := range []string{first.token, again.token} {
+		if strings.Contains(log.String(), strings.Split(secret, ".")[1]) {
+			t.Error("a token is in the log")
+		}
+	}
+	modes(t, c.Data)
+}
+
+// join enrols a node.
+func join(t *testing.T, r *running, name string) api.EnrollAnswer {
+	t.Helper()
+	token, err := r.client.CreateToken(t.Context(), api.TokenRequest{Uses: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := identity.NewNodeKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := api.Enroll(t.Context(), "https://"+r.Local(), token.Token, name, "test", key, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// modes wants the folder to be its owner's alone.
+func modes(t *testing.T, data string) {
+	t.Helper()
+	info, err := os.Stat(data)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the data folder has mode %v: %v", info.Mode(), err)
+	}
+	err = filepath.WalkDir(data, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		name := d.Name()
+		if secret := strings.HasSuffix(name, ".key") || strings.HasPrefix(name, "report.db") || name == lockName; secret && info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %04o", path, info.Mode().Perm())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRepositoryTrouble comes up without a usable repository when the fleet has a name, says what is wrong in the status,
+// and goes on by itself when it is mended.
+func TestRepositoryTrouble(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		begin func(r *gitsourcetest.Repo)
+		want  string
+	}{
+		"empty":              {func(*gitsourcetest.Repo) {}, "no such branch"},
+		"without fleet.yaml": {func(r *gitsourcetest.Repo) { r.Put(map[string]string{"README": "hello"}).Commit("first") }, "fleet.yaml"},
+		"fleet of another name": {func(r *gitsourcetest.Repo) {
+			r.Put(map[string]string{"fleet.yaml": "kind: Fleet\nname: acme\nchannels:\n  stable: {}\nmodus: {}\n"}).Commit("first")
+		}, "fleet.yaml:5:1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			repo := gitsourcetest.New(t)
+			c.begin(repo)
+			conf, _ := config(filepath.Join(t.TempDir(), "data"), repo.Dir)
+			if _, err := Open(t.Context(), conf); err == nil || !slices.ContainsFunc(fault.Hints(err), func(h string) bool { return strings.Contains(h, "--fleet") }) {
+				t.Errorf("without the name of the fleet: %v, hints %q", err, fault.Hints(err))
+			}
+			conf.Fleet = "acme"
+			r := run(t, conf)
+			r.await(t, c.want, problem("channel", c.want))
+			repo.Put(goodPolicy()).Commit("mended")
+			st := r.await(t, "a pointer", published)
+			if !st.Healthy() {
+				t.Errorf("problems stay: %+v", st.Problems)
+			}
+		})
+	}
+}
+
+// TestRefusals are clear, each with what to do.
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	repo := gitsourcetest.New(t)
+	repo.Put(goodPolicy()).Commit("first")
+	dir := t.TempDir()
+	conf, _ := config(filepath.Join(dir, "data"), repo.Dir)
+	r := run(t, conf)
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"a second process":        {func(*Config) {}, "another process works with this data folder"},
+		"a port that is taken":    {func(c *Config) { c.Data, c.Listen = filepath.Join(dir, "b"), r.Addr.String() }, "address already in use"},
+		"a folder that is a file": {func(c *Config) { c.Data = file }, "not a directory"},
+		"a trust root that is none": {func(c *Config) {
+			c.Data, c.Git, c.Fleet, c.Registry, c.TrustRoot = filepath.Join(dir, "c"), "", "acme", "127.0.0.1:1/x", []byte("{}")
+		}, "root"},
+		"an address that is none": {func(c *Config) { c.Data, c.Listen = filepath.Join(dir, "d"), "nonsense" }, "nonsense"},
+	} {
+		other, _ := config(conf.Data, conf.Git)
+		c.change(&other)
+		s, err := Open(t.Context(), other)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err == nil {
+			t.Error(s.Close())
+		}
+	}
+	if os.Getuid() != 0 {
+		locked := filepath.Join(dir, "locked")
+		if err := os.Mkdir(locked, 0o500); err != nil {
+			t.Fatal(err)
+		}
+		other, _ := config(locked, conf.Git)
+		if _, err := Open(t.Context(), other); !errors.Is(err, fs.ErrPermission) || len(fault.Hints(err)) == 0 {
+			t.Errorf("a folder that cannot be written: %v", err)
+		}
+	}
+	r.stop()
+	run(t, conf).stop() // the lock went with the first
+}
+
+// TestOutside is what somebody without a credential sees: health, figures, and nothing of the policy.
+func TestOutside(t *testing.T) {
+	t.Parallel()
+	repo := gitsourcetest.New(t)
+	repo.Put(goodPolicy()).Commit("the secret plan")
+	conf, _ := config(filepath.Join(t.TempDir(), "data"), repo.Dir)
+	r := run(t, conf)
+	r.await(t, "a pointer", published)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.ca.Pool(), ServerName: identity.ServerName}}}
+	defer client.CloseIdleConnections()
+	get := func(path string, header http.Header) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+r.Local()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = header
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		data, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(data)
+	}
+	for path, want := range map[string]int{
+		"/healthz": 200, "/readyz": 200, "/metrics": 200, "/controller/healthz": 200, "/controller/metrics": 200, "/v2/": 200,
+		"/controller/v1/controller": 404, "/controller/readyz": 404, "/v1/status": 401, "/v1/nodes": 401, "/v1/nonesuch": 404, "/nonesuch": 404, "/": 404,
+	} {
+		status, body := get(path, nil)
+		if status != want || strings.Contains(body, "secret plan") {
+			t.Errorf("%s: %d, want %d: %.200s", path, status, want, body)
+		}
+	}
+	if status, _ := get("/healthz", http.Header{"X-Long": {strings.Repeat("x", 2*maxHeader)}}); status != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("an oversized header: %d", status)
+	}
+}
+
+// TestSlow ends connections that say nothing, and those that take for ever to say it.
+func TestSlow(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	slow := limits{header: 200 * time.Millisecond, read: 400 * time.Millisecond, write: time.Second, idle: 300 * time.Millisecond}
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(w, r.Body); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	go func() { done <- serve(ctx, l, echo, nil, slog.New(slog.DiscardHandler), slow) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	for name, said := range map[string]string{
+		"nothing":             "",
+		"half a header":       "GET / HTTP/1.1\r\nHost: x\r\nX-A",
+		"half a body":         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf",
+		"a request, and idle": "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+	} {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprint(conn, said); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: the connection is open after ten seconds", name)
+		}
+		conn.Close()
+	}
+	if usual := usualLimits(); usual.header <= 0 || usual.read <= 0 || usual.write <= 0 || usual.idle <= 0 {
+		t.Errorf("a limit is missing: %+v", usual)
+	}
+}
