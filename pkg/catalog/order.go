@@ -129,13 +129,17 @@ func nameOfModule(s string) bool { return s != "" && !strings.ContainsAny(s, ":.
 
 // implied adds the order that types imply, as far as it does not contradict the policy.
 func (b *builder) implied(g *graph) {
+	index := make(map[resource.ID]int, len(b.items)) // as byID, without a text for each of the many IDs that are asked for
+	for i, it := range b.items {
+		index[it.ID] = i
+	}
 	for i, it := range b.items {
 		requirer, ok := it.Resource.(resource.Requirer)
 		if !ok {
 			continue
 		}
 		for _, id := range requirer.Requires() {
-			at, there := b.byID[id.String()]
+			at, there := index[id]
 			if !there || at == i || slices.Contains(g.before[i], at) || g.reaches(i, at) {
 				continue
 			}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path"
 	"strconv"
+	"strings"
 
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/fault"
@@ -134,8 +135,9 @@ func (a attributes) requires(name string) []resource.ID {
 
 // above are the resources that may make the directories a path is in.
 func above(name string) []resource.ID {
-	var ids []resource.ID
-	for dir := path.Dir(name); dir != "/" && dir != "."; dir = path.Dir(dir) {
+	ids := make([]resource.ID, 0, 3*strings.Count(name, "/"))
+	for at := strings.LastIndexByte(name, '/'); at > 0; at = strings.LastIndexByte(name[:at], '/') {
+		dir := name[:at] // the name is clean
 		ids = append(ids, resource.ID{Type: "directory", Name: dir}, resource.ID{Type: "symlink", Name: dir},
 			resource.ID{Type: "mount", Name: dir})
 	}
