@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 
 	"vigo.dev/pkg/host"
 )
@@ -36,9 +38,8 @@ type bus struct {
 	jobs *jobs
 }
 
-// systemd answers within milliseconds, but it may overlook a first request that reaches it together with the end of the
-// greeting, as it does when the machine is busy booting: whoever waits for that answer waits in vain. So a connection that
-// does not answer is given up, and another opened: after 2 seconds, and then after twice as long each time.
+// A connection that does not answer is given up, and another opened: after 2 seconds, and then after twice as long each
+// time. systemd answers within milliseconds, unless the machine is very busy, as when it boots.
 const (
 	greetingTime  = 2 * time.Second
 	greetingTries = 4
@@ -118,19 +119,58 @@ func dialSystem(_ context.Context, opts ...dbus.ConnOption) (*dbus.Conn, error) 
 	return conn, conn.AddMatchSignal(dbus.WithMatchInterface("org.freedesktop.systemd1.Manager"), dbus.WithMatchMember("JobRemoved"))
 }
 
-func dialPrivate(_ context.Context, opts ...dbus.ConnOption) (*dbus.Conn, error) {
+func dialPrivate(ctx context.Context, opts ...dbus.ConnOption) (*dbus.Conn, error) {
 	if os.Geteuid() != 0 {
 		return nil, os.ErrPermission
 	}
-	conn, err := dbus.Dial("unix:path="+privateSocket, opts...)
+	return dialSocket(ctx, privateSocket, opts...)
+}
+
+// dialSocket connects to systemd without a message bus in between. systemd overlooks a request that it reads together with
+// the end of the greeting, and answers it when the next one comes, so the end must have been read before anything is sent.
+func dialSocket(ctx context.Context, path string, opts ...dbus.ConnOption) (*dbus.Conn, error) {
+	var d net.Dialer
+	socket, err := d.DialContext(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
-	if err := conn.Auth([]dbus.Auth{dbus.AuthExternal("0")}); err != nil {
+	conn, err := dbus.NewConn(socket, opts...)
+	if err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	if err = conn.Auth([]dbus.Auth{dbus.AuthExternal("0")}); err == nil {
+		err = untilRead(ctx, socket.(*net.UnixConn))
+	}
+	if err != nil {
 		conn.Close()
 		return nil, err
 	}
 	return conn, nil
+}
+
+// untilRead waits until the other side has read all that was sent. The kernel has no event for that.
+func untilRead(ctx context.Context, socket *net.UnixConn) error {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		var unread int
+		var asked error
+		if err := raw.Control(func(fd uintptr) { unread, asked = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }); err != nil {
+			return err
+		}
+		if asked != nil || unread == 0 {
+			return asked
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func (b *bus) close() error {

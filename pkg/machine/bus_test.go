@@ -20,6 +20,16 @@ import (
 // deafSystemd listens as systemd does, and overlooks the requests of the first connections.
 func deafSystemd(t *testing.T, deaf int) dialer {
 	t.Helper()
+	return listen(t, func(c net.Conn, i int) {
+		if in := bufio.NewReader(c); greeted(in, c) {
+			answer(in, c, i < deaf)
+		}
+	})
+}
+
+// listen hands connections to serve, with their number, and returns how to connect.
+func listen(t *testing.T, serve func(c net.Conn, i int)) dialer {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "private")
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -32,36 +42,37 @@ func deafSystemd(t *testing.T, deaf int) dialer {
 			if err != nil {
 				return
 			}
-			go converse(c, i < deaf)
+			go func() {
+				defer c.Close()
+				serve(c, i)
+			}()
 		}
 	}()
-	return func(_ context.Context, opts ...dbus.ConnOption) (*dbus.Conn, error) {
-		conn, err := dbus.Dial("unix:path="+path, opts...)
-		if err == nil {
-			err = conn.Auth([]dbus.Auth{dbus.AuthExternal("0")})
-		}
-		return conn, err
+	return func(ctx context.Context, opts ...dbus.ConnOption) (*dbus.Conn, error) {
+		return dialSocket(ctx, path, opts...)
 	}
 }
 
-// converse greets, and answers every call with nothing in it; a deaf one only reads.
-func converse(c net.Conn, deaf bool) {
-	defer c.Close()
-	in := bufio.NewReader(c)
-	for line := ""; !strings.HasPrefix(line, "BEGIN"); {
-		var err error
-		if line, err = in.ReadString('\n'); err != nil {
-			return
+// greeted is the greeting, to its end.
+func greeted(in *bufio.Reader, c net.Conn) bool {
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return false
 		}
 		switch {
+		case strings.HasPrefix(line, "BEGIN"):
+			return true
 		case strings.HasSuffix(line, "AUTH\r\n"): // which ways are there?
 			_, _ = c.Write([]byte("REJECTED EXTERNAL\r\n"))
 		case strings.Contains(line, "AUTH"):
 			_, _ = c.Write([]byte("OK 0123456789abcdef0123456789abcdef\r\n"))
-		case strings.HasPrefix(line, "NEGOTIATE"):
-			_, _ = c.Write([]byte("AGREE_UNIX_FD\r\n"))
 		}
 	}
+}
+
+// answer answers every call with nothing in it; a deaf one only reads.
+func answer(in *bufio.Reader, c net.Conn, deaf bool) {
 	for serial := uint32(1); ; serial++ {
 		call, err := dbus.DecodeMessage(in)
 		if err != nil {
@@ -98,6 +109,34 @@ func TestGreetTriesAgainWhenSystemdIsDeaf(t *testing.T) {
 	if err := conn.Object(busName, busPath).CallWithContext(t.Context(), ifManager+"Reload", 0).Err; err != nil {
 		t.Errorf("a call on the connection: %v", err)
 	}
+}
+
+// late reads as a busy systemd does: what has come after a while, at once.
+type late struct{ net.Conn }
+
+// Read implements io.Reader.
+func (l late) Read(p []byte) (int, error) {
+	time.Sleep(20 * time.Millisecond)
+	return l.Conn.Read(p)
+}
+
+func TestNothingIsSentBeforeTheGreetingIsRead(t *testing.T) {
+	t.Parallel()
+	dial := listen(t, func(c net.Conn, _ int) {
+		in := bufio.NewReader(late{c})
+		if !greeted(in, c) {
+			return
+		}
+		if overlooked := in.Buffered(); overlooked > 0 {
+			t.Errorf("%d bytes came with the end of the greeting: systemd would overlook them", overlooked)
+		}
+		answer(in, c, false)
+	})
+	conn, err := greet(t.Context(), time.Minute, dial)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
 }
 
 func TestGreetGivesUp(t *testing.T) {
