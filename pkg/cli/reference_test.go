@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/cli/agentcmd"
@@ -199,4 +200,77 @@ func TestReferenceExitStatuses(t *testing.T) {
 			t.Errorf("%s lists the statuses %v, want %v", c.CommandPath(), said, all)
 		}
 	})
+}
+
+// Every command and every flag is used in a script, where its effect is seen.
+func TestReferenceIsShownByScripts(t *testing.T) {
+	t.Parallel()
+	used := map[string]bool{}
+	files, err := filepath.Glob("../../cmd/*/testdata/script/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("looking for scripts: %d, %v", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.SplitSeq(string(text), "\n") {
+			if rest, ok := strings.CutPrefix(line, "up "); ok {
+				line = "vigo up --data x --git y --listen z " + rest
+			}
+			if at := regexp.MustCompile(`\bvigo(-agent)? `).FindStringIndex(line); at != nil {
+				use(used, strings.TrimSuffix(line[at[0]:], "'"))
+			}
+		}
+	}
+	elsewhere := regexp.MustCompile(`^vigo (` +
+		`controller|report|up --(registry|plain-http)|` + // test/separate: each a process of its own
+		`up --(pointer-ttl|fleet|advertise)|` + // test/kill
+		`up --hook-token)`) // test/bench, which measures from the nudge to the pointer
+	anywhere := regexp.MustCompile(` --(config|server)$`) // how the service is reached is the same for every command
+	for name := range used {
+		if flag := anywhere.FindString(name); flag != "" {
+			used[flag] = true
+		}
+	}
+	every(func(c *cobra.Command) {
+		if c.HasSubCommands() && !strings.Contains(c.Use, " ") || elsewhere.MatchString(c.CommandPath()) {
+			return
+		}
+		if !used[c.CommandPath()] {
+			t.Errorf("no script runs %s", c.CommandPath())
+		}
+		c.NonInheritedFlags().VisitAll(func(f *pflag.Flag) {
+			name := c.CommandPath() + " --" + f.Name
+			if f.Name != "help" && !used[name] && !used[anywhere.FindString(name)] && !elsewhere.MatchString(name) {
+				t.Errorf("no script uses %s", name)
+			}
+		})
+	})
+}
+
+// use notes the command of a line and the flags it is given.
+func use(used map[string]bool, line string) {
+	for _, words := range commands(line) {
+		root, ok := trees()[words[0]]
+		if !ok {
+			continue
+		}
+		c, rest, err := root.Find(words[1:])
+		if err != nil {
+			continue
+		}
+		used[c.CommandPath()] = true
+		for _, word := range rest {
+			name, _, _ := strings.Cut(word, "=")
+			if long, ok := strings.CutPrefix(name, "--"); ok {
+				used[c.CommandPath()+" --"+long] = true
+			} else if short, ok := strings.CutPrefix(name, "-"); ok && len(short) == 1 {
+				if f := c.Flags().ShorthandLookup(short); f != nil {
+					used[c.CommandPath()+" --"+f.Name] = true
+				}
+			}
+		}
+	}
 }

@@ -65,7 +65,7 @@ func TestDecodeNamesEveryMistake(t *testing.T) {
 	}
 	for want, bad := range map[string]map[string]any{
 		`thing needs the key "text"`:                                 {},
-		`unknown key "txet" (did you mean "text"?)`:            {"text": "a", "txet": "b"},
+		`unknown key "txet" (did you mean "text"?)`:                  {"text": "a", "txet": "b"},
 		`text: want a string, got the number 1 (put it in quotes)`:   {"text": 1},
 		`flag: want true or false, got the string "yes"`:             {"text": "a", "flag": "yes"},
 		`number: want a whole number, got the number 1.5`:            {"text": "a", "number": 1.5},
@@ -79,7 +79,7 @@ func TestDecodeNamesEveryMistake(t *testing.T) {
 		`list: want a list, got the string "x"`:                      {"text": "a", "list": "x"},
 		`list[0]: want a string, got a mapping`:                      {"text": "a", "list": []any{map[string]any{}}},
 		`map.k: want a whole number, got the string "v"`:             {"text": "a", "map": map[string]any{"k": "v"}},
-		`parts[0]: unknown key "siez" (did you mean "size"?)`:   {"text": "a", "parts": []any{map[string]any{"size": 1, "siez": 1}}},
+		`parts[0]: unknown key "siez" (did you mean "size"?)`:        {"text": "a", "parts": []any{map[string]any{"size": 1, "siez": 1}}},
 		`parts needs the key "size"`:                                 {"text": "a", "parts": []any{map[string]any{}}},
 	} {
 		_, problems := kind.Decode("x", bad)

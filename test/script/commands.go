@@ -1,6 +1,7 @@
 package script
 
 import (
+	"encoding/pem"
 	"errors"
 	"net/http/httptest"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 
 	"vigo.dev/pkg/ocistore/registry"
 	"vigo.dev/pkg/trust"
@@ -67,6 +69,21 @@ func key(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), private, 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pub"), signer.Public().PEM(), 0o644))
+}
+
+// cosignKey makes a pair of signing keys of which the private one is encrypted as `cosign generate-key-pair` does it.
+func cosignKey(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: cosign-key NAME PASSWORD")
+	}
+	key(ts, false, args[:1])
+	path := ts.MkAbs(args[0] + ".key")
+	data, err := os.ReadFile(path)
+	ts.Check(err)
+	block, _ := pem.Decode(data)
+	sealed, err := encrypted.Encrypt(block.Bytes, []byte(args[1]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: sealed}), 0o600))
 }
 
 // corrupt flips one bit in the middle of a file.

@@ -7,6 +7,7 @@
 //
 //	exits CODE PROGRAM ARG...   run a program, which must end with exactly this status
 //	key NAME                    make NAME.key and NAME.pub
+//	cosign-key NAME PASSWORD    the same, encrypted as cosign does
 //	up DATA REPOSITORY ARG...   start `vigo up` on a free port; sets SERVER and VIGO_CONFIG; it is stopped at the end
 //	down DATA                   stop it, and wait until it has ended
 //	registry                    start a registry on a free port; sets REGISTRY and REGISTRY_TOKEN, which pushing needs
@@ -50,7 +51,7 @@ func Run(t *testing.T, dir string, update bool) {
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "key": key, "up": up, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt, "workflow": workflow,
+			"exits": exits, "key": key, "cosign-key": cosignKey, "up": up, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt, "workflow": workflow,
 		},
 	})
 }
