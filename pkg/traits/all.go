@@ -26,7 +26,7 @@ func All() []Collector {
 		CollectorOf("packages", trait.Stable, collectPackages).Watching("/var/lib/dpkg/status"),
 		CollectorOf("platform", trait.Stable, collectPlatform),
 		CollectorOf("processes", trait.Volatile, collectProcesses).Every(rarely),
-		CollectorOf("services", trait.Stable, collectServices),
+		CollectorOf("services", trait.Stable, collectServices).Within(10 * time.Second), // systemd is slow while a machine boots
 		CollectorOf("sessions", trait.Stable, collectSessions).Watching(logindDir, utmpFile),
 		CollectorOf("updates", trait.Hourly, collectUpdates).Watching(aptListsDir, "/var/lib/dpkg/status"),
 		CollectorOf("uptime", trait.Volatile, collectUptime),

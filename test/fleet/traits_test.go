@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"vigo.dev/test/fleet"
@@ -29,7 +30,7 @@ func TestTraitsOfAMachine(t *testing.T) {
 	m.MustExec(t, "sh", "-c", "until grep -q :06B5 /proc/net/tcp; do sleep 0.1; done")
 
 	var got struct {
-		Os        struct{ ID string }
+		OS        struct{ ID string }
 		Boot      struct{ ID string }
 		Platform  struct{ Container, Arch string }
 		Services  map[string]struct{ Running, Enabled, Failed bool }
@@ -38,24 +39,32 @@ func TestTraitsOfAMachine(t *testing.T) {
 			Public              bool
 		}
 		Users       map[string]struct{ System, Login bool }
-		Filesystems map[string]struct{ Size_MB int }
-		Packages    map[string]struct{ Version string }
-		Updates     *struct{ Pending int }
-		External    map[string]any
+		Filesystems map[string]struct {
+			Size int `json:"size_mb"`
+		}
+		Packages map[string]struct{ Version string }
+		Updates  *struct{ Pending int }
+		External map[string]any
 	}
-	text := m.MustExec(t, "/usr/local/bin/vigo-agent", "traits", "-o", "json")
+	text, problems, code, err := m.Exec(t.Context(), "/usr/local/bin/vigo-agent", "traits", "-o", "json")
+	if err != nil || code != 0 {
+		t.Fatalf("vigo-agent traits: exit status %d, %v\n%s", code, err, problems)
+	}
 	if err := json.Unmarshal([]byte(text), &got); err != nil {
 		t.Fatalf("%v in\n%s", err, text)
 	}
-	t.Log(text)
+	t.Logf("%s\nproblems: %s", text, problems)
+	if len(strings.Split(strings.TrimSpace(problems), "\n")) > 1 || !strings.Contains(problems, "loose.sh: is not run") {
+		t.Errorf("the only problem should be the executable that anybody may write: %s", problems)
+	}
 	if want := m.MustExec(t, "dpkg-query", "-W", "-f", "${Version}", "bash"); got.Packages["bash"].Version != want {
 		t.Errorf("bash %q, dpkg says %q", got.Packages["bash"].Version, want)
 	}
 	if want := m.MustExec(t, "dpkg", "--print-architecture"); got.Platform.Arch+"\n" != want || got.Platform.Container != "systemd-nspawn" {
 		t.Errorf("platform %+v, dpkg says %q", got.Platform, want)
 	}
-	if got.Os.ID != "debian" || got.Boot.ID == "" || got.Filesystems["/"].Size_MB == 0 {
-		t.Errorf("os %+v, boot %+v, file systems %+v", got.Os, got.Boot, got.Filesystems)
+	if got.OS.ID != "debian" || got.Boot.ID == "" || got.Filesystems["/"].Size == 0 {
+		t.Errorf("os %+v, boot %+v, file systems %+v", got.OS, got.Boot, got.Filesystems)
 	}
 	if s := got.Services["listener"]; !s.Running || s.Failed {
 		t.Errorf("the service that listens: %+v", s)
