@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
+
+	"golang.org/x/mod/semver"
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/trait"
+	"vigo.dev/pkg/trust"
 )
 
 // loaded is a verified bundle in memory, as far as this node needs it.
@@ -79,8 +83,24 @@ func (a *Agent) open(ctx context.Context, src bundle.Source, d bundle.Descriptor
 	if err != nil {
 		return nil, err
 	}
+	if older(a.Version, v.Config.MinAgent) {
+		return nil, &trust.Refusal{Name: bundle.OldAgent, Detail: fmt.Sprintf("it asks for agent %.40q, this is %s", v.Config.MinAgent, a.Version), What: d.Digest}
+	}
 	l := &loaded{digest: d.Digest, manifest: v.Manifest, config: v.Config}
 	return l, l.fetch(ctx, src, "")
+}
+
+// older says whether a version is before the lowest that is asked for. Builds on the way to a version count as that version,
+// and one without a number as new enough; a demand that is no version is not met.
+func older(version, lowest string) bool {
+	have, want := "v"+version, "v"+lowest
+	if lowest == "" || !semver.IsValid(have) {
+		return false
+	}
+	if !semver.IsValid(want) {
+		return true
+	}
+	return semver.Compare(strings.TrimSuffix(semver.Canonical(have), semver.Prerelease(have)), want) < 0
 }
 
 // complete fetches the layers of modules that this node needs and l does not have yet.

@@ -104,6 +104,9 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 		"a bundle for another fleet": {func(r *rig) {
 			signed(r, r.build(evil, func(c *bundle.Config, _ []bundle.LayerInput) { c.Fleet = "factory" }, bundle.Builder{}))
 		}, bundle.WrongFleet},
+		"a bundle for newer agents": {func(r *rig) {
+			signed(r, r.build(evil, func(c *bundle.Config, _ []bundle.LayerInput) { c.MinAgent = "1.2.0" }, bundle.Builder{}))
+		}, bundle.OldAgent},
 		"a truncated layer": {func(r *rig) {
 			b := r.build(evil, nil, bundle.Builder{})
 			signed(r, b)

@@ -27,6 +27,7 @@ const (
 	TooLarge     = "too-large"      // more bytes than the limit
 	Trailing     = "trailing"       // bytes after the end
 	Revoked      = "revoked"        // named as not to be run
+	OldAgent     = "old-agent"      // asks for a newer agent than this
 	BadFormat    = "format"         // not a document of this kind, or of a version not known here
 )
 
@@ -72,6 +73,8 @@ func (r *Refusal) Hint() string {
 		return "two controllers share a key, or the key is stolen: look at the channel's tags in the registry"
 	case WrongDigest, Truncated, WrongSize:
 		return "the copy in the registry or on the way was changed or cut: push it again, and find out who did that"
+	case OldAgent:
+		return "update vigo-agent on this node"
 	case WrongEpoch:
 		return "the node needs the newer root document"
 	}
