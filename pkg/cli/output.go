@@ -95,9 +95,15 @@ func toYAML(v any) ([]byte, error) {
 	return yaml.Marshal(&doc)
 }
 
-// blockStyle takes the braces and quotes of JSON away where YAML does not need them.
+// blockStyle takes the braces and quotes of JSON away where YAML does not need them. Words such as yes and no keep theirs:
+// to YAML 1.1, which many programs read, they are not strings.
 func blockStyle(n *yaml.Node) {
 	n.Style = 0
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!str" {
+		if text, err := yaml.Marshal(n.Value); err == nil && (text[0] == '"' || text[0] == '\'') {
+			n.Style = yaml.DoubleQuotedStyle
+		}
+	}
 	for _, child := range n.Content {
 		blockStyle(child)
 	}
