@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,11 +46,20 @@ func TestNotes(t *testing.T) {
 
 // A desk takes notes, or does not.
 type desk struct {
+	mu   sync.Mutex
 	took []string
 	away bool
 }
 
+func (d *desk) leave(away bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.away = away
+}
+
 func (d *desk) PutChannels(_ context.Context, notes []report.ChannelNote) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if d.away {
 		return errors.New("nobody there")
 	}
@@ -61,20 +72,22 @@ func TestTeller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		seq := int64(0)
+		var seq atomic.Int64
 		status := func() controller.Status {
-			return controller.Status{Channels: []controller.Channel{{Name: "stable", Epoch: 1, Seq: seq}}}
+			return controller.Status{Channels: []controller.Channel{{Name: "stable", Epoch: 1, Seq: seq.Load()}}}
 		}
 		d, teller := &desk{}, NewTeller()
 		done := make(chan struct{})
 		go func() { defer close(done); teller.Run(ctx, d, status, slog.New(slog.DiscardHandler)) }()
 		say := func(n int64) {
-			seq = n
+			seq.Store(n)
 			teller.Note(status())
 			synctest.Wait()
 		}
 		want := func(what, want string) {
 			t.Helper()
+			d.mu.Lock()
+			defer d.mu.Unlock()
 			if got := fmt.Sprint(d.took); got != want {
 				t.Errorf("%s: it was told %s, want %s", what, got, want)
 			}
@@ -88,11 +101,11 @@ func TestTeller(t *testing.T) {
 		time.Sleep(150 * time.Second)
 		synctest.Wait()
 		want("two minutes later", "[1.1 1.1]")
-		d.away = true
+		d.leave(true)
 		say(2)
 		say(3) // nobody waits for a reader that is away
 		time.Sleep(time.Minute)
-		d.away = false
+		d.leave(false)
 		time.Sleep(6 * time.Second)
 		synctest.Wait()
 		want("back after an absence", "[1.3]")
