@@ -72,7 +72,7 @@ func (s *services) ask(ctx context.Context, unit string) (host.Service, error) {
 		return host.Service{}, fmt.Errorf("unit %s: %w", unit, host.ErrNotFound)
 	}
 	svc := host.Service{
-		Name: unit, Live: true, Running: running(active), Failed: active == "failed",
+		Name: unit, Live: true, Running: running(active, sub, jobID(props["Job"])), Failed: active == "failed",
 		State: active + " (" + sub + ")",
 	}
 	// The property UnitFileState is as old as the last reload of systemd; this call looks at the files.
@@ -91,14 +91,31 @@ func (s *services) ask(ctx context.Context, unit string) (host.Service, error) {
 	return svc, nil
 }
 
+// jobID is the number in the property Job of a unit; 0 if it has no job.
+func jobID(v dbus.Variant) uint32 {
+	pair, _ := v.Value().([]any)
+	if len(pair) == 0 {
+		return 0
+	}
+	id, _ := pair[0].(uint32)
+	return id
+}
+
 func text(v dbus.Variant) string {
 	s, _ := v.Value().(string)
 	return s
 }
 
-// running counts what is starting too: a unit that waits for its start job is on its way.
-func running(active string) bool {
-	return slices.Contains([]string{"active", "reloading", "refreshing"}, active)
+// running counts what is starting, too, and what has a job that will start it: the agent looks at services while the machine
+// boots, when the turn of some has not come. A unit that waits to be started again because it failed does not run.
+func running(active, sub string, job uint32) bool {
+	switch active {
+	case "active", "reloading", "refreshing":
+		return true
+	case "activating":
+		return !strings.HasPrefix(sub, "auto-restart")
+	}
+	return active == "inactive" && job != 0
 }
 
 // bootOf turns a state of systemctl(1) is-enabled into ours.
@@ -167,7 +184,7 @@ func (s *services) All(ctx context.Context) ([]host.Service, error) {
 			svc.Boot = host.Static
 		}
 		svc.Name, svc.Live, svc.State = u.Name, true, u.Active+" ("+u.Sub+")"
-		svc.Running, svc.Failed = running(u.Active), u.Active == "failed"
+		svc.Running, svc.Failed = running(u.Active, u.Sub, u.JobID), u.Active == "failed"
 		all[u.Name] = svc
 	}
 	return sorted(all), nil
