@@ -117,9 +117,9 @@ func openPolicy(ctx context.Context, g *globals, o applyOptions) (agent.PolicySo
 		}
 		return agent.Folder(fsys), nil
 	}
-	dir, tag, tagged := strings.Cut(layout, "@")
-	if !tagged {
-		dir, tag, _ = strings.Cut(layout, ":")
+	dir, tag, _ := strings.Cut(layout, ":")
+	if name, digest, ok := strings.Cut(layout, "@sha256:"); ok {
+		dir, tag = name, "sha256:"+digest
 	}
 	if tag == "" {
 		return nil, cli.UsageError(fault.WithHint(fmt.Errorf("%q names no tag", o.policy), "write oci-layout:DIR:TAG, or oci-layout:DIR@sha256:…"))
