@@ -47,7 +47,7 @@ func (e *RewrittenError) Unwrap() error { return ErrRewritten }
 
 // Hint says what an operator can do.
 func (e *RewrittenError) Hint() string {
-	return "push a commit that descends from the published one, or allow this rewrite by naming the new commit"
+	return "push a commit that descends from the published one, or start with --allow-rewrite and the full hash of the new commit"
 }
 
 // Options says which branch of which repository to follow. URL and Dir are required.

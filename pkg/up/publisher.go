@@ -19,18 +19,20 @@ import (
 
 // PublisherConfig says what a controller follows and where it publishes.
 type PublisherConfig struct {
-	Data       string // folder of the controller and of its copy of the repository
-	Keys       *controller.Keyring
-	Git        string // URL or path of the policy repository
-	Branch     string
-	Store      bundle.Store
-	Language   catalog.Language
-	Poll       time.Duration
-	PointerTTL time.Duration
-	HookToken  string
-	Listener   controller.Listener
-	Log        *slog.Logger
-	Now        func() time.Time
+	Data   string // folder of the controller and of its copy of the repository
+	Keys   *controller.Keyring
+	Git    string // URL or path of the policy repository
+	Branch string
+	// AllowRewrite is the full hash of a tip that is accepted although the branch was rewritten.
+	AllowRewrite string
+	Store        bundle.Store
+	Language     catalog.Language
+	Poll         time.Duration
+	PointerTTL   time.Duration
+	HookToken    string
+	Listener     controller.Listener
+	Log          *slog.Logger
+	Now          func() time.Time
 }
 
 // Keys opens the keys of a controller in its data folder, and makes them when there are none.
@@ -46,7 +48,7 @@ type Publisher struct {
 
 // NewPublisher opens the copy of the repository and makes the controller. The caller closes it.
 func NewPublisher(c PublisherConfig) (*Publisher, error) {
-	git, err := gitsource.Open(gitsource.Options{URL: c.Git, Branch: c.Branch, Dir: filepath.Join(c.Data, gitDir)})
+	git, err := gitsource.Open(gitsource.Options{URL: c.Git, Branch: c.Branch, Dir: filepath.Join(c.Data, gitDir), AllowRewrite: c.AllowRewrite})
 	if err != nil {
 		return nil, fmt.Errorf("opening the policy repository: %w", err)
 	}

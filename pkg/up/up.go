@@ -39,26 +39,28 @@ const (
 
 // Config says what to put up.
 type Config struct {
-	Data       string
-	Fleet      string // name of the fleet; empty: that of the authority in Data, and at the first start that in fleet.yaml
-	Listen     string
-	Advertise  string   // host:port that nodes reach; Listen if empty
-	Names      []string // further names and addresses for the server certificate
-	Git        string   // empty: the controller is elsewhere; then TrustRoot and Registry are needed
-	Branch     string
-	Registry   string // registry and repository to use instead of the embedded one
-	PlainHTTP  bool   // reach Registry without TLS
-	Username   string // for Registry
-	Password   string
-	TrustRoot  []byte        // root document of a controller elsewhere; nil: the keys are in Data
-	Channel    string        // of nodes whose token names none
-	Interval   time.Duration // nodes are told; 0: what fleet.yaml says
-	Poll       time.Duration
-	PointerTTL time.Duration
-	HookToken  string
-	Language   catalog.Language
-	Log        *slog.Logger
-	Now        func() time.Time
+	Data      string
+	Fleet     string // name of the fleet; empty: that of the authority in Data, and at the first start that in fleet.yaml
+	Listen    string
+	Advertise string   // host:port that nodes reach; Listen if empty
+	Names     []string // further names and addresses for the server certificate
+	Git       string   // empty: the controller is elsewhere; then TrustRoot and Registry are needed
+	Branch    string
+	// AllowRewrite is the full hash of a tip that is accepted although the branch was rewritten.
+	AllowRewrite string
+	Registry     string // registry and repository to use instead of the embedded one
+	PlainHTTP    bool   // reach Registry without TLS
+	Username     string // for Registry
+	Password     string
+	TrustRoot    []byte        // root document of a controller elsewhere; nil: the keys are in Data
+	Channel      string        // of nodes whose token names none
+	Interval     time.Duration // nodes are told; 0: what fleet.yaml says
+	Poll         time.Duration
+	PointerTTL   time.Duration
+	HookToken    string
+	Language     catalog.Language
+	Log          *slog.Logger
+	Now          func() time.Time
 }
 
 // A Stack is everything that is up.
@@ -112,7 +114,7 @@ func Open(ctx context.Context, c Config) (s *Stack, err error) {
 	if err := s.openReports(ctx, keys.Root(), s.reference()); err != nil {
 		return s, err
 	}
-	s.publish, err = NewPublisher(PublisherConfig{Data: c.Data, Keys: keys, Git: c.Git, Branch: c.Branch, Store: store, Language: c.Language,
+	s.publish, err = NewPublisher(PublisherConfig{Data: c.Data, Keys: keys, Git: c.Git, Branch: c.Branch, AllowRewrite: c.AllowRewrite, Store: store, Language: c.Language,
 		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Listener: s.teller, Log: c.Log, Now: c.Now})
 	return s, err
 }

@@ -241,6 +241,23 @@ func TestRepositoryTrouble(t *testing.T) {
 	}
 }
 
+// TestRewritten shows a branch that was rewritten, and follows it only when it is told to.
+func TestRewritten(t *testing.T) {
+	t.Parallel()
+	repo := gitsourcetest.New(t)
+	repo.Put(goodPolicy()).Commit("first")
+	conf, _ := config(filepath.Join(t.TempDir(), "data"), repo.Dir)
+	r := run(t, conf)
+	r.await(t, "a pointer", published)
+	repo.Put(map[string]string{"modules/motd/module.yaml": "kind: Module\nabout: Words.\nresources:\n  - file: /etc/motd\n    content: other\n"})
+	tip := repo.CommitOn("another first")
+	r.await(t, "the rewrite in the status", problem("channel", "was rewritten"))
+	r.stop()
+	conf.AllowRewrite = tip
+	r = run(t, conf)
+	r.await(t, "the new history", func(st report.Status) bool { return published(st) && st.Channels[0].Commit == tip && st.Healthy() })
+}
+
 // TestRefusals are clear, each with what to do.
 func TestRefusals(t *testing.T) {
 	t.Parallel()

@@ -21,6 +21,7 @@ import (
 // gitFlags are the flags of a program that follows a repository.
 type gitFlags struct {
 	url, branch string
+	rewrite     string
 	poll, ttl   time.Duration
 	hook        string
 }
@@ -29,6 +30,7 @@ func (g *gitFlags) add(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&g.url, "git", "", "URL or path of the policy repository")
 	f.StringVar(&g.branch, "branch", "main", "branch to follow")
+	f.StringVar(&g.rewrite, "allow-rewrite", "", "full hash of a commit to follow although the branch was rewritten")
 	f.DurationVar(&g.poll, "poll", 15*time.Second, "time between two looks at the branch")
 	f.DurationVar(&g.ttl, "pointer-ttl", 7*24*time.Hour, "how long a channel pointer is good for; it is issued anew after a quarter of that")
 	f.StringVar(&g.hook, "hook-token", "", "token with which POST /hooks/nudge makes the controller look at once (default $VIGO_HOOK_TOKEN)")
@@ -106,7 +108,7 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	}
 	log.Info("listening", "address", l.Addr().String())
 	teller := up.NewTeller()
-	p, err := up.NewPublisher(up.PublisherConfig{Data: o.data, Keys: keys, Git: o.url, Branch: o.branch, Store: store, Language: language(),
+	p, err := up.NewPublisher(up.PublisherConfig{Data: o.data, Keys: keys, Git: o.url, Branch: o.branch, AllowRewrite: o.rewrite, Store: store, Language: language(),
 		Poll: o.poll, PointerTTL: o.ttl, HookToken: o.hookToken(env), Listener: teller, Log: log, Now: env.Now})
 	if err != nil {
 		return errors.Join(err, l.Close())

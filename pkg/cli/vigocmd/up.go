@@ -59,6 +59,7 @@ time. DATA/operator.json is how the other commands reach it.`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			conf := o.config(env)
 			conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = git.url, git.branch, git.poll, git.ttl, git.hookToken(env)
+			conf.AllowRewrite = git.rewrite
 			return runStack(c.Context(), env, conf, upWelcome)
 		},
 	}
