@@ -48,6 +48,8 @@ type Config struct {
 	RunDeadline time.Duration
 	// Jitter returns a number in [0,1) that spreads the cycles of a fleet.
 	Jitter func() float64
+	// Rest is called when the agent will sleep for a minute or more; optional.
+	Rest func() error
 }
 
 // An Agent runs the loop of one host.

@@ -42,6 +42,20 @@ func (a *Agent) heartbeat(ctx context.Context) {
 				a.Log.Warn("checking in; reports are spooled until the service answers", "err", err)
 			}
 		}
+		a.rest()
+	}
+}
+
+// longSleep is how long an agent must sleep for it to pay to become small first.
+const longSleep = time.Minute
+
+// rest makes a process that will sleep for long ready for that.
+func (a *Agent) rest() {
+	if a.Rest == nil || a.beat() < longSleep {
+		return
+	}
+	if err := a.Rest(); err != nil {
+		a.Log.Debug("before sleeping", "err", err)
 	}
 }
 
