@@ -293,15 +293,15 @@ func TestBadTokenSaysNothing(t *testing.T) {
 func TestBusy(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.set(func() { r.hold, r.entered = make(chan struct{}), make(chan struct{}, MaxRequests+1) })
-	done := make(chan error, MaxRequests)
-	for range MaxRequests {
+	r.set(func() { r.hold, r.entered = make(chan struct{}), make(chan struct{}, requests+1) })
+	done := make(chan error, requests)
+	for range requests {
 		go func() {
 			_, err := r.admin.Status(t.Context(), 1)
 			done <- err
 		}()
 	}
-	for range MaxRequests {
+	for range requests {
 		<-r.entered
 	}
 	_, err := r.admin.Status(t.Context(), 1)
@@ -310,7 +310,7 @@ func TestBusy(t *testing.T) {
 		t.Errorf("it says to come back after %v", e)
 	}
 	close(r.hold)
-	for range MaxRequests {
+	for range requests {
 		if err := <-done; err != nil {
 			t.Fatalf("a request that was under way: %v", err)
 		}

@@ -33,6 +33,9 @@ type rig struct {
 
 const node = "web-1"
 
+// requests is how many the server of a rig works on at once.
+const requests = 8
+
 // The tokens of the operators of the rig, by role; made for the authority of each rig.
 type tokens map[identity.Role]identity.Secret
 
@@ -53,7 +56,7 @@ func newRig(t *testing.T) *rig {
 		}
 	}
 	r := &rig{backend: b, ca: ca, key: key}
-	h := NewServer(Backend{Agents: b, Gate: b, Operators: b, Admin: b, Staff: b, Fleet: "acme", Log: slog.New(slog.DiscardHandler),
+	h := NewServer(Backend{Agents: b, Gate: b, Operators: b, Admin: b, Staff: b, Fleet: "acme", Requests: requests, Log: quiet(),
 		Now: func() time.Time { return b.now() }, Observe: func(string, int, time.Duration) {}})
 	r.server = httptest.NewUnstartedServer(h)
 	r.server.TLS = ca.NewServer([]string{"127.0.0.1"}, time.Now).TLS()

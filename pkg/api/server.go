@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,7 +16,7 @@ import (
 	"time"
 )
 
-// Backend is what a server is made of. Every field is needed.
+// Backend is what a server is made of. Every field but Requests is needed.
 type Backend struct {
 	Agents    Agents
 	Gate      Gate
@@ -25,13 +26,16 @@ type Backend struct {
 	Fleet     string
 	Log       *slog.Logger
 	Now       func() time.Time
+	// Requests is how many requests are worked on at once; 0: [MaxRequests].
+	Requests int
 	// Observe is told of every request that was answered: route pattern, status and duration.
 	Observe func(route string, status int, took time.Duration)
 }
 
 // The limits of a server beside those of bodies.
 const (
-	// MaxRequests is how many requests are worked on at once; more are sent away as busy, so that those under way finish.
+	// MaxRequests is how many requests are worked on at once, unless said otherwise; more are sent away as busy, so that
+	// those under way finish.
 	MaxRequests = 512
 	bodyTime    = 30 * time.Second // to send a body
 	answerTime  = 60 * time.Second // to read an answer, from the beginning of the request
@@ -47,7 +51,7 @@ type server struct {
 // NewServer returns the handler of all /v1/ routes. It must be served over TLS with client certificates verified when
 // given (identity.Server.TLS).
 func NewServer(b Backend) http.Handler {
-	s := &server{b, make(chan struct{}, MaxRequests)}
+	s := &server{b, make(chan struct{}, cmp.Or(b.Requests, MaxRequests))}
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request) (any, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(pattern, h, w, r) })
