@@ -61,7 +61,7 @@ func (f *files) write(ctx context.Context, name string, content io.Reader, opt h
 	if opt.Validate != nil {
 		candidate := path.Join(path.Dir(name), tmp.name)
 		if err := opt.Validate(f.validating(ctx, candidate), candidate); err != nil {
-			return fmt.Errorf("validating: %w", err)
+			return err
 		}
 	}
 	if err := ctx.Err(); err != nil {
