@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"text/tabwriter"
@@ -27,12 +28,26 @@ type figure struct {
 type figures struct {
 	Date    time.Time `json:"date"`
 	Machine string    `json:"machine"`
+	Load    string    `json:"load"` // the load averages of proc_loadavg(5) at the end: above the number of CPUs, others were at work
 	Figures []figure  `json:"figures"`
 	Failed  []string  `json:"failed,omitempty"`
 }
 
 func newFigures() figures {
 	return figures{Date: time.Now().UTC().Truncate(time.Second), Machine: fmt.Sprintf("%d CPUs, %s/%s, %s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())}
+}
+
+// loadAverages is how many threads wanted a CPU in the last 1, 5 and 15 minutes; this program's own among them.
+func loadAverages() (string, error) {
+	data, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return "", err
+	}
+	f := strings.Fields(string(data))
+	if len(f) < 3 {
+		return "", fmt.Errorf("reading the load averages: %q", data)
+	}
+	return strings.Join(f[:3], " "), nil
 }
 
 func (r *figures) add(f ...figure) { r.Figures = append(r.Figures, f...) }
@@ -78,7 +93,7 @@ func (r figures) print(w io.Writer, format string) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(r)
 	}
-	fmt.Fprintf(w, "%s, %s\n", r.Date.Format(time.RFC3339), r.Machine)
+	fmt.Fprintf(w, "%s, %s, load averages at the end %s\n", r.Date.Format(time.RFC3339), r.Machine, r.Load)
 	section, missed := "", 0
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	for _, f := range r.Figures {

@@ -93,6 +93,9 @@ func run(ctx context.Context) (err error) {
 			return ctx.Err()
 		}
 	}
+	if b.found.Load, err = loadAverages(); err != nil {
+		return err
+	}
 	b.found.Failed = texts(failed)
 	return errors.Join(b.found.print(os.Stdout, *output), errors.Join(failed...))
 }
