@@ -22,6 +22,7 @@ import (
 // TestDockerRegistry is a site whose bundles lie in Debian's docker-registry, which knows no referrers and lets everybody
 // push: a change costs the machines what changed, and whoever owns the registry cannot make them do anything.
 func TestDockerRegistry(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	material := make([]byte, 400_000) // which cannot be compressed
 	for i := range material {

@@ -15,6 +15,7 @@ import (
 
 // TestCrash kills the agent, and the machine, at the moments that matter.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.up(t)
 	n := s.boot(t, "ledger-1")[0]

@@ -13,6 +13,7 @@ import (
 // TestReadme types the commands of the README's section "Install" on two machines as they stand there. What stands for
 // something of one's own is put in: the address of the repository, and the token. The programs are built already.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	central, web := "vigo", "web-1"
 	nodes := s.boot(t, central, web)

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +15,7 @@ import (
 // TestTwoMachines is the life of a small fleet: two machines enrol over the network, become what the policy says, stay so
 // over a reboot and while they are cut off, and tell all of it afterwards.
 func TestTwoMachines(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.up(t)
 	nodes := s.boot(t, "web-1", "db-1")
@@ -217,5 +217,5 @@ func hasProblem(st report.Status, node, kind, text string) error {
 			return nil
 		}
 	}
-	return errors.New(fmt.Sprintf("there is no problem %q of %s with %q: %+v", kind, node, text, st.Problems))
+	return fmt.Errorf("there is no problem %q of %s with %q: %+v", kind, node, text, st.Problems)
 }
