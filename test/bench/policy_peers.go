@@ -24,7 +24,8 @@ func puppetManifest(w workload) string {
 	return b.String()
 }
 
-// cfengineStandardLibrary is where Debian's package keeps it; package promises need what it defines.
+// cfengineStandardLibrary is where Debian's package keeps it; it has the package method for apt. (The newer package modules
+// are not there before a policy server has sent them.)
 const cfengineStandardLibrary = "/usr/share/cfengine3/masterfiles/lib/stdlib.cf"
 
 // cfenginePolicy writes a workload in the language of CFEngine.
@@ -34,9 +35,6 @@ func cfenginePolicy(w workload) string {
 		fmt.Fprintf(&b, "body file control\n{\n  inputs => { %q };\n}\n", cfengineStandardLibrary)
 	}
 	b.WriteString("body common control\n{\n  bundlesequence => { \"bench\" };\n")
-	if len(w.packages) > 0 {
-		b.WriteString("  package_inventory => { $(package_module_knowledge.platform_default) };\n  package_module => $(package_module_knowledge.platform_default);\n")
-	}
 	b.WriteString("}\nbody perms bench(m)\n{\n")
 	fmt.Fprintf(&b, "  mode => \"$(m)\";\n  owners => { %q };\n  groups => { %q };\n  rxdirs => \"false\";\n}\n", w.owner, w.group)
 	b.WriteString("body edit_defaults bench\n{\n  empty_file_before_editing => \"true\";\n  edit_backup => \"false\";\n}\n")
@@ -52,7 +50,7 @@ func cfenginePolicy(w workload) string {
 		b.WriteString("packages:\n")
 	}
 	for _, p := range w.packages {
-		fmt.Fprintf(&b, "  %q policy => \"present\";\n", p)
+		fmt.Fprintf(&b, "  %q package_policy => \"add\", package_method => apt;\n", p)
 	}
 	if len(w.users) > 0 {
 		b.WriteString("users:\n")
