@@ -24,16 +24,24 @@ func puppetManifest(w workload) string {
 	return b.String()
 }
 
-// cfengineStandardLibrary is where Debian's package keeps it; it has the package method for apt. (The newer package modules
-// are not there before a policy server has sent them.)
-const cfengineStandardLibrary = "/usr/share/cfengine3/masterfiles/lib/stdlib.cf"
+// cfenginePackages looks for packages in dpkg's list alone: the method of the standard library fetches package lists from
+// the network first, and the newer package modules are not there before a policy server has sent them.
+const cfenginePackages = `body package_method bench
+{
+  package_changes => "individual";
+  package_list_command => "/usr/bin/dpkg -l";
+  package_list_name_regex => "ii\s+([^\s:]+).*";
+  package_list_version_regex => "ii\s+[^\s]+\s+([^\s]+).*";
+  package_installed_regex => "ii.*";
+  package_name_convention => "$(name)";
+  package_add_command => "/bin/false";
+}
+`
 
 // cfenginePolicy writes a workload in the language of CFEngine.
 func cfenginePolicy(w workload) string {
 	var b strings.Builder
-	if len(w.packages) > 0 {
-		fmt.Fprintf(&b, "body file control\n{\n  inputs => { %q };\n}\n", cfengineStandardLibrary)
-	}
+	b.WriteString(cfenginePackages)
 	b.WriteString("body common control\n{\n  bundlesequence => { \"bench\" };\n")
 	b.WriteString("}\nbody perms bench(m)\n{\n")
 	fmt.Fprintf(&b, "  mode => \"$(m)\";\n  owners => { %q };\n  groups => { %q };\n  rxdirs => \"false\";\n}\n", w.owner, w.group)
@@ -50,7 +58,7 @@ func cfenginePolicy(w workload) string {
 		b.WriteString("packages:\n")
 	}
 	for _, p := range w.packages {
-		fmt.Fprintf(&b, "  %q package_policy => \"add\", package_method => apt;\n", p)
+		fmt.Fprintf(&b, "  %q package_policy => \"add\", package_method => bench;\n", p)
 	}
 	if len(w.users) > 0 {
 		b.WriteString("users:\n")
