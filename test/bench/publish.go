@@ -34,7 +34,11 @@ func (b *bench) publish(ctx context.Context) (err error) {
 		}
 	}
 	const hook = "nudge-of-the-bench"
-	s, err := b.up(ctx, "publish-up", bare, "--poll", "1h", "--hook-token", hook)
+	secret := b.path("hook-token")
+	if err := os.WriteFile(secret, []byte(hook), 0o600); err != nil {
+		return err
+	}
+	s, err := b.up(ctx, "publish-up", bare, "--poll", "1h", "--hook-token-file", secret)
 	if err != nil {
 		return err
 	}

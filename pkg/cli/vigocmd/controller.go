@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +25,7 @@ type gitFlags struct {
 	url, branch string
 	rewrite     string
 	poll, ttl   time.Duration
-	hook        string
+	hookFile    string
 }
 
 func (g *gitFlags) add(c *cobra.Command) {
@@ -33,15 +35,25 @@ func (g *gitFlags) add(c *cobra.Command) {
 	f.StringVar(&g.rewrite, "allow-rewrite", "", "full hash of a commit to follow although the branch was rewritten")
 	f.DurationVar(&g.poll, "poll", 15*time.Second, "time between two looks at the branch")
 	f.DurationVar(&g.ttl, "pointer-ttl", 7*24*time.Hour, "how long a channel pointer is good for; it is issued anew after a quarter of that")
-	f.StringVar(&g.hook, "hook-token", "", "token with which POST /hooks/nudge makes the controller look at once (default $VIGO_HOOK_TOKEN)")
+	f.StringVar(&g.hookFile, "hook-token-file", "", "file with the secret of the webhooks, which make the controller look at once (default: $VIGO_HOOK_TOKEN)")
+	cobra.CheckErr(c.MarkFlagFilename("hook-token-file"))
 	cobra.CheckErr(c.MarkFlagRequired("git"))
 }
 
-func (g *gitFlags) hookToken(env *cli.Env) string {
-	if g.hook != "" {
-		return g.hook
+// hookToken reads the secret from a file or the environment: command lines are seen by everybody on the machine.
+func (g *gitFlags) hookToken(env *cli.Env) (string, error) {
+	if g.hookFile == "" {
+		return env.Getenv("VIGO_HOOK_TOKEN"), nil
 	}
-	return env.Getenv("VIGO_HOOK_TOKEN")
+	data, err := os.ReadFile(g.hookFile)
+	if err != nil {
+		return "", fmt.Errorf("reading the hook token: %w", err)
+	}
+	token := strings.TrimSpace(string(data))
+	if token == "" {
+		return "", fmt.Errorf("reading the hook token: %s is empty", g.hookFile)
+	}
+	return token, nil
 }
 
 type controllerOptions struct {
@@ -93,6 +105,10 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
+	hook, err := o.hookToken(env)
+	if err != nil {
+		return err
+	}
 	keys, err := up.Keys(o.data, env.Now)
 	if err != nil {
 		return err
@@ -109,7 +125,7 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	log.Info("listening", "address", l.Addr().String())
 	teller := up.NewTeller()
 	p, err := up.NewPublisher(up.PublisherConfig{Data: o.data, Keys: keys, Git: o.url, Branch: o.branch, AllowRewrite: o.rewrite, Store: store, Language: language(),
-		Poll: o.poll, PointerTTL: o.ttl, HookToken: o.hookToken(env), Listener: teller, Log: log, Now: env.Now})
+		Poll: o.poll, PointerTTL: o.ttl, HookToken: hook, Listener: teller, Log: log, Now: env.Now})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

@@ -57,8 +57,12 @@ time. DATA/operator.json is how the other commands reach it.`,
   export VIGO_CONFIG=/var/lib/vigo/operator.json; vigo token create`,
 		Args: cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
+			hook, err := git.hookToken(env)
+			if err != nil {
+				return err
+			}
 			conf := o.config(env)
-			conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = git.url, git.branch, git.poll, git.ttl, git.hookToken(env)
+			conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = git.url, git.branch, git.poll, git.ttl, hook
 			conf.AllowRewrite = git.rewrite
 			return runStack(c.Context(), env, conf, upWelcome)
 		},
