@@ -63,7 +63,7 @@ func (k *check) fleet() {
 		labels.Label(name)
 	}
 	for _, level := range f.Data {
-		for _, err := range checkTemplate("data", level.S, labels, nil) {
+		for _, err := range checkTemplate("data", level.S, labels) {
 			k.fail(level.Pos, "bad-template", firstHint(err), "the path %q: %s", level.S, err)
 		}
 	}
@@ -92,7 +92,7 @@ func (k *check) value(module, name string, v policy.Value, by string) {
 		return
 	}
 	if hasTemplate(v.V) {
-		k.templates(v.V, func(string) fault.Pos { return v.Pos }, k.schema, nil)
+		k.templates(v.V, func(string) fault.Pos { return v.Pos }, k.schema)
 		return
 	}
 	if msg := checkParam(spec, v.V); msg != "" {
@@ -153,16 +153,12 @@ func (k *check) module(m *policy.Module) {
 		}
 	}
 	schema, _ := k.scope(m, nil)
-	params := map[string]bool{}
-	for name := range m.Params {
-		params[name] = true
-	}
 	k.condition(m.When, schema, "the condition of module "+m.Name, false)
 	for _, file := range k.content.List(m.Name, "templates", "") {
 		text, err := k.content.Template(m.Name, file)
 		mistakes := []error{err}
 		if err == nil {
-			mistakes = checkTemplate(file, text, schema, params)
+			mistakes = checkTemplate(file, text, schema)
 		}
 		for _, err := range mistakes {
 			k.fail(place(path.Join("modules", m.Name, "templates", file), err), "bad-template", firstHint(err), "%s", err)
@@ -170,22 +166,22 @@ func (k *check) module(m *policy.Module) {
 	}
 	for _, d := range m.Resources {
 		k.condition(d.When, schema, fmt.Sprintf("the condition of %s:%s", d.Type, d.Identity), false)
-		k.declaration(m, d, schema, params)
+		k.declaration(m, d, schema)
 	}
 	k.references(m)
 }
 
-func (k *check) declaration(m *policy.Module, d policy.Declaration, schema *expr.Schema, params map[string]bool) {
+func (k *check) declaration(m *policy.Module, d policy.Declaration, schema *expr.Schema) {
 	kind, ok := k.Kinds.Kind(d.Type)
 	if !ok {
 		k.fail(d.Pos, "unknown-type", fault.DidYouMean(d.Type, k.Kinds.Names()), "unknown resource type %q", d.Type)
 		return
 	}
 	if dynamic(d.Identity) {
-		k.templates(d.Identity, func(string) fault.Pos { return d.Pos }, schema, params)
+		k.templates(d.Identity, func(string) fault.Pos { return d.Pos }, schema)
 	}
 	for key, v := range d.Attrs {
-		k.templates(v, func(string) fault.Pos { return d.Place(key) }, schema, params)
+		k.templates(v, func(string) fault.Pos { return d.Place(key) }, schema)
 	}
 	problems := kind.Check(d.Identity, d.Attrs, dynamic)
 	for i := range problems {
@@ -235,22 +231,22 @@ func (k *check) nearFile(m *policy.Module, d policy.Declaration, err error) stri
 }
 
 // templates checks every template inside a value.
-func (k *check) templates(v any, pos func(string) fault.Pos, s *expr.Schema, params map[string]bool) {
+func (k *check) templates(v any, pos func(string) fault.Pos, s *expr.Schema) {
 	switch v := v.(type) {
 	case string:
 		if !dynamic(v) {
 			return
 		}
-		for _, err := range checkTemplate("value", v, s, params) {
+		for _, err := range checkTemplate("value", v, s) {
 			k.fail(pos(""), "bad-template", firstHint(err), "%s", err)
 		}
 	case []any:
 		for _, item := range v {
-			k.templates(item, pos, s, params)
+			k.templates(item, pos, s)
 		}
 	case map[string]any:
 		for _, item := range v {
-			k.templates(item, pos, s, params)
+			k.templates(item, pos, s)
 		}
 	}
 }

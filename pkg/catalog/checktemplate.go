@@ -48,12 +48,12 @@ func syntaxError(name string, err error) error {
 
 // checkTemplate finds the mistakes in a template before there is anything to render: syntax, and names at the top level
 // that do not exist. Inside range and with the dot is something else, so only their own pipelines are looked at.
-func checkTemplate(name, text string, s *expr.Schema, params map[string]bool) []error {
+func checkTemplate(name, text string, s *expr.Schema) []error {
 	t, err := parseTemplate(name, text)
 	if err != nil {
 		return []error{err}
 	}
-	c := templateCheck{template: t, schema: s, params: params}
+	c := templateCheck{template: t, schema: s}
 	if t.Tree != nil {
 		c.list(t.Root)
 	}
@@ -64,7 +64,6 @@ func checkTemplate(name, text string, s *expr.Schema, params map[string]bool) []
 type templateCheck struct {
 	template *template.Template
 	schema   *expr.Schema
-	params   map[string]bool
 	mistakes []error
 }
 
@@ -102,17 +101,22 @@ func (c *templateCheck) pipe(pipe *parse.PipeNode) {
 }
 
 func (c *templateCheck) field(n *parse.FieldNode) {
-	path := n.Ident
-	switch {
-	case path[0] == "param" && len(path) > 1 && !c.params[path[1]]:
-		known := make([]string, 0, len(c.params))
-		for name := range c.params {
-			known = append(known, name)
-		}
-		c.wrong(n, fmt.Sprintf("the template uses .param.%s, which is no parameter of this module", path[1]), fault.DidYouMean(path[1], known))
-	case path[0] != "param" && !c.schema.Knows(path[0]):
-		c.wrong(n, fmt.Sprintf("the template uses .%s, which is no trait, label or parameter", path[0]), fault.DidYouMean(path[0], c.schema.Names()))
+	at, known := c.schema.Missing(n.Ident)
+	if at < 0 {
+		return
 	}
+	name := n.Ident[at]
+	msg := fmt.Sprintf("the template uses .%s, which is no trait, label or parameter", name)
+	switch {
+	case at == 0:
+	case n.Ident[0] == "param":
+		msg = fmt.Sprintf("the template uses .param.%s, which is no parameter of this module", name)
+	case n.Ident[0] == "mode":
+		msg = fmt.Sprintf("the template uses .mode.%s, which is no mode of this fleet", name)
+	default:
+		msg = fmt.Sprintf("the template uses .%s, and the trait %s has no %q", strings.Join(n.Ident[:at+1], "."), strings.Join(n.Ident[:at], "."), name)
+	}
+	c.wrong(n, msg, fault.DidYouMean(name, known))
 }
 
 func (c *templateCheck) wrong(n *parse.FieldNode, msg, hint string) {

@@ -227,6 +227,7 @@ func TestReferenceIsShownByScripts(t *testing.T) {
 	elsewhere := regexp.MustCompile(`^vigo (` +
 		`controller|report|up --(registry|plain-http)|` + // test/separate: each a process of its own
 		`up --(pointer-ttl|fleet|advertise)|` + // test/kill
+		`up --allow-rewrite|` + // pkg/up
 		`up --hook-token-file)`) // test/bench, which measures from the nudge to the pointer
 	anywhere := regexp.MustCompile(` --(config|server)$`) // how the service is reached is the same for every command
 	for name := range used {

@@ -62,6 +62,35 @@ func (s *Schema) Knows(name string) bool {
 	return s.traits[name] != nil || s.labels[name] || name == "node" || name == "param" || name == "mode"
 }
 
+// Missing returns the first element of a path that does not exist, as its index in path, and the names that exist in its
+// place. It is -1 when the path leads somewhere, as far as that is known.
+func (s *Schema) Missing(path []string) (at int, known []string) {
+	if !s.Knows(path[0]) {
+		return 0, s.Names()
+	}
+	within := path[1:]
+	switch {
+	case len(within) == 0:
+		return -1, nil
+	case path[0] == "param" && !s.params[within[0]]:
+		return 1, sortedKeys(s.params)
+	case path[0] == "mode" && !s.modes[within[0]]:
+		return 1, sortedKeys(s.modes)
+	}
+	t := s.traits[path[0]]
+	for i, name := range within {
+		if t == nil {
+			return -1, nil
+		}
+		found, names, ok := member(t, name)
+		if !ok {
+			return i + 1, names
+		}
+		t = found
+	}
+	return -1, nil
+}
+
 // Names returns everything that may stand at the beginning of a path, sorted.
 func (s *Schema) Names() []string {
 	all := append(sortedKeys(s.traits), sortedKeys(s.labels)...)
