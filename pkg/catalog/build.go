@@ -128,7 +128,11 @@ func (b *builder) holds(when policy.Text, s *expr.Schema, vars map[string]any) b
 
 // module adds the resources of a module, and reports whether the module applies.
 func (b *builder) module(m *policy.Module, uses []use) bool {
+	before := len(b.problems)
 	params := b.params(m, uses)
+	if len(b.problems) > before {
+		return false // what uses them would only say so again
+	}
 	schema, vars := b.scope(m, params)
 	audit := b.policy.Fleet.Audit || m.Audit || !slices.ContainsFunc(uses, func(u use) bool { return !u.audit })
 	applies := b.holds(m.When, schema, vars)

@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/template"
@@ -42,6 +43,30 @@ func syntaxError(name string, err error) error {
 		if line, err := strconv.Atoi(at); err == nil {
 			e.line, e.msg = line, strings.ReplaceAll(rest, " at "+name+":", " on line ")
 		}
+	}
+	return e
+}
+
+var executing = regexp.MustCompile(`^template: .*?:(\d+):(\d+): executing ".*?" at <(.*?)>: (?s:(.*))$`)
+
+// executionError says in the words of a policy what text/template says in those of Go:
+// `template: NAME:LINE:COL: executing "NAME" at <PIPELINE>: message`.
+func executionError(err error) error {
+	if errors.Is(err, errTooLong) || errors.Is(err, errTooManySteps) {
+		return err
+	}
+	m := executing.FindStringSubmatch(err.Error())
+	if m == nil {
+		return errors.New(strings.TrimPrefix(err.Error(), "template: "))
+	}
+	e := &templateError{msg: fmt.Sprintf("{{ %s }}: %s", m[3], m[4])}
+	if strings.HasPrefix(m[4], "map has no entry for key") || strings.HasPrefix(m[4], "nil pointer evaluating") {
+		e.msg = fmt.Sprintf("{{ %s }} has no value on this node", m[3])
+		e.hint = "ask first: {{ with … }} or when:"
+	}
+	e.line, _ = strconv.Atoi(m[1])
+	if e.line > 1 {
+		e.msg = fmt.Sprintf("line %d: %s", e.line, e.msg)
 	}
 	return e
 }

@@ -3,7 +3,6 @@ package catalog
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"regexp"
@@ -83,11 +82,7 @@ func execute(t *template.Template, vars map[string]any) (string, error) {
 	meter(t)
 	var out bytes.Buffer
 	if err := t.Execute(&limited{w: &out, left: maxRendered}, vars); err != nil {
-		var exec template.ExecError
-		if errors.As(err, &exec) {
-			err = exec.Err
-		}
-		return "", errors.New(strings.TrimPrefix(err.Error(), "template: "))
+		return "", executionError(err)
 	}
 	return out.String(), nil
 }

@@ -1,0 +1,138 @@
+package policytest_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/policytest"
+	"vigo.dev/pkg/resources"
+)
+
+func language() catalog.Language {
+	s := expr.NewSchema()
+	s.Trait("os", reflect.TypeFor[struct {
+		Family string `json:"family"`
+	}]())
+	return catalog.Language{Kinds: resources.Registry(), Schema: s}
+}
+
+// run runs the tests of module web, given by file name, and returns what each says.
+func run(t testing.TB, tests map[string]string) map[string][]string {
+	t.Helper()
+	repo := fstest.MapFS{
+		"fleet.yaml": {Data: []byte("kind: Fleet\nname: acme\nlabels: [role]\nmodes: {maintenance: false}\n")},
+		"modules/web/module.yaml": {Data: []byte(`kind: Module
+params:
+  port: {type: port, default: 80}
+resources:
+  - package: nginx
+    when: os.family == "debian"
+  - file: /etc/nginx/port
+    content: "listen {{ .param.port }} for {{ .node }}\n"
+    mode: "0640"
+    notify: [service:nginx]
+  - service: nginx
+    running: true
+  - file: /etc/maintenance
+    content: x
+    when: mode.maintenance
+`)},
+	}
+	for name, text := range tests {
+		repo["modules/web/tests/"+name+".yaml"] = &fstest.MapFile{Data: []byte(text)}
+	}
+	l := language()
+	p, layers, err := policy.Read(repo, l.Check)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, r := range policytest.Run(l, p, policy.ContentOf(layers)) {
+		got[strings.TrimSuffix(strings.TrimPrefix(r.File, "modules/web/tests/"), ".yaml")] = r.Failures
+	}
+	return got
+}
+
+func TestExpectations(t *testing.T) {
+	t.Parallel()
+	const debian = "kind: Test\ngiven: {node: web-1, traits: {os: {family: debian}}}\n"
+	for name, tt := range map[string]struct {
+		test string
+		want []string // parts of the failures; none: it passes
+	}{
+		"holds": {debian + `expect:
+  resources:
+    - package: nginx
+    - file: /etc/nginx/port
+      content: "listen 80 for web-1\n"
+      mode: "0640"
+      notifies: [service:nginx]
+    - service: nginx
+      running: true
+  absent: ["file:/etc/maintenance"]
+`, nil},
+		"part of the content": {debian + "expect: {resources: [{file: /etc/nginx/port, content: [listen, web-1]}]}\n", nil},
+		"parameters":          {"kind: Test\ngiven: {params: {port: 8080}}\nexpect: {resources: [{file: /etc/nginx/port, content: [\"8080\"]}], absent: [package:nginx]}\n", nil},
+		"modes":               {"kind: Test\ngiven: {modes: {maintenance: true}}\nexpect: {resources: [{file: /etc/maintenance}]}\n", nil},
+		"a mistake":           {"kind: Test\ngiven: {params: {port: 70000}}\nexpect: {error: must be a port}\n", nil},
+
+		"another value":      {debian + "expect: {resources: [{service: nginx, running: false}]}\n", []string{"service:nginx: running: want false, got true"}},
+		"other content":      {debian + "expect: {resources: [{file: /etc/nginx/port, content: x}]}\n", []string{`content: want "x", got "listen 80 for web-1\n"`}},
+		"what is not there":  {debian + "expect: {resources: [{package: apache2}]}\n", []string{"package:apache2 is not there; there are: package:nginx, "}},
+		"what is there":      {debian + "expect: {absent: [package:nginx]}\n", []string{"package:nginx is there and should not be"}},
+		"no such attribute":  {debian + "expect: {resources: [{service: nginx, runing: true}]}\n", []string{"runing: this type has no such attribute"}},
+		"no such relation":   {debian + "expect: {resources: [{file: /etc/nginx/port, notifies: [service:ssh]}]}\n", []string{"service:ssh is not among them"}},
+		"no mistake":         {debian + "expect: {error: boom}\n", []string{`want the mistake "boom", got none`}},
+		"another mistake":    {"kind: Test\ngiven: {params: {port: 70000}}\nexpect: {error: boom}\n", []string{`want the mistake "boom", got: `}},
+		"a mistake too many": {"kind: Test\ngiven: {params: {port: 70000}}\nexpect: {}\n", []string{"must be a port"}},
+		"two at once":        {debian + "expect: {resources: [{service: nginx, running: false}, {package: x}]}\n", []string{"running: want false", "package:x is not there"}},
+		"a misspelt key":     {"kind: Test\nexpected: {}\n", []string{"expected"}},
+		"another kind":       {"kind: Module\n", []string{"kind Test"}},
+		"not YAML":           {"kind: [", []string{"reading the test"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := run(t, map[string]string{"one": tt.test})["one"]
+			if len(got) != len(tt.want) {
+				t.Fatalf("got %q, want %q", got, tt.want)
+			}
+			for i, part := range tt.want {
+				if !strings.Contains(got[i], part) {
+					t.Errorf("got %q, want %q", got[i], part)
+				}
+			}
+		})
+	}
+}
+
+func TestResultsComeInOrder(t *testing.T) {
+	t.Parallel()
+	got := run(t, map[string]string{"b": "kind: Test\n", "a": "kind: Test\n", "c": "kind: Test\nexpect: {absent: [service:nginx]}\n"})
+	want := map[string][]string{"a": nil, "b": nil, "c": {"service:nginx is there and should not be"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A thousand tests are to take two seconds at most: see the figure per test.
+func BenchmarkThousandTests(b *testing.B) {
+	tests := map[string]string{}
+	for i := range 1000 {
+		tests[fmt.Sprintf("t%04d", i)] = "kind: Test\ngiven: {traits: {os: {family: debian}}}\nexpect: {resources: [{package: nginx}, {file: /etc/nginx/port, content: [listen]}]}\n"
+	}
+	for b.Loop() {
+		for name, failures := range run(b, tests) {
+			if len(failures) > 0 {
+				b.Fatal(name, failures)
+			}
+		}
+	}
+}
