@@ -117,7 +117,7 @@ func journey(t *testing.T, registryAddress string) {
 	reports.end(syscall.SIGKILL)
 	s.repo.Put(policy("three")).Commit("while nobody listens")
 	await(t, "the third words, without a report service", func() bool { return s.motd() == "three" })
-	reports = start(t, s.report(t, root, address))
+	start(t, s.report(t, root, address))
 	await(t, "the node and the controller heard of again", func() bool {
 		c := s.channel(t)
 		return c.Cur == 1 && c.Pointer != good.Pointer && s.status(t).Presences.Live == 1
