@@ -35,7 +35,7 @@ type Config struct {
 	Version   string
 	Enrolment Enrolment
 	State     State
-	Root      trust.Root
+	Root      trust.Root      // in force at the start; newer ones are followed
 	Origin    *ocistore.Cache // in front of the registries, in order
 	Service   Service
 	Language  catalog.Language
@@ -55,18 +55,19 @@ type Config struct {
 // An Agent runs the loop of one host.
 type Agent struct {
 	Config
-	verifier *trust.Verifier
 	journal  *journal
 	spool    *spool
 	refusals refusals
 	gather   *traits.Scheduler
 
 	// Of the goroutine that cycles alone:
-	begun  string // digest of the bundle that this process counts an attempt for
-	told   string // signature of the last run, to tell a failure only once
-	failed bool   // the last run found something that is not as declared
+	begun  string    // digest of the bundle that this process counts an attempt for
+	rooted time.Time // when it was last found that there is no newer trust root
+	told   string    // signature of the last run, to tell a failure only once
+	failed bool      // the last run found something that is not as declared
 
 	mu       sync.Mutex
+	root     trust.Root // in force
 	trust    trustDoc
 	loaded   *loaded
 	interval time.Duration
@@ -85,7 +86,7 @@ func New(c Config) (*Agent, error) {
 	if c.RunDeadline == 0 {
 		c.RunDeadline = time.Hour
 	}
-	a := &Agent{Config: c, interval: c.Enrolment.Interval, labels: c.Enrolment.Labels, wake: make(chan struct{}, 1), retimed: make(chan struct{}, 1)}
+	a := &Agent{Config: c, root: c.Root, interval: c.Enrolment.Interval, labels: c.Enrolment.Labels, wake: make(chan struct{}, 1), retimed: make(chan struct{}, 1)}
 	if a.interval <= 0 {
 		a.interval = 30 * time.Second
 	}
@@ -101,7 +102,6 @@ func New(c Config) (*Agent, error) {
 	if a.spool, err = openSpool(c.State.Path(spoolDir), c.DryRun); err != nil {
 		a.trouble(err) // runs are kept in memory until they are delivered
 	}
-	a.verifier = trust.NewVerifier(c.Root, a.now)
 	a.gather = traits.NewScheduler(traits.All(), c.Now)
 	return a, nil
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -41,13 +40,9 @@ func Connect(ctx context.Context, s State, o ConnectOptions) (Parts, error) {
 	if err != nil {
 		return Parts{}, err
 	}
-	data, err := os.ReadFile(s.Path(rootFile))
+	root, err := s.LoadRoot()
 	if err != nil {
-		return Parts{}, again(fmt.Errorf("reading the trust root: %w", err))
-	}
-	root, err := trust.ParseRoot(data)
-	if err != nil {
-		return Parts{}, again(fmt.Errorf("reading the trust root: %w", err))
+		return Parts{}, err
 	}
 	cred, err := loadCredentials(s, o.Now)
 	if err != nil {

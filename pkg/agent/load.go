@@ -46,6 +46,9 @@ func (a *Agent) load(ctx context.Context, set trait.Set) (*loaded, error) {
 	if doc.Enforced.Digest == "" {
 		return nil, ErrNothing
 	}
+	if err := a.standing(doc); err != nil {
+		return nil, a.refused(doing, err)
+	}
 	if slices.Contains(doc.Pointer.Revoked, doc.Enforced.Digest) {
 		return nil, fmt.Errorf("bundle %s is revoked by pointer %s", doc.Enforced.Digest, doc.Pointer.Version())
 	}
@@ -79,7 +82,11 @@ func (a *Agent) load(ctx context.Context, set trait.Set) (*loaded, error) {
 
 // open verifies a bundle and reads its fleet layer; what is in it is not looked at yet.
 func (a *Agent) open(ctx context.Context, src bundle.Source, d bundle.Descriptor) (*loaded, error) {
-	v, err := a.verifier.Bundle(ctx, src, d, a.Enrolment.Fleet, a.Enrolment.Channel)
+	var v trust.Verified
+	err := a.verifying(func(verifier *trust.Verifier) (err error) {
+		v, err = verifier.Bundle(ctx, src, d, a.Enrolment.Fleet, a.Enrolment.Channel)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -98,6 +98,7 @@ func TestWhatTheCacheHoldsIsVerifiedAtEveryStart(t *testing.T) {
 	r.publish(motdPolicy("good"))
 	r.once(r.start())
 	r.keys.root = newKeys(t).root // the root has changed: what was signed before is not trusted any more
+	r.pin()
 	r.origin.cut(true)
 	r.drift()
 	run := r.once(r.start())

@@ -62,6 +62,7 @@ func TestTheKeysOfAClocklessHostAreGoodFromTheNewestPointerOn(t *testing.T) {
 	r := newRig(t)
 	from := trust.Key{Public: r.keys.bundle.Public(), NotBefore: r.now.Add(-time.Hour)}
 	r.keys.root.Grant(trust.RoleBundle, 1, from)
+	r.pin()
 	r.publish(motdPolicy("good"))
 	r.once(r.start())
 	r.now = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -47,8 +47,8 @@ type rig struct {
 }
 
 type keys struct {
-	bundle, channel *trust.Signer
-	root            trust.Root
+	owner, bundle, channel *trust.Signer // owner signs root documents
+	root                   trust.Root    // the newest
 }
 
 func newKey(t testing.TB) *trust.Signer {
@@ -61,9 +61,9 @@ func newKey(t testing.TB) *trust.Signer {
 }
 
 func newKeys(t testing.TB) keys {
-	k := keys{bundle: newKey(t), channel: newKey(t)}
+	k := keys{owner: newKey(t), bundle: newKey(t), channel: newKey(t)}
 	k.root.Version = 1
-	k.root.Grant(trust.RoleRoot, 1, trust.Key{Public: newKey(t).Public()})
+	k.root.Grant(trust.RoleRoot, 1, trust.Key{Public: k.owner.Public()})
 	k.root.Grant(trust.RoleBundle, 1, trust.Key{Public: k.bundle.Public()})
 	k.root.Grant(trust.RoleAnyChannel, 1, trust.Key{Public: k.channel.Public()})
 	return k
@@ -96,7 +96,17 @@ func newRig(t *testing.T) *rig {
 	if err := errors.Join(r.state.beginTrust(e), r.state.SaveEnrolment(e)); err != nil {
 		t.Fatal(err)
 	}
+	r.pin()
 	return r
+}
+
+// pin makes the newest root the one in force on the host, as enrolment does.
+func (r *rig) pin() {
+	r.t.Helper()
+	document, err := r.keys.root.Marshal()
+	if err := errors.Join(err, os.WriteFile(r.state.Path(rootFile), document, 0o600)); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 func enrolment() Enrolment {
@@ -241,7 +251,7 @@ func (r *rig) sign(d bundle.Descriptor, key *trust.Signer) {
 // pointer is the next one, to d.
 func (r *rig) pointer(d bundle.Descriptor) bundle.Pointer {
 	r.seq++
-	return bundle.Pointer{Fleet: "lab", Channel: "main", Epoch: 1, Seq: r.seq, Issued: r.now, Expires: r.now.Add(time.Hour),
+	return bundle.Pointer{Fleet: "lab", Channel: "main", Epoch: r.keys.root.Version, Seq: r.seq, Issued: r.now, Expires: r.now.Add(time.Hour),
 		Stable: bundle.Target{Digest: d.Digest, Size: d.Size}}
 }
 
@@ -290,6 +300,10 @@ func (r *rig) tryStart(edit ...func(*Config)) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
+	root, err := r.state.LoadRoot()
+	if err != nil {
+		return nil, err
+	}
 	cache, err := ocistore.Cached(r.origin, r.state.Path(cacheDir), r.clock)
 	if err != nil {
 		return nil, err
@@ -303,7 +317,7 @@ func (r *rig) tryStart(edit ...func(*Config)) (*Agent, error) {
 			r.t.Error(err)
 		}
 	})
-	c := Config{Version: r.version, Enrolment: e, State: r.state, Root: r.keys.root, Origin: cache, Service: r.service, Language: language(),
+	c := Config{Version: r.version, Enrolment: e, State: r.state, Root: root, Origin: cache, Service: r.service, Language: language(),
 		NewHost: m.Host, Log: slog.New(slog.NewTextHandler(r.logged, nil)), Now: r.clock, Jitter: func() float64 { return 0.5 }}
 	for _, f := range edit {
 		f(&c)

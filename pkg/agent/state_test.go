@@ -249,6 +249,7 @@ func (r *rig) full() (fill, room func()) {
 	if err := errors.Join(r.state.beginTrust(e), r.state.SaveEnrolment(e)); err != nil {
 		r.t.Fatal(err)
 	}
+	r.pin()
 	filler := filepath.Join(dir, "filler")
 	return func() {
 			f, err := os.Create(filler)

@@ -8,6 +8,7 @@ import (
 // Status is what the state directory of an agent says, whether the agent runs or not.
 type Status struct {
 	Enrolment
+	Root    int64    `json:"root"` // version of the trust root in force
 	Pointer string   `json:"pointer,omitempty"`
 	Bundle  string   `json:"bundle,omitempty"`
 	Commit  string   `json:"commit,omitempty"`
@@ -23,13 +24,17 @@ func ReadStatus(dir string) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	root, err := s.LoadRoot()
+	if err != nil {
+		return Status{}, err
+	}
 	trusted, err1 := s.loadTrust()
 	var owed journalDoc
 	_, err2 := s.readJSON(journalFile, &owed)
 	if err := errors.Join(err1, err2); err != nil {
 		return Status{}, err
 	}
-	st := Status{Enrolment: e, Bundle: trusted.Enforced.Digest, Commit: trusted.Enforced.Commit, Spooled: (&spool{dir: s.Path(spoolDir)}).Len()}
+	st := Status{Enrolment: e, Root: root.Version, Bundle: trusted.Enforced.Digest, Commit: trusted.Enforced.Commit, Spooled: (&spool{dir: s.Path(spoolDir)}).Len()}
 	if trusted.Pointer.Seq > 0 {
 		st.Pointer = trusted.Pointer.Version()
 	}

@@ -15,6 +15,7 @@ type trustDoc struct {
 	Format   int            `json:"format"` // 1; a file without it is damaged, not empty
 	Memory   trust.Memory   `json:"memory"`
 	Pointer  bundle.Pointer `json:"pointer"`
+	Signers  []string       `json:"signers,omitempty"` // IDs of the keys that signed it, sorted
 	Enforced release        `json:"enforced,omitzero"` // verified, complete in the cache and known to compile
 	// Previous is what was enforced before, for going back when Enforced crashes the agent.
 	Previous release `json:"previous,omitzero"`

@@ -17,24 +17,44 @@ import (
 // registry than this.
 const updateTimeout = 60 * time.Second
 
-// update looks at the channel pointer and takes over the bundle it names. Whatever is refused leaves the bundle in force,
-// the cache and the host as they were.
+// update follows the trust root when that is due, looks at the channel pointer and takes over the bundle it names. Whatever
+// is refused leaves the bundle in force, the cache and the host as they were. What is refused for its keys is looked at
+// again when there is a newer root.
 func (a *Agent) update(ctx context.Context, set trait.Set) error {
 	ctx, cancel := context.WithTimeout(ctx, updateTimeout)
 	defer cancel()
+	if a.rootDue() {
+		a.followRoot(ctx)
+	}
+	err := a.look(ctx, set)
+	if mayNeedRoot(err) && a.followRoot(ctx) {
+		err = a.look(ctx, set)
+	}
+	a.note(err)
+	return err
+}
+
+// look looks at the channel pointer and takes over the bundle it names.
+func (a *Agent) look(ctx context.Context, set trait.Set) error {
+	const doing = "reading the channel pointer"
 	stage := a.Origin.Stage()
-	p, payload, err := a.verifier.Pointer(ctx, stage, a.Enrolment.Fleet, a.Enrolment.Channel)
+	var shown trust.SignedPointer
+	err := a.verifying(func(v *trust.Verifier) (err error) {
+		shown, err = v.SignedPointer(ctx, stage, a.Enrolment.Fleet, a.Enrolment.Channel)
+		return err
+	})
 	if err != nil {
-		return a.refused("reading the channel pointer", err)
+		return fmt.Errorf("%s: %w", doing, err)
 	}
-	doc := a.trustCopy()
-	memory, err := doc.Memory.Accept(p, payload, a.Now())
+	doc, p := a.trustCopy(), shown.Pointer
+	memory, err := doc.Memory.Accept(p, shown.Payload, a.Now())
 	if err != nil {
-		return a.refused("reading the channel pointer", err)
+		return fmt.Errorf("%s: %w", doing, err)
 	}
-	if p.Compare(doc.Pointer) != 0 {
+	slices.Sort(shown.Keys)
+	if p.Compare(doc.Pointer) != 0 || !slices.Equal(shown.Keys, doc.Signers) {
 		was, isAside := doc.Aside[p.Stable.Digest]
-		doc.Memory, doc.Pointer, doc.Aside = memory, p, nil
+		doc.Memory, doc.Pointer, doc.Signers, doc.Aside = memory, p, shown.Keys, nil
 		if isAside {
 			doc.Aside = map[string]aside{p.Stable.Digest: was}
 		}
@@ -58,15 +78,15 @@ func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stag
 	doc := a.trustCopy()
 	digest := p.Stable.Digest
 	if was, ok := doc.Aside[digest]; ok && was.Agent == a.Version {
-		return a.refused(doing, &trust.Refusal{Name: "aside", Detail: was.Reason, What: digest})
+		return fmt.Errorf("%s: %w", doing, &trust.Refusal{Name: "aside", Detail: was.Reason, What: digest})
 	}
 	if slices.Contains(p.Revoked, digest) {
-		return a.refused(doing, &trust.Refusal{Name: bundle.Revoked, Detail: "the pointer names a bundle that it revokes", What: digest})
+		return fmt.Errorf("%s: %w", doing, &trust.Refusal{Name: bundle.Revoked, Detail: "the pointer names a bundle that it revokes", What: digest})
 	}
 	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: digest, Size: p.Stable.Size}
 	l, err := a.open(ctx, stage, d)
 	if err != nil {
-		return a.refused(doing, err)
+		return fmt.Errorf("%s: %w", doing, err)
 	}
 	if err := a.begin(digest); err != nil {
 		return a.notBegun(err)
@@ -77,7 +97,7 @@ func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stag
 	case errors.As(err, &mistake):
 		return a.putAside(digest, mistake.Error())
 	case err != nil:
-		return errors.Join(a.refused(doing, err), a.trouble(a.survived(digest)))
+		return errors.Join(fmt.Errorf("%s: %w", doing, err), a.trouble(a.survived(digest)))
 	}
 	if err := a.keepStaged(ctx, stage); err != nil {
 		// What is not whole in the cache could not be enforced after a restart without a network.
@@ -138,9 +158,14 @@ func (a *Agent) prune(ctx context.Context, doc trustDoc) {
 
 // refused remembers a refusal for the next check-in; an error that is none (nobody answered) is only returned.
 func (a *Agent) refused(doing string, err error) error {
+	a.note(err)
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// note remembers a refusal for the next check-in.
+func (a *Agent) note(err error) {
 	var r *trust.Refusal
 	if errors.As(err, &r) {
 		a.refusals.Add(a.Now(), r.Name, clip(r.Detail, maxDetail), clip(r.What, maxDetail))
 	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

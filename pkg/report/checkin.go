@@ -14,6 +14,7 @@ type CheckIn struct {
 	Agent    string            `json:"agent"` // version
 	Interval time.Duration     `json:"interval"`
 	Channel  string            `json:"channel"`
+	Root     int64             `json:"root,omitempty"`    // version of the trust root in force
 	Pointer  string            `json:"pointer,omitempty"` // version of the last accepted pointer
 	Bundle   string            `json:"bundle,omitempty"`  // digest that is enforced
 	Age      time.Duration     `json:"age,omitempty"`     // since the pointer was issued

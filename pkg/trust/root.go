@@ -91,6 +91,30 @@ func (r Root) role(name string) ([]Key, int, bool) {
 	return keys, role.Threshold, ok
 }
 
+// Allows refuses a key that r does not list for a role, or not at this time.
+func (r Root) Allows(role, keyID string, now time.Time) error {
+	keys, _, _ := r.role(role)
+	for _, k := range keys {
+		if k.Public.ID() == keyID {
+			return k.usable(now)
+		}
+	}
+	return &Refusal{Name: bundle.WrongKey, Detail: fmt.Sprintf("key %s is not listed for the role %s in root %d", keyID, role, r.Version)}
+}
+
+// Enough says whether the keys with these IDs are as many as a role asks for, whatever their windows: whether what they
+// signed under an older root still counts.
+func (r Root) Enough(role string, keyIDs []string) bool {
+	keys, threshold, ok := r.role(role)
+	n := 0
+	for _, k := range keys {
+		if slices.Contains(keyIDs, k.Public.ID()) {
+			n++
+		}
+	}
+	return ok && n >= threshold
+}
+
 // The limits of a root document.
 const (
 	maxRoot  = 256 << 10

@@ -68,10 +68,42 @@ func PublishRoot(ctx context.Context, store bundle.Store, r Root, signatures [][
 			}
 		}
 	}
+	return pushRoot(ctx, store, r.Version, signatures)
+}
+
+// PublishSuccessor stores the root after r under its [RootTag], unless it is there: with as many signatures as make agents
+// follow it, which is checked first. What agents would refuse is overwritten, so that who can write to a registry cannot
+// keep a root from it. Another document that enough keys signed is refused as equivocation.
+func (r Root) PublishSuccessor(ctx context.Context, store bundle.Store, signatures [][]byte) (Root, error) {
+	next, err := r.VerifySuccessor(signatures)
+	if err != nil {
+		return Root{}, err
+	}
+	tag := RootTag(next.Version)
+	there, err := r.Successor(ctx, store)
+	var refused *Refusal
+	switch {
+	case err == nil:
+		want, err := rootStatement(next)
+		if err != nil {
+			return Root{}, err
+		}
+		if got, err := rootStatement(there.Root); err != nil || !bytes.Equal(got, want) {
+			return Root{}, &Refusal{Name: bundle.Equivocation, Detail: "another root document is published under this number", What: tag}
+		}
+		return next, nil
+	case errors.Is(err, bundle.ErrNotFound), errors.As(err, &refused):
+		return next, pushRoot(ctx, store, next.Version, signatures)
+	}
+	return Root{}, err
+}
+
+func pushRoot(ctx context.Context, store bundle.Store, version int64, signatures [][]byte) error {
+	tag := RootTag(version)
 	m := bundle.Manifest{
 		SchemaVersion: 2, MediaType: bundle.ManifestMediaType, ArtifactType: RootType,
 		Config:      bundle.DescriptorOf(emptyMediaType, []byte("{}")),
-		Annotations: map[string]string{bundle.AnnotationVersion: fmt.Sprint(r.Version)},
+		Annotations: map[string]string{bundle.AnnotationVersion: fmt.Sprint(version)},
 	}
 	for _, raw := range signatures {
 		m.Layers = append(m.Layers, bundle.DescriptorOf(bundle.SignatureMediaType, raw))
@@ -131,25 +163,36 @@ func (r Root) Successor(ctx context.Context, src bundle.Source) (SignedRoot, err
 	if err != nil {
 		return SignedRoot{}, fmt.Errorf("looking for %s: %w", tag, err)
 	}
-	payload, err := r.agreed(signatures, tag)
-	if err != nil {
-		return SignedRoot{}, fmt.Errorf("by the keys of root %d: %w", r.Version, err)
-	}
-	next, err := parseRootStatement(payload)
+	next, err := r.VerifySuccessor(signatures)
 	if err != nil {
 		return SignedRoot{}, err
 	}
+	return SignedRoot{Root: next, Carrier: carrier}, nil
+}
+
+// VerifySuccessor reads the root after r out of its signatures, and returns it when enough keys of the root role of r and
+// enough of its own signed it.
+func (r Root) VerifySuccessor(signatures [][]byte) (Root, error) {
+	tag := RootTag(r.Version + 1)
+	payload, err := r.agreed(signatures, tag)
+	if err != nil {
+		return Root{}, fmt.Errorf("by the keys of root %d: %w", r.Version, err)
+	}
+	next, err := parseRootStatement(payload)
+	if err != nil {
+		return Root{}, err
+	}
 	if next.Version != r.Version+1 {
-		return SignedRoot{}, &Refusal{Name: bundle.Rollback, Detail: fmt.Sprintf("it carries root %d", next.Version), What: tag}
+		return Root{}, &Refusal{Name: bundle.Rollback, Detail: fmt.Sprintf("it carries root %d", next.Version), What: tag}
 	}
 	own, err := next.agreed(signatures, tag)
 	if err != nil {
-		return SignedRoot{}, fmt.Errorf("by its own keys: %w", err)
+		return Root{}, fmt.Errorf("by its own keys: %w", err)
 	}
 	if !bytes.Equal(own, payload) {
-		return SignedRoot{}, &Refusal{Name: bundle.Equivocation, Detail: "its own keys signed another document", What: tag}
+		return Root{}, &Refusal{Name: bundle.Equivocation, Detail: "its own keys signed another document", What: tag}
 	}
-	return SignedRoot{Root: next, Carrier: carrier}, nil
+	return next, nil
 }
 
 // Newest follows the successors of r as far as there are any, and returns the last. What is refused on the way ends the
@@ -168,12 +211,36 @@ func (r Root) Newest(ctx context.Context, src bundle.Source) (Root, error) {
 	return r, nil // the rest comes with the next look
 }
 
+// RootSigners returns the IDs of the keys of the root role of r that signed document next, sorted. Their windows do not
+// count.
+func (r Root) RootSigners(next Root, signatures [][]byte) ([]string, error) {
+	want, err := rootStatement(next)
+	if err != nil {
+		return nil, err
+	}
+	var by []string
+	for _, raw := range signatures {
+		s, err := verifyEnvelope(raw, "", r.rootKeys(), time.Time{})
+		if err == nil && bytes.Equal(s.Payload, want) && !slices.Contains(by, s.KeyID) {
+			by = append(by, s.KeyID)
+		}
+	}
+	slices.Sort(by)
+	return by, nil
+}
+
+// rootKeys are the keys of the root role without their windows.
+func (r Root) rootKeys() []Key {
+	keys, _, _ := r.role(RoleRoot)
+	for i := range keys {
+		keys[i] = Key{Public: keys[i].Public}
+	}
+	return keys
+}
+
 // agreed returns the one payload that at least the threshold of distinct keys of r's root role signed.
 func (r Root) agreed(signatures [][]byte, tag string) ([]byte, error) {
-	keys, threshold, _ := r.role(RoleRoot)
-	for i := range keys {
-		keys[i] = Key{Public: keys[i].Public} // without its window
-	}
+	keys, threshold := r.rootKeys(), r.Roles[RoleRoot].Threshold
 	signers := map[string][]string{} // payload to IDs of keys
 	best := tally{what: tag, threshold: threshold}
 	for _, raw := range signatures {
