@@ -5,12 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/keys"
 	"vigo.dev/pkg/trust"
 )
 
@@ -21,21 +26,34 @@ const (
 	rootName       = "root.json"
 )
 
-// Keyring is the [Keys] of a controller that keeps its keys in files: one for bundles, one for channels, and the root
-// document that says so. The root key is made beside them and never read again.
+// KeyringOptions says where the keys of a controller are.
+type KeyringOptions struct {
+	// Bundle and Channel are references for [keys.Open]; empty: a file in the folder of the keyring.
+	Bundle, Channel string
+	// Root are the keys that may sign the next root document, and RootThreshold how many of them must. They count when the
+	// first root document is made; with none a root key is made beside the others.
+	Root          []trust.PublicKey
+	RootThreshold int
+	Keys          keys.Options
+	Now           func() time.Time
+}
+
+// Keyring is the [Keys] of a controller: a key for bundles, one for channels, and the root documents that say so. It needs
+// no root key.
 type Keyring struct {
 	bundles  *trust.Signer
 	channels *trust.Signer
 	root     trust.Root
-	verifier *trust.Verifier
+	now      func() time.Time
 	document []byte
+	lineage  lineage
 }
 
 var _ Keys = (*Keyring)(nil)
 
-// OpenKeyring reads the keys and the root document in dir, and makes them when there are none. Some of them without the
-// others are an error: new keys would lock every node out.
-func OpenKeyring(dir string, now func() time.Time) (*Keyring, error) {
+// OpenKeyring opens the keys and reads the root document in dir, and makes them when there are none. Some of them without
+// the others are an error: new keys would lock every node out. So are keys that the root document does not list.
+func OpenKeyring(ctx context.Context, dir string, o KeyringOptions) (*Keyring, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the keys: %w", err)
 	}
@@ -44,46 +62,74 @@ func OpenKeyring(dir string, now func() time.Time) (*Keyring, error) {
 	}
 	document, err := os.ReadFile(filepath.Join(dir, rootName))
 	if errors.Is(err, fs.ErrNotExist) {
-		if document, err = makeKeyring(dir); err != nil {
+		if document, err = makeKeyring(ctx, dir, o); err != nil {
 			return nil, fmt.Errorf("making the keys: %w", err)
 		}
 	} else if err != nil {
 		return nil, fmt.Errorf("opening the keys: %w", err)
 	}
-	k := &Keyring{document: document}
+	k := &Keyring{document: document, now: o.Now}
 	if k.root, err = trust.ParseRoot(document); err != nil {
 		return nil, fmt.Errorf("reading %s: %w", rootName, err)
 	}
-	if k.bundles, err = loadSigner(filepath.Join(dir, bundleKeyName)); err != nil {
+	if k.lineage, err = readLineage(dir, k.root); err != nil {
 		return nil, err
 	}
-	if k.channels, err = loadSigner(filepath.Join(dir, channelKeyName)); err != nil {
+	if k.bundles, err = openSigner(ctx, dir, bundleKeyName, o.Bundle, o.Keys); err != nil {
 		return nil, err
 	}
-	k.verifier = trust.NewVerifier(k.root, now)
-	return k, nil
+	if k.channels, err = openSigner(ctx, dir, channelKeyName, o.Channel, o.Keys); err != nil {
+		return nil, err
+	}
+	return k, k.checkListed()
 }
 
-// makeKeyring makes the keys, and last the root document: a crash in between leaves keys that nobody trusts yet.
-func makeKeyring(dir string) ([]byte, error) {
+// checkListed refuses keys with which nothing could be signed that agents take.
+func (k *Keyring) checkListed() error {
+	now, id := k.now(), k.channels.Public().ID()
+	if err := k.root.Allows(trust.RoleBundle, k.bundles.Public().ID(), now); err != nil {
+		return fault.WithHint(fmt.Errorf("opening the bundle key: %w", err),
+			"name a key that is listed with --bundle-key, or list this one: vigo trust rotate; vigo trust show prints who may sign what")
+	}
+	err := k.root.Allows(trust.RoleAnyChannel, id, now)
+	for _, role := range slices.Sorted(maps.Keys(k.root.Roles)) {
+		if err != nil && strings.HasPrefix(role, trust.RoleChannel("")) && k.root.Allows(role, id, now) == nil {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fault.WithHint(fmt.Errorf("opening the channel key: %w", err),
+			"name a key that is listed with --channel-key, or list this one: vigo trust rotate; vigo trust show prints who may sign what")
+	}
+	return nil
+}
+
+// makeKeyring makes the keys that are not named, and last the root document: a crash in between leaves keys that nobody
+// trusts yet.
+func makeKeyring(ctx context.Context, dir string, o KeyringOptions) ([]byte, error) {
 	root := trust.Root{Version: 1}
-	for name, role := range map[string]string{bundleKeyName: trust.RoleBundle, channelKeyName: trust.RoleAnyChannel, rootKeyName: trust.RoleRoot} {
-		signer, err := trust.NewKey()
+	for role, key := range map[string][2]string{trust.RoleBundle: {bundleKeyName, o.Bundle}, trust.RoleAnyChannel: {channelKeyName, o.Channel}} {
+		var signer *trust.Signer
+		var err error
+		if key[1] == "" {
+			signer, err = makeKey(dir, key[0])
+		} else {
+			signer, err = keys.Open(ctx, key[1], o.Keys)
+		}
 		if err != nil {
-			return nil, err
-		}
-		pem, err := signer.PEM()
-		if err != nil {
-			return nil, err
-		}
-		if err := atomicfile.Write(filepath.Join(dir, name), pem, 0o600); err != nil {
-			return nil, err
-		}
-		public := filepath.Join(dir, name[:len(name)-len(".key")]+".pub")
-		if err := atomicfile.Write(public, signer.Public().PEM(), 0o644); err != nil {
 			return nil, err
 		}
 		root.Grant(role, 1, trust.Key{Public: signer.Public()})
+	}
+	for _, public := range o.Root {
+		root.Grant(trust.RoleRoot, max(o.RootThreshold, 1), trust.Key{Public: public})
+	}
+	if len(o.Root) == 0 {
+		signer, err := makeKey(dir, rootKeyName)
+		if err != nil {
+			return nil, err
+		}
+		root.Grant(trust.RoleRoot, 1, trust.Key{Public: signer.Public()})
 	}
 	document, err := root.Marshal()
 	if err != nil {
@@ -92,16 +138,28 @@ func makeKeyring(dir string) ([]byte, error) {
 	return document, atomicfile.Write(filepath.Join(dir, rootName), document, 0o644)
 }
 
-func loadSigner(path string) (*trust.Signer, error) {
-	pem, err := os.ReadFile(path)
+// makeKey makes a key in a file, with its public half beside it.
+func makeKey(dir, name string) (*trust.Signer, error) {
+	signer, err := trust.NewKey()
 	if err != nil {
-		return nil, fmt.Errorf("reading a key: %w", err)
+		return nil, err
 	}
-	signer, err := trust.LoadSigner(pem)
+	pem, err := signer.PEM()
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", path, err)
+		return nil, err
 	}
-	return signer, nil
+	if err := atomicfile.Write(filepath.Join(dir, name), pem, 0o600); err != nil {
+		return nil, err
+	}
+	public := filepath.Join(dir, strings.TrimSuffix(name, ".key")+".pub")
+	return signer, atomicfile.Write(public, signer.Public().PEM(), 0o644)
+}
+
+func openSigner(ctx context.Context, dir, name, ref string, o keys.Options) (*trust.Signer, error) {
+	if ref == "" {
+		ref = "file:" + filepath.Join(dir, name)
+	}
+	return keys.Open(ctx, ref, o)
 }
 
 // Root returns the root document, as nodes pin it at enrolment.
@@ -109,7 +167,7 @@ func (k *Keyring) Root() []byte { return k.document }
 
 // Attach implements [Keys].
 func (k *Keyring) Attach(ctx context.Context, store bundle.Store, d bundle.Descriptor, now time.Time) error {
-	err := k.verifier.Signature(ctx, store, d)
+	err := trust.NewVerifier(k.root, k.now).Signature(ctx, store, d)
 	var refused *trust.Refusal
 	if err == nil || !errors.As(err, &refused) {
 		return err
@@ -122,8 +180,16 @@ func (k *Keyring) Attach(ctx context.Context, store bundle.Store, d bundle.Descr
 	return err
 }
 
-// SignPointer implements [Keys].
+// SignPointer implements [Keys]. What agents would refuse is not signed.
 func (k *Keyring) SignPointer(ctx context.Context, p bundle.Pointer) (signature []byte, payload string, err error) {
+	role, id := trust.RoleChannel(p.Channel), k.channels.Public().ID()
+	if err := k.root.Allows(role, id, k.now()); err != nil {
+		return nil, "", fault.WithHint(err, "list the channel key of this controller for the role "+role+": vigo trust add-key")
+	}
+	if !k.root.Enough(role, []string{id}) {
+		return nil, "", fault.WithHint(fmt.Errorf("role %s of root %d asks for more signatures than that of the controller alone", role, k.root.Version),
+			"lower its threshold with a new root: vigo trust rotate --threshold 1")
+	}
 	statement, err := trust.PointerPayload(p)
 	if err != nil {
 		return nil, "", err
@@ -132,19 +198,27 @@ func (k *Keyring) SignPointer(ctx context.Context, p bundle.Pointer) (signature 
 	return signature, bundle.DigestOf(statement), err
 }
 
-// Publish implements [Keys].
+// Publish implements [Keys]. The root documents that agents need to accept the pointer come first.
 func (k *Keyring) Publish(ctx context.Context, store bundle.Store, p bundle.Pointer, signatures [][]byte) error {
+	if err := k.lineage.publish(ctx, store); err != nil {
+		return err
+	}
 	return trust.PublishPointer(ctx, store, p, signatures)
 }
 
-// Current implements [Keys].
+// Current implements [Keys]. A pointer of an earlier root is ours too: it is where the numbers of its epoch stand.
 func (k *Keyring) Current(ctx context.Context, src bundle.Source, fleet, channel string) (bundle.Pointer, [][]byte, string, error) {
-	s, err := k.verifier.SignedPointer(ctx, src, fleet, channel)
+	s, err := trust.NewVerifier(k.root, k.now).SignedPointer(ctx, src, fleet, channel)
 	var refused *trust.Refusal
-	if errors.As(err, &refused) {
-		err = fmt.Errorf("%w: %w", ErrForeign, err)
+	if !errors.As(err, &refused) {
+		return s.Pointer, s.Signatures, s.Payload, err
 	}
-	return s.Pointer, s.Signatures, s.Payload, err
+	for _, earlier := range slices.Backward(k.lineage.before) {
+		if s, err := trust.NewVerifier(earlier, k.now).SignedPointer(ctx, src, fleet, channel); err == nil {
+			return s.Pointer, s.Signatures, s.Payload, nil
+		}
+	}
+	return bundle.Pointer{}, nil, "", fmt.Errorf("%w: %w", ErrForeign, err)
 }
 
 // Epoch implements [Keys].

@@ -24,8 +24,12 @@ func (c *Controller) publishAll(ctx context.Context) error {
 
 // publish does for one channel what is due: finish an interrupted publication, with the same bytes; compare with the
 // registry once after a start; then point to the newest bundle, or renew.
+//
+// A new root begins a new epoch. A pointer of the old one that was not published is not any more, the bundle is signed with
+// the key of the new root, and a new pointer is due.
 func (c *Controller) publish(ctx context.Context, name string) error {
-	if p, ok := c.state.Channels[name]; ok && !p.Done {
+	epoch := c.cfg.Keys.Epoch()
+	if p, ok := c.state.Channels[name]; ok && !p.Done && p.Pointer.Epoch >= epoch {
 		if err := c.reconcile(ctx, name); err != nil {
 			return err
 		}
@@ -42,10 +46,15 @@ func (c *Controller) publish(ctx context.Context, name string) error {
 		}
 	}
 	p, ok := c.state.Channels[name]
-	if ok && !p.Done {
+	if ok && !p.Done && (c.rebuild || p.Pointer.Epoch >= epoch) {
 		return nil // after the bundle was pushed again
 	}
-	if ok && p.Pointer.Stable.Digest == c.state.Bundle.Digest && c.cfg.Now().Sub(p.Pointer.Issued) < c.cfg.PointerTTL/4 {
+	if p.Pointer.Epoch < epoch {
+		d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: c.state.Bundle.Digest, Size: c.state.Bundle.Size}
+		if err := c.cfg.Keys.Attach(ctx, c.cfg.Store, d, c.cfg.Now()); err != nil {
+			return failed(FailedRegistry, fmt.Errorf("signing the bundle: %w", err))
+		}
+	} else if p.Pointer.Stable.Digest == c.state.Bundle.Digest && c.cfg.Now().Sub(p.Pointer.Issued) < c.cfg.PointerTTL/4 {
 		return nil
 	}
 	next, err := c.sign(ctx, name, p)
@@ -60,17 +69,18 @@ func (c *Controller) publish(ctx context.Context, name string) error {
 	return c.send(ctx, name, next)
 }
 
-// sign makes the next pointer of a channel.
+// sign makes the next pointer of a channel. The first of an epoch takes over nothing from the one before, which may have been
+// signed by a thief of its key.
 func (c *Controller) sign(ctx context.Context, name string, prev published) (published, error) {
 	now := c.cfg.Now().UTC().Truncate(time.Second)
-	if now.Before(prev.Pointer.Issued) { // the clock went back; time in pointers does not
-		now = prev.Pointer.Issued
+	p := bundle.Pointer{Fleet: c.state.Fleet, Channel: name, Epoch: c.cfg.Keys.Epoch(), Seq: 1, Stable: c.state.Bundle, Prev: prev.Payload}
+	if p.Epoch <= prev.Pointer.Epoch {
+		p.Epoch, p.Seq, p.Revoked, p.Modes = prev.Pointer.Epoch, prev.Pointer.Seq+1, prev.Pointer.Revoked, prev.Pointer.Modes
+		if now.Before(prev.Pointer.Issued) { // the clock went back; time in pointers does not
+			now = prev.Pointer.Issued
+		}
 	}
-	p := bundle.Pointer{
-		Fleet: c.state.Fleet, Channel: name, Epoch: max(prev.Pointer.Epoch, c.cfg.Keys.Epoch()), Seq: prev.Pointer.Seq + 1,
-		Issued: now, Expires: now.Add(c.cfg.PointerTTL), Stable: c.state.Bundle,
-		Revoked: prev.Pointer.Revoked, Modes: prev.Pointer.Modes, Prev: prev.Payload,
-	}
+	p.Issued, p.Expires = now, now.Add(c.cfg.PointerTTL)
 	signature, payload, err := c.cfg.Keys.SignPointer(ctx, p)
 	if err != nil {
 		return published{}, failed(FailedTrust, fmt.Errorf("signing the pointer: %w", err))

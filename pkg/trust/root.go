@@ -75,6 +75,34 @@ func (r *Root) Grant(role string, threshold int, keys ...Key) {
 	r.Roles[role] = as
 }
 
+// Withdraw takes a key from a role, and from the document when no other role lists it. It says whether it was there. The
+// threshold stays as it is.
+func (r *Root) Withdraw(role, keyID string) bool {
+	as := r.Roles[role]
+	at := slices.Index(as.Keys, keyID)
+	if at < 0 {
+		return false
+	}
+	as.Keys = slices.Delete(slices.Clone(as.Keys), at, at+1)
+	r.Roles[role] = as
+	for _, other := range r.Roles {
+		if slices.Contains(other.Keys, keyID) {
+			return true
+		}
+	}
+	delete(r.Keys, keyID)
+	return true
+}
+
+// Next returns a copy with the next version, to be changed, signed and published.
+func (r Root) Next() Root {
+	next := Root{Version: r.Version + 1, Keys: maps.Clone(r.Keys), Roles: make(map[string]Role, len(r.Roles))}
+	for name, role := range r.Roles {
+		next.Roles[name] = Role{Keys: slices.Clone(role.Keys), Threshold: role.Threshold}
+	}
+	return next
+}
+
 // Epoch is the epoch of new pointers.
 func (r Root) Epoch() int64 { return r.Version }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/controller"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/up"
 )
@@ -16,7 +17,7 @@ import (
 // reaches it, so it is the node that knows.
 func TestNodesPullFromWhereTheyEnrolled(t *testing.T) {
 	t.Parallel()
-	keys, err := up.Keys(t.TempDir(), time.Now)
+	keys, err := up.Keys(t.Context(), t.TempDir(), controller.KeyringOptions{Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

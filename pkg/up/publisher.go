@@ -5,6 +5,7 @@
 package up
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/controller"
 	"vigo.dev/pkg/gitsource"
+	"vigo.dev/pkg/trust"
 )
 
 // PublisherConfig says what a controller follows and where it publishes.
@@ -36,8 +38,19 @@ type PublisherConfig struct {
 }
 
 // Keys opens the keys of a controller in its data folder, and makes them when there are none.
-func Keys(data string, now func() time.Time) (*controller.Keyring, error) {
-	return controller.OpenKeyring(filepath.Join(data, keysDir), now)
+func Keys(ctx context.Context, data string, o controller.KeyringOptions) (*controller.Keyring, error) {
+	return controller.OpenKeyring(ctx, filepath.Join(data, keysDir), o)
+}
+
+// InstallRoot puts the root document that signatures are of in force for the controller of a data folder, which must not
+// run; the controller publishes it when it is started. ErrLocked if it runs.
+func InstallRoot(data string, signatures [][]byte) (root trust.Root, err error) {
+	lock, err := LockData(data)
+	if err != nil {
+		return trust.Root{}, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	return controller.InstallRoot(filepath.Join(data, keysDir), signatures)
 }
 
 // A Publisher is a controller with what it is made of.

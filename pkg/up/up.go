@@ -17,6 +17,7 @@ import (
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/controller"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/gitsource"
 	"vigo.dev/pkg/identity"
@@ -52,9 +53,10 @@ type Config struct {
 	PlainHTTP    bool   // reach Registry without TLS
 	Username     string // for Registry
 	Password     string
-	TrustRoot    []byte        // root document of a controller elsewhere; nil: the keys are in Data
-	Channel      string        // of nodes whose token names none
-	Interval     time.Duration // nodes are told; 0: what fleet.yaml says
+	Keys         controller.KeyringOptions // but Now; where the keys are, unless TrustRoot is given
+	TrustRoot    []byte                    // root document of a controller elsewhere; nil: the keys are in Data
+	Channel      string                    // of nodes whose token names none
+	Interval     time.Duration             // nodes are told; 0: what fleet.yaml says
 	Poll         time.Duration
 	PointerTTL   time.Duration
 	HookToken    string
@@ -103,7 +105,8 @@ func Open(ctx context.Context, c Config) (s *Stack, err error) {
 	if s.Git == "" {
 		return s, s.openReports(ctx, c.TrustRoot, s.reference())
 	}
-	keys, err := Keys(c.Data, c.Now)
+	c.Keys.Now = c.Now
+	keys, err := Keys(ctx, c.Data, c.Keys)
 	if err != nil {
 		return s, err
 	}

@@ -39,7 +39,7 @@ EXIT STATUS
 	}
 	c.Flags().StringVar(&o.rev, "rev", "HEAD", "commit, tag or branch")
 	c.Flags().StringVarP(&o.output, "output", "o", "", "where to put the bundle")
-	c.Flags().StringVar(&o.key, "key", "", "private key (PEM) to sign with")
+	c.Flags().StringVar(&o.key, "key", "", "private key to sign with: PATH, env:NAME, pkcs11:… or exec:PROGRAM")
 	c.Flags().StringVar(&o.repo, "repo", "", "URL of the repository to record, as the controller does; part of the digest")
 	c.Flags().StringVar(&o.ref, "ref", "", "branch to record, as the controller does; part of the digest")
 	o.store.add(c)
@@ -53,16 +53,14 @@ func runBuild(ctx context.Context, env *cli.Env, o buildOptions, dir string) err
 	if to.isDigest() {
 		return cli.UsageError(errors.New("--output names a digest, which is what a bundle gets, not what it is given"))
 	}
-	signer, err := readSigner(env, o.key)
-	if err != nil {
+	return withKey(ctx, env, o.key, func(signer *trust.Signer) error {
+		built, err := cli.Wait(env, "building "+dir, func() (bundle.Descriptor, error) { return build(ctx, env, o, dir, to, signer) })
+		if err != nil {
+			return denied(err)
+		}
+		_, err = fmt.Fprintln(env.Stdout, built.Digest)
 		return err
-	}
-	built, err := cli.Wait(env, "building "+dir, func() (bundle.Descriptor, error) { return build(ctx, env, o, dir, to, signer) })
-	if err != nil {
-		return denied(err)
-	}
-	_, err = fmt.Fprintln(env.Stdout, built.Digest)
-	return err
+	})
 }
 
 // build makes the bundle, puts it into its store, and signs it there when there is a signer.

@@ -26,6 +26,7 @@ type gitFlags struct {
 	rewrite     string
 	poll, ttl   time.Duration
 	hookFile    string
+	keys        keyFlags
 }
 
 func (g *gitFlags) add(c *cobra.Command) {
@@ -36,6 +37,7 @@ func (g *gitFlags) add(c *cobra.Command) {
 	f.DurationVar(&g.poll, "poll", 15*time.Second, "time between two looks at the branch")
 	f.DurationVar(&g.ttl, "pointer-ttl", 7*24*time.Hour, "how long a channel pointer is good for; it is issued anew after a quarter of that")
 	f.StringVar(&g.hookFile, "hook-token-file", "", "file with the secret of the webhooks, which make the controller look at once (default: $VIGO_HOOK_TOKEN)")
+	g.keys.add(c)
 	cobra.CheckErr(c.MarkFlagFilename("hook-token-file"))
 	cobra.CheckErr(c.MarkFlagRequired("git"))
 }
@@ -69,7 +71,8 @@ func newControllerCommand(env *cli.Env) *cobra.Command {
 		Use:   "controller --data DIR --git URL --registry HOST/REPOSITORY",
 		Short: "Follow a policy repository: compile, sign and publish every commit",
 		Long: `Follow a policy repository: compile every commit, build its bundle, sign it, push it, and publish the signed channel
-pointers. The signing keys are in DATA/keys, made by ` + "`vigo trust init`" + ` or at the first start. The password for the registry comes
+pointers. The signing keys are in DATA/keys, made by ` + "`vigo trust init`" + ` or at the first start, or where --bundle-key and
+--channel-key say: PATH, env:NAME, pkcs11:… or exec:PROGRAM. They must be listed in DATA/keys/root.json. The password for the registry comes
 from VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD. With --report the report service is told what is published, and which commit
 could not be.`,
 		Example: `  vigo controller --data /var/lib/vigo --git https://git.example.com/policy.git \
@@ -109,7 +112,12 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	if err != nil {
 		return err
 	}
-	keys, err := up.Keys(o.data, env.Now)
+	where, done, err := o.keys.options(env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	keys, err := up.Keys(ctx, o.data, where)
 	if err != nil {
 		return err
 	}

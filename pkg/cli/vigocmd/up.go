@@ -56,13 +56,18 @@ time. DATA/operator.json is how the other commands reach it.`,
 		Example: `  vigo up --data /var/lib/vigo --git https://git.example.com/policy.git --listen :8443 --advertise vigo.example.com:8443
   export VIGO_CONFIG=/var/lib/vigo/operator.json; vigo token create`,
 		Args: cli.Args(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, _ []string) (err error) {
 			hook, err := git.hookToken(env)
 			if err != nil {
 				return err
 			}
+			keys, done, err := git.keys.options(env)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, done()) }()
 			conf := o.config(env)
-			conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = git.url, git.branch, git.poll, git.ttl, hook
+			conf.Keys, conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = keys, git.url, git.branch, git.poll, git.ttl, hook
 			conf.AllowRewrite = git.rewrite
 			return runStack(c.Context(), env, conf, upWelcome)
 		},
