@@ -121,6 +121,7 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	server := regexp.MustCompile(`--server (\S+)`).FindStringSubmatch(text)[1]
 	ts.Logf("%s", text)
 	ts.Setenv("SERVER", server)
+	ts.Setenv("ADDRESS", strings.TrimPrefix(server, "https://"))
 	ts.Setenv("VIGO_CONFIG", ts.MkAbs(filepath.Join(args[0], "operator.json")))
 	running(ts)[args[0]] = p
 }

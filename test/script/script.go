@@ -8,7 +8,7 @@
 //	exits CODE PROGRAM ARG...   run a program, which must end with exactly this status
 //	key NAME                    make NAME.key and NAME.pub
 //	cosign-key NAME PASSWORD    the same, encrypted as cosign does
-//	up DATA REPOSITORY ARG...   start `vigo up` on a free port; sets SERVER and VIGO_CONFIG; it is stopped at the end
+//	up DATA REPOSITORY ARG...   start `vigo up` on a free port; sets SERVER, ADDRESS and VIGO_CONFIG; it is stopped at the end
 //	down DATA                   stop it, and wait until it has ended
 //	registry                    start a registry on a free port; sets REGISTRY and REGISTRY_TOKEN, which pushing needs
 //	shows PROGRAM ARG... -- RE  start a program that does not end by itself, wait until its output matches, stop it

@@ -72,7 +72,7 @@ func newControllerCommand(env *cli.Env) *cobra.Command {
 		Short: "Follow a policy repository: compile, sign and publish every commit",
 		Long: `Follow a policy repository: compile every commit, build its bundle, sign it, push it, and publish the signed channel
 pointers. The signing keys are in DATA/keys, made by ` + "`vigo trust init`" + ` or at the first start, or where --bundle-key and
---channel-key say: PATH, env:NAME, pkcs11:… or exec:PROGRAM. They must be listed in DATA/keys/root.json. The password for the registry comes
+--channel-key say; DATA/keys/root.json must list them. The password for the registry comes
 from VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD. With --report the report service is told what is published, and which commit
 could not be.`,
 		Example: `  vigo controller --data /var/lib/vigo --git https://git.example.com/policy.git \

@@ -32,14 +32,17 @@ func (o *changeOptions) addWindow(c *cobra.Command) {
 	c.Flags().StringVar(&o.til, "not-after", "", "date until which the new key is good")
 }
 
-const changeHelp = ` The proposal is root-N.json, with root-(N-1).json, the one in force, beside it: the folder is all that a signer needs.`
+const changeHelp = `
+
+The proposal is root-N.json, with root-(N-1).json, the one in force, beside it: the folder is all that a signer needs.`
 
 func newTrustAddCommand(env *cli.Env) *cobra.Command {
 	var o changeOptions
 	c := &cobra.Command{
 		Use:   "add-key ROOT ROLE PUB",
 		Short: "Propose a root that lists one more key for a role",
-		Long:  "Propose a root that lists one more key for a role: root, bundle, channel/NAME, channel/* (channels without a role of their own) or task." + changeHelp,
+		Long: `Propose a root that lists one more key for a role: root, bundle, channel/NAME, channel/* (channels without a role of their own)
+or task.` + changeHelp,
 		Example: `  vigo trust add-key root.json root cleo.pub --threshold 2
   vigo trust add-key root.json channel/production release.pub --not-after 2027-12-31`,
 		Args: cli.Args(3, 3),
@@ -61,8 +64,8 @@ func newTrustRemoveCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "remove-key ROOT ROLE KEY",
 		Short: "Propose a root that does not trust a key any more",
-		Long: "Propose a root that does not trust a key for a role any more. KEY is the beginning of what vigo trust show prints. Agents that follow the root do not enforce what only that key has signed." +
-			changeHelp,
+		Long: `Propose a root that does not trust a key for a role any more. KEY is the beginning of what vigo trust show prints, or a
+file with the public key. Agents that follow the root do not enforce what only that key has signed.` + changeHelp,
 		Example: "  vigo trust remove-key root.json channel/production 5a0f3c",
 		Args:    cli.Args(3, 3),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -79,9 +82,9 @@ func newTrustRotateCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rotate ROOT ROLE --make FILE|--to PUB",
 		Short: "Propose a root in which a key takes the place of others",
-		Long: `Propose a root in which one key takes the place of all keys of a role, or of the one named with --old. --make makes the new key and
-keeps its private half in a file; --to names the public half of one that is kept elsewhere. With --threshold alone only the number of
-signatures is changed.` + changeHelp,
+		Long: `Propose a root in which one key takes the place of all keys of a role, or of the one named with --old. --make makes the new
+key and keeps its private half in a file; --to names the public half of one that is kept elsewhere. With --threshold alone only
+the number of signatures is changed.` + changeHelp,
 		Example: `  vigo trust rotate /var/lib/vigo/keys/root.json 'channel/*' --make channel-2.key
   vigo trust rotate root.json root --old 5a0f3c --to ada-2.pub
   vigo trust rotate root.json root --threshold 2`,
@@ -115,7 +118,7 @@ signatures is changed.` + changeHelp,
 	}
 	c.Flags().StringVar(&key, "to", "", "public key (PEM) that takes the place")
 	c.Flags().StringVar(&fresh, "make", "", "file for the private half of a new key that takes the place")
-	c.Flags().StringVar(&old, "old", "", "key whose place it takes (default: all of the role)")
+	c.Flags().StringVar(&old, "old", "", "key whose place it takes: the beginning of its ID, or a file with the public key (default: all of the role)")
 	o.add(c)
 	o.addWindow(c)
 	return c
@@ -139,7 +142,7 @@ func propose(env *cli.Env, o changeOptions, rootPath string, change ceremony.Cha
 		return err
 	}
 	if remove != nil {
-		id, err := ceremony.FindKey(p.Next, *remove)
+		id, err := keyID(p.Next, *remove)
 		if err != nil {
 			return err
 		}
@@ -152,6 +155,15 @@ func propose(env *cli.Env, o changeOptions, rootPath string, change ceremony.Cha
 		return err
 	}
 	return showProposal(env, o.format, p)
+}
+
+// keyID finds a key of a root by the beginning of its ID, or by a file with its public half.
+func keyID(root trust.Root, name string) (string, error) {
+	if _, err := os.Stat(name); err == nil {
+		public, err := readPublicKey(name)
+		return public.ID(), err
+	}
+	return ceremony.FindKey(root, name)
 }
 
 func parseDate(s string) (time.Time, error) {

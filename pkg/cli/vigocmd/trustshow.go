@@ -29,8 +29,8 @@ func newTrustShowCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show ROOT",
 		Short: "Show the roles and keys of a root document, and of a proposal who has signed it",
-		Long: `Show the roles and keys of a root document. Of a proposal, root-N.json with root-(N-1).json beside it, also what it changes, who has
-signed it, and how many signatures are missing.`,
+		Long: `Show the roles and keys of a root document. Of a proposal, root-N.json with root-(N-1).json beside it, also what it changes,
+who has signed it, and how many signatures are missing.`,
 		Example: "  vigo trust show /var/lib/vigo/keys/root.json\n  vigo trust show root-2.json -o json",
 		Args:    cli.Args(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -61,10 +61,10 @@ func newTrustPublishCommand(env *cli.Env) *cobra.Command {
 		Short: "Put a root in force that enough root keys have signed",
 		Long: `Put a root in force that enough root keys of the one before it and of its own have signed.
 
-With --data it becomes the root of the controller with that data folder, which must be stopped meanwhile; when it is started, with
-keys that the new root lists, it publishes the root, signs the newest bundle anew, and begins a new epoch of channel pointers. That is
-the way for the registry inside of ` + "`vigo up`" + ` too. With --registry the root is put into a registry as root-N, where agents find it,
-and nothing else happens: for a controller on another machine, whose turn comes after it.
+With --data it becomes the root of the controller with that data folder, which must be stopped meanwhile; when it is started,
+with keys that the new root lists, it publishes the root, signs the newest bundle anew, and begins a new epoch of channel
+pointers. That is the way for the registry inside of ` + "`vigo up`" + ` too. With --registry the root is put into a registry as
+root-N, where agents find it, and nothing else happens: for a controller on another machine, whose turn comes after it.
 
 EXIT STATUS
   0  published    5  not enough keys have signed    1  it could not be done`,
