@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func (m *Machine) ExecInput(ctx context.Context, stdin io.Reader, argv ...string
 	if err == nil {
 		defer release()
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &out, &errOut
-		err = cmd.Run()
+		err = runThrough(cmd)
 	}
 	var exit *exec.ExitError
 	switch {
@@ -58,6 +59,33 @@ func (m *Machine) ExecInput(ctx context.Context, stdin io.Reader, argv ...string
 		return out.String(), errOut.String(), -1, fmt.Errorf("running %s on machine %s: %w", argv[0], m.name, err)
 	}
 	return out.String(), errOut.String(), exitCode(cmd.ProcessState), nil
+}
+
+// runThrough runs a command, and keeps nsenter going meanwhile. nsenter stops itself when what it runs is stopped, and the
+// systemd of a machine that goes down stops all processes, kills them, and continues those it can see: nsenter, which it
+// cannot, would stop for ever, and with it the machine, whose last process nobody reaps.
+func runThrough(cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+				_ = cmd.Process.Signal(syscall.SIGCONT) // has no effect on one that runs, or has ended
+			}
+		}
+	})
+	err := cmd.Wait()
+	close(ended)
+	watch.Wait()
+	return err
 }
 
 // MustExec is [Machine.Exec] for a command that must succeed: it returns what the command prints, and fails the test
