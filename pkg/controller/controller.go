@@ -2,7 +2,7 @@
 // signs the bundle, and publishes a signed pointer for every channel.
 //
 // It refuses to write to git, to publish a commit that does not compile, to use a sequence number twice, to go below
-// what the registry shows, and to take over channels that other keys have signed.
+// what the registry shows, and to take over channels that it does not know and other keys have signed.
 package controller
 
 import (

@@ -105,8 +105,8 @@ func (c *Controller) send(ctx context.Context, name string, p published) error {
 
 // reconcile compares what we remember of a channel with what the registry shows, once after a start. The registry may
 // be ahead when our state was lost or restored from a backup: its number is taken up, when our key signed it. It may be
-// behind when it was restored: what we remember is published again. It may
-// have lost everything: then the bundle is pushed again first.
+// behind when it was restored: what we remember is published again. So it is when somebody has put a pointer of other keys
+// over ours, which agents refuse. It may have lost everything: then the bundle is pushed again first.
 func (c *Controller) reconcile(ctx context.Context, name string) error {
 	var shown published
 	var err error
@@ -124,13 +124,23 @@ func (c *Controller) reconcile(ctx context.Context, name string) error {
 		c.clean[name] = true
 		return nil
 	}
+	ours, known := c.state.Channels[name]
+	if errors.Is(err, ErrForeign) && known {
+		c.cfg.Log.Warn("the registry shows a channel of ours with a pointer that other keys have signed: publishing ours", "channel", name, "err", err)
+		if ours.Pointer.Epoch >= c.cfg.Keys.Epoch() {
+			if err := c.send(ctx, name, ours); err != nil {
+				return err
+			}
+		}
+		c.clean[name] = true
+		return nil
+	}
 	if errors.Is(err, ErrForeign) {
 		return failed(FailedTrust, fault.WithHint(err, "start with the keys of that channel, restored from the backup, or use another repository of the registry"))
 	}
 	if err != nil {
 		return failed(FailedRegistry, fmt.Errorf("looking at the channel: %w", err))
 	}
-	ours, known := c.state.Channels[name]
 	switch order := shown.Pointer.Compare(ours.Pointer); {
 	case !known || order > 0:
 		// Seq must go up from what agents may have seen.
