@@ -57,7 +57,7 @@ func OpenKeyring(ctx context.Context, dir string, o KeyringOptions) (*Keyring, e
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the keys: %w", err)
 	}
-	if err := atomicfile.Sweep(dir); err != nil {
+	if err := errors.Join(atomicfile.Sweep(dir), atomicfile.Sweep(filepath.Join(dir, lineageDir))); err != nil {
 		return nil, fmt.Errorf("opening the keys: %w", err)
 	}
 	document, err := os.ReadFile(filepath.Join(dir, rootName))

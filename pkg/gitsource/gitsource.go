@@ -18,6 +18,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 
+	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/fault"
 )
 
@@ -103,6 +104,9 @@ func Open(o Options) (*Source, error) {
 		return nil, err
 	}
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("opening git copy: %w", err)
+	}
+	if err := atomicfile.Sweep(o.Dir); err != nil {
 		return nil, fmt.Errorf("opening git copy: %w", err)
 	}
 	if s.accepted, err = readAccepted(o.Dir); err != nil {

@@ -521,3 +521,19 @@ func TestDeadline(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// What a process that was killed has left of a write is gone after the next start.
+func TestWhatAKilledWriterLeftIsRemoved(t *testing.T) {
+	t.Parallel()
+	repo := gitsourcetest.New(t)
+	repo.Put(map[string]string{"a": "1"}).Commit("one")
+	dir := t.TempDir()
+	left := filepath.Join(dir, ".accepted.json.tmp-123")
+	if err := os.WriteFile(left, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fetch(t, open(t, Options{URL: repo.Dir, Dir: dir}))
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v", left, err)
+	}
+}

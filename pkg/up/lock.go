@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/fault"
 )
 
@@ -36,6 +37,9 @@ func LockData(dir string) (*Lock, error) {
 			err = ErrLocked
 		}
 		return nil, errors.Join(fmt.Errorf("locking the data folder %s: %w", dir, err), f.Close())
+	}
+	if err := atomicfile.Sweep(dir); err != nil { // nobody else writes there now
+		return nil, errors.Join(folderError(err), f.Close())
 	}
 	return &Lock{f}, nil
 }
