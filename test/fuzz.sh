@@ -1,11 +1,16 @@
 #!/bin/sh
-# Runs every fuzz target for a time (default 20s): test/fuzz.sh [TIME]
+# Runs every fuzz target for a time (default 20s): test/fuzz.sh [TIME]. The first that fails ends it, with what it says.
 set -eu
 cd "$(dirname "$0")/.."
-grep -rlE '^func Fuzz' --include='*_test.go' pkg | while read -r file; do
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
+for file in $(grep -rlE '^func Fuzz' --include='*_test.go' pkg | sort); do
 	dir=$(dirname "$file")
 	for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
-		echo "fuzzing $dir $target"
-		go test "./$dir" -run '^$' -fuzz "^$target\$" -fuzztime "${1:-20s}" | grep -E '^(ok|FAIL|---)' || exit 1
+		if ! go test "./$dir" -run '^$' -fuzz "^$target\$" -fuzztime "${1:-20s}" >"$said" 2>&1; then
+			cat "$said"
+			exit 1
+		fi
+		echo "$dir $target: $(grep '^ok' "$said")"
 	done
 done

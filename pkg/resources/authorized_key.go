@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 
 	"vigo.dev/pkg/change"
@@ -51,6 +52,9 @@ type AuthorizedKey struct {
 	Ensure string `yaml:"ensure" vigo:"enum=present|absent"`
 }
 
+// keyOption is one option, as sshd(8) has it: anything else would make the line mean something else, or nothing.
+var keyOption = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*(="(?:[^"\\\n\r\x00]|\\[^\n\r\x00])*")?$`)
+
 var (
 	_ resource.Validator = (*AuthorizedKey)(nil)
 	_ resource.Requirer  = (*AuthorizedKey)(nil)
@@ -68,8 +72,8 @@ func (k *AuthorizedKey) Validate() error {
 		return fmt.Errorf("key: is not a key of type %q", k.Type)
 	}
 	for _, o := range k.Options {
-		if o == "" || strings.ContainsAny(o, "\n\r\x00") {
-			return fmt.Errorf("options: %q is not an option", o)
+		if !keyOption.MatchString(o) {
+			return fault.WithHint(fmt.Errorf("options: %q is not an option", o), `write no-pty, or from="10.0.0.0/8" with the value in double quotes`)
 		}
 	}
 	if k.Path != "" {
