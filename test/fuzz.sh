@@ -4,10 +4,21 @@ set -eu
 cd "$(dirname "$0")/.."
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
+
+fuzz() {
+	go test "./$1" -run '^$' -fuzz "^$2\$" -fuzztime "$3" >"$said" 2>&1
+}
+
+# late holds when Go's fuzzer took the end of its time for a failure (go.dev/issue/75804, mended in Go 1.27): it found no
+# input that fails, and names none.
+late() {
+	grep -q 'context deadline exceeded' "$said" && ! grep -q 'Failing input\|panic:' "$said"
+}
+
 for file in $(grep -rlE '^func Fuzz' --include='*_test.go' pkg | sort); do
 	dir=$(dirname "$file")
 	for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file"); do
-		if ! go test "./$dir" -run '^$' -fuzz "^$target\$" -fuzztime "${1:-20s}" >"$said" 2>&1; then
+		if ! fuzz "$dir" "$target" "${1:-20s}" && ! { late && fuzz "$dir" "$target" "${1:-20s}"; }; then
 			cat "$said"
 			exit 1
 		fi

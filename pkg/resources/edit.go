@@ -47,17 +47,17 @@ func (e textEdit) plan(h *host.Host) (resource.Plan, error) {
 		}
 		old = textOf(string(before))
 	}
-	lines, err := e.Edit(old.lines)
+	edited, err := e.edit(old)
 	if err != nil {
 		return p, fmt.Errorf("%s: %w", e.Path, err)
 	}
-	if equalLines(lines, old.lines) {
+	if equalLines(edited.lines, old.lines) {
 		return p, nil
 	}
 	if is == nil && !e.Create {
 		return p, fault.WithHint(fmt.Errorf("reading %s: %w", e.Path, host.ErrNotFound), "create: true makes the file")
 	}
-	after := text{lines: lines, crlf: old.crlf}.String()
+	after := edited.String()
 	changes := []change.Change{contentChange("content", before, []byte(after))}
 	attr := host.Attr{}
 	if is == nil {
@@ -68,6 +68,21 @@ func (e textEdit) plan(h *host.Host) (resource.Plan, error) {
 		return h.FS.Write(ctx, e.Path, strings.NewReader(after), host.WriteOptions{Attr: attr, Validate: validation(h, e.Validation)})
 	}, changes...)
 	return p, nil
+}
+
+// edit returns the text as it should be. Once the last line that ended in a bare LF is gone, every line ends in CR LF, and
+// CR is no part of a line any more: what is left is edited once more, as the next run would see it.
+func (e textEdit) edit(old text) (text, error) {
+	lines, err := e.Edit(old.lines)
+	if err != nil || equalLines(lines, old.lines) {
+		return old, err
+	}
+	edited := textOf(text{lines: lines, crlf: old.crlf}.String())
+	if edited.crlf == old.crlf {
+		return edited, nil
+	}
+	edited.lines, err = e.Edit(edited.lines)
+	return edited, err
 }
 
 // text is a file as lines without their ends.

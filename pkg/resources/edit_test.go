@@ -44,13 +44,14 @@ func planTwice(t *testing.T, res resource.Resource, name, content string, keep f
 	if !again.Empty() {
 		t.Fatalf("not idempotent: %q became %q, and then wants %v", content, after, again.Changes())
 	}
+	// Which CR belong to the end of a line depends on the other lines, so they do not count here.
 	rest := textOf(string(after)).lines
 	for _, old := range textOf(content).lines {
-		if !keep(old) {
+		if bare := strings.TrimRight(old, "\r"); !keep(old) || !keep(bare) {
 			continue
 		}
 		at := 0
-		for at < len(rest) && rest[at] != old {
+		for at < len(rest) && strings.TrimRight(rest[at], "\r") != strings.TrimRight(old, "\r") {
 			at++
 		}
 		if at == len(rest) {
@@ -65,6 +66,8 @@ func FuzzLineTwice(f *testing.F) {
 	f.Add("#x=1\nx=2\nx=3", "x = 4", "^#?x=", "", "^z", false)
 	f.Add("a\r\nb\r\n", "a", "", "^a", "", true)
 	f.Add("a\r\nb\n\n\r", "", "b", "", "", true)
+	f.Add("\r\nb\n", "", "b", "", "", true)
+	f.Add("x\r\nb\n", "x", "b", "", "", true)
 	f.Fuzz(func(t *testing.T, content, line, match, after, before string, absent bool) {
 		l := &Line{Name: "x", Path: "/etc/x", Text: line, Match: match, InsertAfter: after, InsertBefore: before}
 		if absent {
