@@ -14,7 +14,6 @@ import (
 	"vigo.dev/pkg/converge"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/report"
-	"vigo.dev/pkg/resource"
 	"vigo.dev/pkg/trait"
 	"vigo.dev/pkg/traits"
 )
@@ -73,15 +72,6 @@ func (a *Agent) enforce(ctx context.Context, h *host.Host, set trait.Set) report
 		a.trouble(a.survived(run.Bundle))
 	}
 	return run
-}
-
-// catalog builds the catalog of this node; when the policy in force cannot be built it says why.
-func (a *Agent) catalog(ctx context.Context, set trait.Set) (*resource.Catalog, error) {
-	l, err := a.load(ctx, set)
-	if err != nil {
-		return nil, err
-	}
-	return a.Language.Build(l.policy, l.content, a.input(l, set))
 }
 
 func (a *Agent) input(l *loaded, set trait.Set) catalog.Input {

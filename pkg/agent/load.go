@@ -26,6 +26,8 @@ type loaded struct {
 	modules  []string // whose layers are in layers
 	policy   *policy.Policy
 	content  *policy.Content
+	looksAt  []string // traits that the policy may look at; nil until asked for
+	built    built
 }
 
 // ErrNothing says that no bundle was ever accepted.
@@ -154,6 +156,7 @@ func (l *loaded) fetch(ctx context.Context, src bundle.Source, module string) er
 }
 
 func (l *loaded) parse() (err error) {
+	l.looksAt, l.built = nil, built{}
 	if l.policy, l.content, err = policy.FromLayers(l.layers); err != nil {
 		return &uncompilable{fmt.Errorf("reading bundle %s: %w", l.digest, err)}
 	}

@@ -17,6 +17,9 @@ import (
 
 // A Resource is one thing a policy declares, decoded into a struct. Its exported fields are the policy language: the
 // yaml tag names the key, the vigo tag says required / enum / secret / identity, the doc comment is the manual.
+//
+// A value serves one run after the other, each with a Host of its own: what it remembers of a run, it remembers by that
+// Host.
 type Resource interface {
 	// Plan compares the host with the declaration and returns the steps that bring the host into line. It changes
 	// nothing. An empty plan: the host conforms.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"weak"
 
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/fault"
@@ -38,7 +39,7 @@ type Service struct {
 	OnNotify string `yaml:"on_notify" vigo:"enum=restart|reload"`
 
 	// startedOn is the host, and with it the run, on which the service was started.
-	startedOn *host.Host
+	startedOn weak.Pointer[host.Host]
 }
 
 var (
@@ -146,7 +147,7 @@ func (s *Service) setRunning(h *host.Host, run bool) func(context.Context) error
 	return func(ctx context.Context) error {
 		err := h.Services.SetRunning(ctx, s.Name, run)
 		if err == nil && run {
-			s.startedOn = h
+			s.startedOn = weak.Make(h)
 		}
 		return err
 	}
@@ -154,7 +155,7 @@ func (s *Service) setRunning(h *host.Host, run bool) func(context.Context) error
 
 // Refresh implements [resource.Refresher].
 func (s *Service) Refresh(ctx context.Context, h *host.Host) error {
-	if s.startedOn == h {
+	if s.startedOn == weak.Make(h) {
 		return nil
 	}
 	is, err := h.Services.Service(ctx, s.Name)

@@ -142,10 +142,10 @@ func Schema(s *expr.Schema) {
 type Agent struct {
 	// Version of the agent.
 	Version string `json:"version"`
-	// Bundle is the digest of the bundle in force.
-	Bundle string `json:"bundle,omitempty"`
-	// Pointer is the version of the newest channel pointer that was accepted.
-	Pointer string `json:"pointer,omitempty"`
+	// Bundle is the digest of the bundle in force; empty until the first was accepted.
+	Bundle string `json:"bundle"`
+	// Pointer is the version of the newest channel pointer that was accepted; empty until then.
+	Pointer string `json:"pointer"`
 	// PendingRefreshes is the number of resources that owe a refresh.
 	PendingRefreshes int `json:"pending_refreshes"`
 	// Spooled is the number of runs that wait for the report service.

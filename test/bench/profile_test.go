@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"vigo.dev/pkg/agent"
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/bundle/bundletest"
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/machine"
+	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/resources"
 	"vigo.dev/pkg/traits"
 )
@@ -28,8 +31,8 @@ func BenchmarkNoOp(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			policy := filepath.Join(dir, "policy")
-			if err := writeAll(policy, vigoPolicy(w)); err != nil {
+			policyDir := filepath.Join(dir, "policy")
+			if err := writeAll(policyDir, vigoPolicy(w)); err != nil {
 				b.Fatal(err)
 			}
 			if err := w.write(); err != nil {
@@ -41,6 +44,7 @@ func BenchmarkNoOp(b *testing.B) {
 			}
 			schema := expr.NewSchema()
 			traits.Schema(schema)
+			source := packed(b, policyDir, catalog.Language{Kinds: resources.Registry(), Schema: schema})
 			for b.Loop() {
 				// A machine for each run, as in a process for each run: nothing is known before.
 				m, err := machine.New(machine.Options{Now: time.Now})
@@ -49,7 +53,7 @@ func BenchmarkNoOp(b *testing.B) {
 				}
 				run, err := agent.Apply(context.Background(), agent.ApplyConfig{
 					State: state, Language: catalog.Language{Kinds: resources.Registry(), Schema: schema}, Host: m.Host(),
-					Log: slog.New(slog.DiscardHandler), Now: time.Now, Source: agent.Folder(os.DirFS(policy)), Node: "bench",
+					Log: slog.New(slog.DiscardHandler), Now: time.Now, Source: agent.Bundle(source, "it", nil), Node: "bench",
 				})
 				if err != nil || run.Counts.OK != w.resources() {
 					b.Fatalf("%+v, %v", run.Counts, err)
@@ -61,4 +65,26 @@ func BenchmarkNoOp(b *testing.B) {
 			}
 		})
 	}
+}
+
+// packed is the bundle of a policy, as an agent reads it.
+func packed(b *testing.B, dir string, l catalog.Language) bundle.Source {
+	b.Helper()
+	_, layers, err := policy.Read(os.DirFS(dir), l.Check)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var in []bundle.LayerInput
+	for _, layer := range layers {
+		in = append(in, bundle.LayerInput{Module: layer.Module, Files: layer.Files})
+	}
+	built, err := bundle.Build(bundle.Config{Fleet: "bench"}, in)
+	if err != nil {
+		b.Fatal(err)
+	}
+	store := bundletest.NewMemory()
+	if err := built.Push(b.Context(), store, "it"); err != nil {
+		b.Fatal(err)
+	}
+	return store
 }
