@@ -23,21 +23,33 @@ const (
 // RoleChannel names the role that signs the pointers of one channel.
 func RoleChannel(name string) string { return "channel/" + name }
 
-// A Key is a public key and the time in which signatures made with it are accepted. The window is compared with the
-// time of verification, not of signing: there is nobody who could attest to the latter.
+// A Key is a public key, or an identity for keyless signatures, and the time in which signatures made with it are
+// accepted. The window is compared with the time of verification, not of signing: there is nobody who could attest to the
+// latter.
 type Key struct {
 	Public    PublicKey
+	Identity  *Identity // in place of Public
 	NotBefore time.Time // zero: open
 	NotAfter  time.Time // zero: open
+
+	pinned []byte // the trusted root that Identity is verified with; set by [Root.role]
+}
+
+// ID is the name of the key in the document.
+func (k Key) ID() string {
+	if k.Identity != nil {
+		return k.Identity.ID()
+	}
+	return k.Public.ID()
 }
 
 // usable refuses a key outside of its window.
 func (k Key) usable(now time.Time) error {
 	switch {
 	case !k.NotBefore.IsZero() && now.Before(k.NotBefore):
-		return &Refusal{Name: bundle.KeyExpired, Detail: fmt.Sprintf("key %s may be used from %s on", k.Public.ID(), k.NotBefore.UTC().Format(time.RFC3339))}
+		return &Refusal{Name: bundle.KeyExpired, Detail: fmt.Sprintf("key %s may be used from %s on", k.ID(), k.NotBefore.UTC().Format(time.RFC3339))}
 	case !k.NotAfter.IsZero() && now.After(k.NotAfter):
-		return &Refusal{Name: bundle.KeyExpired, Detail: fmt.Sprintf("key %s was retired on %s", k.Public.ID(), k.NotAfter.UTC().Format(time.RFC3339))}
+		return &Refusal{Name: bundle.KeyExpired, Detail: fmt.Sprintf("key %s was retired on %s", k.ID(), k.NotAfter.UTC().Format(time.RFC3339))}
 	}
 	return nil
 }
@@ -55,6 +67,8 @@ type Root struct {
 	Version int64
 	Keys    map[string]Key  // by ID
 	Roles   map[string]Role // root, bundle, channel/<name>, channel/*
+	// TrustedRoot is the trusted_root.json of the Sigstore instance that vouches for the identities among Keys.
+	TrustedRoot []byte
 }
 
 // Grant adds keys to a role and sets its threshold.
@@ -65,7 +79,7 @@ func (r *Root) Grant(role string, threshold int, keys ...Key) {
 	as := r.Roles[role]
 	as.Threshold = threshold
 	for _, k := range keys {
-		id := k.Public.ID()
+		id := k.ID()
 		r.Keys[id] = k
 		if !slices.Contains(as.Keys, id) {
 			as.Keys = append(as.Keys, id)
@@ -114,7 +128,9 @@ func (r Root) role(name string) ([]Key, int, bool) {
 	}
 	keys := make([]Key, 0, len(role.Keys))
 	for _, id := range role.Keys {
-		keys = append(keys, r.Keys[id])
+		k := r.Keys[id]
+		k.pinned = r.TrustedRoot
+		keys = append(keys, k)
 	}
 	return keys, role.Threshold, ok
 }
@@ -123,7 +139,7 @@ func (r Root) role(name string) ([]Key, int, bool) {
 func (r Root) Allows(role, keyID string, now time.Time) error {
 	keys, _, _ := r.role(role)
 	for _, k := range keys {
-		if k.Public.ID() == keyID {
+		if k.ID() == keyID {
 			return k.usable(now)
 		}
 	}
@@ -136,7 +152,7 @@ func (r Root) Enough(role string, keyIDs []string) bool {
 	keys, threshold, ok := r.role(role)
 	n := 0
 	for _, k := range keys {
-		if slices.Contains(keyIDs, k.Public.ID()) {
+		if slices.Contains(keyIDs, k.ID()) {
 			n++
 		}
 	}
@@ -165,7 +181,7 @@ func (r Root) Validate() error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.Keys)) {
 		k := r.Keys[id]
-		if k.Public.der == nil || k.Public.ID() != id {
+		if k.Public.der == nil || k.ID() != id {
 			return bad("key %.60q does not have the ID it is listed under", id)
 		}
 		if !k.NotAfter.IsZero() && k.NotAfter.Before(k.NotBefore) {

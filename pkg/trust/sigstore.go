@@ -19,7 +19,7 @@ import (
 
 // signed is what a Sigstore bundle holds after it was verified.
 type signed struct {
-	KeyID         string
+	Key           Key // the trusted one
 	PredicateType string
 	Payload       []byte // the signed statement
 }
@@ -45,7 +45,13 @@ func verifyEnvelope(raw []byte, subject string, keys []Key, now time.Time) (sign
 	if envelope == nil {
 		return signed{}, &Refusal{Name: bundle.BadFormat, Detail: "the Sigstore bundle holds no DSSE envelope"}
 	}
-	hint := b.GetVerificationMaterial().GetPublicKey().GetHint()
+	material := b.GetVerificationMaterial()
+	if material.GetCertificate() != nil || material.GetX509CertificateChain() != nil {
+		s, err := verifyKeyless(&b, subject, keys, now)
+		s.Payload = envelope.GetPayload()
+		return s, err
+	}
+	hint := material.GetPublicKey().GetHint()
 	candidates, known := withHint(keys, hint)
 	for _, k := range candidates {
 		s, err := verifyWith(&b, subject, k, now)
@@ -64,21 +70,34 @@ func verifyEnvelope(raw []byte, subject string, keys []Key, now time.Time) (sign
 // tried.
 func withHint(keys []Key, hint string) (candidates []Key, known bool) {
 	for _, k := range keys {
-		if k.Public.ID() == hint {
+		if k.Identity != nil {
+			continue
+		}
+		if k.ID() == hint {
 			return []Key{k}, true
 		}
+		candidates = append(candidates, k)
 	}
-	return keys, false
+	return candidates, false
+}
+
+// artifactPolicy asks that a statement is about subject, when there is one. Without, it stands for itself, and the caller
+// compares.
+func artifactPolicy(subject string) (verify.ArtifactPolicyOption, error) {
+	if subject == "" {
+		return verify.WithoutArtifactUnsafe(), nil
+	}
+	sum, err := bundle.ParseDigest(subject)
+	if err != nil {
+		return nil, err
+	}
+	return verify.WithArtifactDigest("sha256", sum), nil
 }
 
 func verifyWith(b *sigstorebundle.Bundle, subject string, k Key, now time.Time) (signed, error) {
-	artifact := verify.WithoutArtifactUnsafe() // for statements that stand for themselves; the caller compares
-	if subject != "" {
-		sum, err := bundle.ParseDigest(subject)
-		if err != nil {
-			return signed{}, err
-		}
-		artifact = verify.WithArtifactDigest("sha256", sum)
+	artifact, err := artifactPolicy(subject)
+	if err != nil {
+		return signed{}, err
 	}
 	verifiers, err := verifiersOf(k.Public.key)
 	if err != nil {
@@ -100,12 +119,12 @@ func verifyWith(b *sigstorebundle.Bundle, subject string, k Key, now time.Time) 
 			failed = errors.Join(failed, err)
 			continue
 		}
-		return signed{KeyID: k.Public.ID(), PredicateType: res.Statement.GetPredicateType()}, nil
+		return signed{Key: k, PredicateType: res.Statement.GetPredicateType()}, nil
 	}
 	if expired != nil {
 		return signed{}, expired
 	}
-	return signed{}, &Refusal{Name: bundle.BadSignature, Detail: "it does not verify with key " + k.Public.ID() + ": " + oneLine(failed)}
+	return signed{}, &Refusal{Name: bundle.BadSignature, Detail: "it does not verify with key " + k.ID() + ": " + oneLine(failed)}
 }
 
 // verifiersOf returns what may verify with a key. cosign up to 3.1.3 signs with Ed25519ph when it is given an Ed25519

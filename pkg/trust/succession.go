@@ -221,8 +221,8 @@ func (r Root) RootSigners(next Root, signatures [][]byte) ([]string, error) {
 	var by []string
 	for _, raw := range signatures {
 		s, err := verifyEnvelope(raw, "", r.rootKeys(), time.Time{})
-		if err == nil && bytes.Equal(s.Payload, want) && !slices.Contains(by, s.KeyID) {
-			by = append(by, s.KeyID)
+		if err == nil && bytes.Equal(s.Payload, want) && !slices.Contains(by, s.Key.ID()) {
+			by = append(by, s.Key.ID())
 		}
 	}
 	slices.Sort(by)
@@ -250,8 +250,8 @@ func (r Root) agreed(signatures [][]byte, tag string) ([]byte, error) {
 			continue
 		}
 		payload := string(s.Payload)
-		if !slices.Contains(signers[payload], s.KeyID) {
-			signers[payload] = append(signers[payload], s.KeyID)
+		if !slices.Contains(signers[payload], s.Key.ID()) {
+			signers[payload] = append(signers[payload], s.Key.ID())
 		}
 		if len(signers[payload]) > len(best.keys) {
 			best.keys = signers[payload]

@@ -39,7 +39,7 @@ func start(ts *testscript.TestScript, name string, args []string) (*process, io.
 	p := &process{cmd: exec.Command(path, args...), errors: log, ended: make(chan struct{})}
 	p.cmd.Dir = ts.MkAbs(".")
 	p.cmd.Stderr = log
-	for _, v := range []string{"HOME", "PATH", "TZ", "TMPDIR", "VIGO_CONFIG", "VIGO_TOKEN"} {
+	for _, v := range []string{"HOME", "PATH", "TZ", "TMPDIR", "VIGO_CONFIG", "VIGO_TOKEN", "VIGO_REGISTRY_USER", "VIGO_REGISTRY_PASSWORD"} {
 		p.cmd.Env = append(p.cmd.Env, v+"="+ts.Getenv(v))
 	}
 	out, in := io.Pipe()

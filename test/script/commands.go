@@ -1,6 +1,7 @@
 package script
 
 import (
+	"context"
 	"encoding/pem"
 	"errors"
 	"net/http/httptest"
@@ -13,8 +14,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/secure-systems-lab/go-securesystemslib/encrypted"
 
+	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/ocistore/registry"
 	"vigo.dev/pkg/trust"
+	"vigo.dev/pkg/trust/trusttest"
 )
 
 // exits runs a program and compares its exit status.
@@ -84,6 +87,26 @@ func cosignKey(ts *testscript.TestScript, neg bool, args []string) {
 	sealed, err := encrypted.Encrypt(block.Bytes, []byte(args[1]))
 	ts.Check(err)
 	ts.Check(os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: sealed}), 0o600))
+}
+
+// keyless signs a manifest of an OCI layout without a key.
+func keyless(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 4 {
+		ts.Fatalf("usage: keyless DIR TAG SUBJECT ISSUER")
+	}
+	ctx := context.Background()
+	sigstore, err := trusttest.NewSigstore()
+	ts.Check(err)
+	trusted, err := sigstore.TrustedRoot()
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("trusted_root.json"), trusted, 0o644))
+	layout := ocistore.NewLayout(ts.MkAbs(args[0]))
+	d, err := layout.Resolve(ctx, args[1])
+	ts.Check(err)
+	signature, err := sigstore.SignManifest(d.Digest, trust.Identity{Subject: args[2], Issuer: args[3]})
+	ts.Check(err)
+	_, err = trust.Attach(ctx, layout, d, signature, time.Now())
+	ts.Check(err)
 }
 
 // corrupt flips one bit in the middle of a file.

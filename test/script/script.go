@@ -13,6 +13,8 @@
 //	registry                    start a registry on a free port; sets REGISTRY and REGISTRY_TOKEN, which pushing needs
 //	shows PROGRAM ARG... -- RE  start a program that does not end by itself, wait until its output matches, stop it
 //	until CODE PROGRAM ARG...   run a program until it ends with this status
+//	keyless DIR TAG SUBJECT ISSUER
+//	                            sign what a tag of an OCI layout leads to as a Sigstore instance of its own would; writes trusted_root.json
 //	corrupt FILE                flip one bit in the middle of a file
 //	workflow FILE NAME=VALUE... run the steps of a GitHub workflow; their summary goes to ../summary.md
 package script
@@ -51,7 +53,7 @@ func Run(t *testing.T, dir string, update bool) {
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "key": key, "cosign-key": cosignKey, "up": up, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt, "workflow": workflow,
+			"exits": exits, "key": key, "cosign-key": cosignKey, "keyless": keyless, "up": up, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt, "workflow": workflow,
 		},
 	})
 }

@@ -1,0 +1,133 @@
+package trust
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	sigstorebundle "github.com/sigstore/sigstore-go/pkg/bundle"
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/verify"
+
+	"vigo.dev/pkg/bundle"
+)
+
+// An Identity is who a keyless signature is by: somebody whom an OpenID Connect issuer has vouched for to a Sigstore
+// certificate authority. Both are compared as they are, letter by letter; there are no patterns, since a pattern that is
+// too wide trusts strangers.
+type Identity struct {
+	Issuer  string `json:"issuer"`  // such as https://token.actions.githubusercontent.com
+	Subject string `json:"subject"` // subject alternative name of the certificate: an email address or a URI
+}
+
+// ID is the name of the identity in root documents. It has the form of a key's ID.
+func (i Identity) ID() string {
+	sum := sha256.Sum256([]byte("sigstore identity\n" + i.Issuer + "\n" + i.Subject))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// String names the identity for people.
+func (i Identity) String() string { return i.Subject + " (" + i.Issuer + ")" }
+
+// maxIdentity bounds issuer and subject, in bytes.
+const maxIdentity = 1 << 10
+
+func (i Identity) validate() error {
+	if i.Issuer == "" || i.Subject == "" || len(i.Issuer) > maxIdentity || len(i.Subject) > maxIdentity {
+		return fmt.Errorf("an identity needs an issuer and a subject of at most %d bytes each", maxIdentity)
+	}
+	return nil
+}
+
+// NewKeylessVerifier verifies bundles against one identity. trustedRoot is the trusted_root.json of the Sigstore instance
+// that vouches for it: certificate authorities, transparency logs and timestamp authorities. Nothing is fetched.
+func NewKeylessVerifier(trustedRoot []byte, id Identity, now func() time.Time) (*Verifier, error) {
+	if err := id.validate(); err != nil {
+		return nil, err
+	}
+	if _, err := parseTrustedRoot(trustedRoot); err != nil {
+		return nil, err
+	}
+	r := Root{Version: 1, TrustedRoot: trustedRoot}
+	r.Grant(RoleBundle, 1, Key{Identity: &id})
+	v := NewVerifier(r, now)
+	v.name = "the one that was given"
+	return v, nil
+}
+
+// parseTrustedRoot reads a trusted_root.json and refuses one with which no keyless signature could be verified: short-lived
+// certificates need somebody who says when they were used.
+func parseTrustedRoot(data []byte) (*root.TrustedRoot, error) {
+	bad := func(detail string) error {
+		return &Refusal{Name: bundle.BadFormat, Detail: detail, What: "the Sigstore trusted root"}
+	}
+	if len(data) > maxRoot {
+		return nil, bad(fmt.Sprintf("it has more than %d bytes", maxRoot))
+	}
+	tr, err := root.NewTrustedRootFromJSON(data)
+	if err != nil {
+		return nil, bad(oneLine(err))
+	}
+	switch {
+	case len(tr.FulcioCertificateAuthorities()) == 0:
+		return nil, bad("it names no certificate authority")
+	case len(tr.RekorLogs()) == 0 && len(tr.TimestampingAuthorities()) == 0:
+		return nil, bad("it names neither a transparency log nor a timestamp authority")
+	}
+	return tr, nil
+}
+
+// verifyKeyless verifies a Sigstore bundle that carries a certificate with the identities among keys. What the trusted root
+// names is asked for: with a log of certificates the certificate has to be in one, with a log of signatures the signature,
+// and one of the latter or a timestamp authority must say when it was signed. Verification is offline.
+func verifyKeyless(b *sigstorebundle.Bundle, subject string, keys []Key, now time.Time) (signed, error) {
+	artifact, err := artifactPolicy(subject)
+	if err != nil {
+		return signed{}, err
+	}
+	var pinned []byte
+	var who []verify.PolicyOption
+	for _, k := range keys {
+		if k.Identity == nil {
+			continue
+		}
+		id, err := verify.NewShortCertificateIdentity(k.Identity.Issuer, "", k.Identity.Subject, "")
+		if err != nil {
+			return signed{}, fmt.Errorf("setting up verification: %w", err)
+		}
+		pinned, who = k.pinned, append(who, verify.WithCertificateIdentity(id))
+	}
+	if len(who) == 0 {
+		return signed{}, &Refusal{Name: bundle.WrongKey, Detail: "it is signed with a certificate, by an identity and not by a key, and no identity is trusted for this"}
+	}
+	material, err := parseTrustedRoot(pinned)
+	if err != nil {
+		return signed{}, err
+	}
+	demands := []verify.VerifierOption{verify.WithObserverTimestamps(1)}
+	if len(material.RekorLogs()) > 0 {
+		demands = append(demands, verify.WithTransparencyLog(1))
+	}
+	if len(material.CTLogs()) > 0 {
+		demands = append(demands, verify.WithSignedCertificateTimestamps(1))
+	}
+	v, err := verify.NewVerifier(material, demands...)
+	if err != nil {
+		return signed{}, fmt.Errorf("setting up verification: %w", err)
+	}
+	res, err := v.Verify(b, verify.NewPolicy(artifact, who...))
+	if stranger := (*verify.ErrNoMatchingCertificateIdentity)(nil); errors.As(err, &stranger) {
+		return signed{}, &Refusal{Name: bundle.WrongKey, Detail: "it is signed by an identity that is not trusted for this: " + oneLine(stranger)}
+	}
+	if err != nil {
+		return signed{}, &Refusal{Name: bundle.BadSignature, Detail: "the keyless signature does not verify: " + oneLine(err)}
+	}
+	for _, k := range keys {
+		if k.Identity != nil && k.Identity.Issuer == res.VerifiedIdentity.Issuer.Issuer && k.Identity.Subject == res.VerifiedIdentity.SubjectAlternativeName.SubjectAlternativeName {
+			return signed{Key: k, PredicateType: res.Statement.GetPredicateType()}, k.usable(now)
+		}
+	}
+	return signed{}, errors.New("verifying a keyless signature: the identity that matched is none of those that were asked for")
+}
