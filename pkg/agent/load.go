@@ -141,7 +141,7 @@ func (l *loaded) fetch(ctx context.Context, src bundle.Source, module string) er
 		return fmt.Errorf("fetching module %q: %w", module, err)
 	}
 	defer rc.Close()
-	files, err := bundle.ReadLayer(rc, bundle.DefaultLimits())
+	files, err := bundle.ReadFiles(rc, bundle.DefaultLimits(), policy.Needed)
 	if err != nil {
 		return fmt.Errorf("reading module %q: %w", module, err)
 	}

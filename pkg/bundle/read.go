@@ -3,7 +3,6 @@ package bundle
 import (
 	"archive/tar"
 	"bufio"
-	"bytes"
 	"cmp"
 	"compress/gzip"
 	"errors"
@@ -19,8 +18,13 @@ import (
 // r is read to its end unless a limit is exceeded, so that a [Verified] reader has checked digest and size before the files are returned; what it
 // says is worth more than a complaint about the format.
 func ReadLayer(r io.Reader, l Limits) ([]File, error) {
+	return ReadFiles(r, l, func(string) bool { return true })
+}
+
+// ReadFiles is [ReadLayer] for the files that are wanted by their paths. All are checked alike; the others are not kept.
+func ReadFiles(r io.Reader, l Limits, wanted func(path string) bool) ([]File, error) {
 	in := bufio.NewReader(r)
-	files, err := readArchive(in, l)
+	files, err := readArchive(in, l, wanted)
 	if err == nil {
 		return files, nil
 	}
@@ -35,14 +39,14 @@ func ReadLayer(r io.Reader, l Limits) ([]File, error) {
 	return nil, err
 }
 
-func readArchive(in *bufio.Reader, l Limits) ([]File, error) {
+func readArchive(in *bufio.Reader, l Limits, wanted func(string) bool) ([]File, error) {
 	z, err := gzip.NewReader(in)
 	if err != nil {
 		return nil, malformed(err)
 	}
 	z.Multistream(false)
 	content := &capped{r: z, max: l.Total, left: l.Total}
-	files, err := readFiles(tar.NewReader(content), l)
+	files, err := readFiles(tar.NewReader(content), l, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -59,10 +63,10 @@ func readArchive(in *bufio.Reader, l Limits) ([]File, error) {
 	return files, nil
 }
 
-func readFiles(t *tar.Reader, l Limits) ([]File, error) {
+func readFiles(t *tar.Reader, l Limits, wanted func(string) bool) ([]File, error) {
 	var files []File
 	var names pathSet
-	for {
+	for n := 0; ; n++ {
 		h, err := t.Next()
 		if errors.Is(err, io.EOF) {
 			return files, nil
@@ -70,7 +74,7 @@ func readFiles(t *tar.Reader, l Limits) ([]File, error) {
 		if err != nil {
 			return nil, malformed(err)
 		}
-		if len(files) == l.Files {
+		if n == l.Files {
 			return nil, &Refusal{Name: TooMany, Detail: fmt.Sprintf("the layer has more than %d files", l.Files)}
 		}
 		if err := checkHeader(h, l); err != nil {
@@ -79,11 +83,34 @@ func readFiles(t *tar.Reader, l Limits) ([]File, error) {
 		if err := names.add(h.Name, l); err != nil {
 			return nil, err
 		}
-		var data bytes.Buffer
-		if _, err := io.Copy(&data, t); err != nil {
+		if !wanted(h.Name) {
+			if _, err := io.Copy(io.Discard, t); err != nil {
+				return nil, malformed(err)
+			}
+			continue
+		}
+		data, err := readFile(t, h.Size)
+		if err != nil {
 			return nil, malformed(err)
 		}
-		files = append(files, File{Path: h.Name, Exec: h.Mode&0o111 != 0, Data: data.Bytes()})
+		files = append(files, File{Path: h.Name, Exec: h.Mode&0o111 != 0, Data: data})
+	}
+}
+
+// readFile reads a file of size bytes, and has never asked for much more memory than there were bytes.
+func readFile(t *tar.Reader, size int64) ([]byte, error) {
+	const first = 64 << 10
+	data := make([]byte, 0, min(size, first))
+	for {
+		n, err := io.ReadFull(t, data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case err != nil:
+			return nil, err
+		case int64(len(data)) == size:
+			return data, nil
+		}
+		data = append(make([]byte, 0, min(size, 4*int64(cap(data)))), data...)
 	}
 }
 

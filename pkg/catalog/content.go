@@ -67,11 +67,11 @@ func sha(data []byte) string {
 
 // digestOf is the digest of a declaration as rendered, with what it takes from its module.
 func digestOf(typ, identity string, attrs map[string]any, content []string) string {
-	data, err := json.Marshal([]any{typ, identity, attrs, content})
-	if err != nil { // values of JSON always encode
+	sum := sha256.New()
+	if err := json.NewEncoder(sum).Encode([]any{typ, identity, attrs, content}); err != nil { // values of JSON always encode
 		return ""
 	}
-	return sha(data)
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }
 
 func bindCode(err error) string {

@@ -103,6 +103,12 @@ func readFile(fsys fs.FS, file string, e fs.DirEntry) (bundle.File, error) {
 	return bundle.File{Path: file, Data: data, Exec: info.Mode()&0o100 != 0}, nil
 }
 
+// Needed reports whether building catalogs takes a file of a layer: the compact form, files and templates, and not the text
+// that the compact form was made from.
+func Needed(path string) bool {
+	return path == compiledName || strings.HasPrefix(path, "files/") || strings.HasPrefix(path, "templates/")
+}
+
 // FromLayers is the inverse of [Layers]. Modules whose layers are not there are missing from the policy. Only the compact
 // form is parsed.
 func FromLayers(layers []Layer) (*Policy, *Content, error) {

@@ -137,6 +137,9 @@ func (d *Directory) Bind(c resource.Content) error {
 // Aware implements [resource.Aware].
 func (d *Directory) Aware(catalog []resource.ID) {
 	d.aware = true
+	if !d.Purge {
+		return
+	}
 	for _, id := range catalog {
 		if strings.HasPrefix(id.Name, d.Path+"/") {
 			d.catalog = append(d.catalog, id)
