@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 )
@@ -17,6 +18,7 @@ func (s *server) allow(r *http.Request, roles ...identity.Role) error {
 	if err != nil {
 		return err
 	}
+	audit.Know(r.Context(), who.Name, string(who.Role))
 	if who.Role != identity.RoleAdmin && !slices.Contains(roles, who.Role) {
 		return Refuse(ErrForbidden, "%s is a %s; this needs %s", who.Name, who.Role, roles[0])
 	}

@@ -23,6 +23,7 @@ type Backend struct {
 	Operators Operators
 	Admin     Admin
 	Staff     Staff
+	Auditor   Auditor
 	Fleet     string
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -71,6 +72,7 @@ func NewServer(b Backend) http.Handler {
 	handle("POST /v1/tokens", s.createToken)
 	handle("DELETE /v1/tokens/{id}", s.revokeToken)
 	handle("PUT /v1/channels", s.putChannels)
+	handle("GET /v1/audit", s.audit)
 	handle("GET /v1/operators", s.operators)
 	handle("PUT /v1/operators/{name}", s.putOperator)
 	handle("DELETE /v1/operators/{name}", s.removeOperator)
@@ -82,6 +84,7 @@ func NewServer(b Backend) http.Handler {
 func (s *server) serve(route string, h func(http.ResponseWriter, *http.Request) (any, error), w http.ResponseWriter, r *http.Request) {
 	began := s.Now()
 	status := http.StatusOK
+	r = withCaller(r)
 	answer, err := s.work(h, w, r)
 	if err == nil {
 		err = writeJSON(w, http.StatusOK, answer)
@@ -90,6 +93,7 @@ func (s *server) serve(route string, h func(http.ResponseWriter, *http.Request) 
 		}
 	} else {
 		status = s.refuse(w, r, err)
+		s.recordRefusal(r, route, wireError(err))
 	}
 	s.Observe(route, status, s.Now().Sub(began))
 }

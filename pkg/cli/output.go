@@ -81,6 +81,9 @@ func (e *Env) Document(f Format, v any) (done bool, err error) {
 	return false, nil
 }
 
+// Line writes v as JSON on one line: for output that goes on.
+func (e *Env) Line(v any) error { return json.NewEncoder(e.Stdout).Encode(v) }
+
 // toYAML renders v under the names of its JSON form.
 func toYAML(v any) ([]byte, error) {
 	data, err := json.Marshal(v)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
@@ -92,6 +93,7 @@ func (s *Service) PutChannels(ctx context.Context, notes []report.ChannelNote) e
 	s.mu.Unlock()
 	next := make(map[string]report.ChannelNote, len(notes))
 	var events []report.Event
+	var acts []audit.Entry
 	for _, n := range notes {
 		old := before[n.Channel]
 		n.Heard, n.Since = now, old.Since
@@ -100,6 +102,7 @@ func (s *Service) PutChannels(ctx context.Context, notes []report.ChannelNote) e
 		}
 		if n.Pointer != old.Pointer {
 			n.Since = now
+			acts = append(acts, audit.By(ctx, audit.ChannelPublished, n.Channel, map[string]string{"pointer": n.Pointer, "digest": n.Digest, "commit": n.Commit}))
 			events = append(events, report.Event{At: now, Kind: "channel.published", Text: fmt.Sprintf("%s: pointer %s names %s", n.Channel, n.Pointer, n.Digest)})
 		}
 		if n.Error != "" && n.Error != old.Error {
@@ -107,7 +110,7 @@ func (s *Service) PutChannels(ctx context.Context, notes []report.ChannelNote) e
 		}
 		next[n.Channel] = n
 	}
-	if err := s.DB.PutNote(ctx, channelsKey, next, events...); err != nil {
+	if err := s.DB.PutNoteOf(ctx, channelsKey, next, now, acts, events...); err != nil {
 		return kept(err)
 	}
 	s.mu.Lock()

@@ -158,6 +158,7 @@ func (s *Service) judge(n *node, c report.CheckIn, now time.Time) {
 		c.Traits = "" // not known until the names are sent
 	}
 	again := c.Run.ID == a.Last.Run.ID
+	s.noteNodeRoot(c, a.Last.Root)
 	a.Last = c
 	switch ahead := s.digest(n) == report.DigestAhead; {
 	case !ahead:

@@ -34,6 +34,11 @@ type Config struct {
 	Registry  []string      // references nodes are told to pull from
 	TrustRoot []byte        // root document nodes pin
 	Schema    *expr.Schema  // of traits, for queries
+	// Anchor is a file beside the store that holds the newest audit checkpoint, so that a store that was cut shows at the next
+	// start; "": none.
+	Anchor string
+	// AuditKeep is how long entries of the audit log are kept; 0: for ever.
+	AuditKeep time.Duration
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -43,6 +48,7 @@ type Service struct {
 	Config
 	metrics *metrics
 	limits  limits
+	auditor auditor
 
 	mu        sync.Mutex
 	nodes     map[string]*node
@@ -117,6 +123,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if s.known, err = c.DB.FacetDigests(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.beginAudit(ctx); err != nil {
+		return nil, fmt.Errorf("loading the audit log: %w", err)
+	}
 	return s, nil
 }
 
@@ -168,6 +177,7 @@ func (s *Service) Run(ctx context.Context) error {
 	keeps := true
 	for n := 0; ; n++ {
 		s.Tick(ctx)
+		s.tendAudit(ctx, n%60 == 59)
 		if n%5 == 0 {
 			err := s.markAlive(ctx)
 			if err != nil && keeps && ctx.Err() == nil {
@@ -182,7 +192,9 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return s.markAlive(context.WithoutCancel(ctx))
+			ctx = context.WithoutCancel(ctx)
+			s.tendAudit(ctx, true)
+			return s.markAlive(ctx)
 		case <-second.C:
 		}
 	}
@@ -201,6 +213,7 @@ func (s *Service) markAlive(ctx context.Context) error {
 
 func (s *Service) prune(ctx context.Context) {
 	const day = 24 * time.Hour
+	s.pruneAudit(ctx)
 	gone, err := s.DB.Prune(ctx, sqlstore.Retention{Runs: 90 * day, Quiet: 7 * day, Events: 90 * day, Facets: 30 * day}, s.Now())
 	if err != nil {
 		s.Log.Warn("forgetting what is old", "err", err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/report"
 )
 
@@ -56,9 +57,19 @@ func (d *DB) Events(ctx context.Context, node string, limit int) ([]report.Event
 
 // PutNote keeps a document under a key, and returns after it is on disk.
 func (d *DB) PutNote(ctx context.Context, key string, v any, events ...report.Event) error {
+	return d.PutNoteOf(ctx, key, v, time.Time{}, nil, events...)
+}
+
+// PutNoteOf keeps a document under a key together with the audit entries of what it changes, and events.
+func (d *DB) PutNoteOf(ctx context.Context, key string, v any, now time.Time, acts []audit.Entry, events ...report.Event) error {
 	return d.commit(ctx, func(t *tx) error {
 		if _, err := t.exec("INSERT OR REPLACE INTO note (key, doc) VALUES (?, ?)", key, jsonOf(v)); err != nil {
 			return fmt.Errorf("keeping note %s: %w", key, err)
+		}
+		for _, e := range acts {
+			if err := t.audit(e, now); err != nil {
+				return err
+			}
 		}
 		for _, e := range events {
 			if err := t.event(e); err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 )
@@ -64,9 +65,28 @@ func (d *DB) Enroll(ctx context.Context, s identity.Secret, n Node, allow func(i
 		if _, err := t.exec("INSERT OR REPLACE INTO node (name, key, retired, doc) VALUES (?, ?, 0, ?)", n.Name, n.Key, jsonOf(n)); err != nil {
 			return fmt.Errorf("keeping node %s: %w", n.Name, err)
 		}
+		if err := t.audit(enrolment(ctx, n, old.Key != nil), n.Enrolled); err != nil {
+			return err
+		}
 		return t.event(report.Event{At: n.Enrolled, Node: n.Name, Kind: "node.enrolled", Text: "with token " + grant.ID})
 	})
 	return n, err
+}
+
+// certified is what the audit log tells of a certificate that a node is given.
+func certified(ctx context.Context, act string, n Node) audit.Entry {
+	e := audit.By(ctx, act, n.Name, map[string]string{"key": identity.KeyID(n.Key), "certificate until": n.CertExpires.UTC().Format(time.RFC3339)})
+	e.Actor, e.Role = n.Name, string(identity.RoleNode) // token or signature have proved it
+	return e
+}
+
+func enrolment(ctx context.Context, n Node, again bool) audit.Entry {
+	e := certified(ctx, audit.NodeEnrolled, n)
+	e.Detail["token"], e.Detail["channel"] = n.Token, n.Channel
+	if again {
+		e.Detail["again"] = "the first answer was lost"
+	}
+	return e
 }
 
 func (t *tx) forgetHot(name string) error {
@@ -108,6 +128,11 @@ func (d *DB) PutNode(ctx context.Context, n Node, e report.Event) error {
 		if _, err := t.exec("UPDATE node SET doc = ? WHERE name = ? AND key = ?", jsonOf(n), n.Name, n.Key); err != nil {
 			return fmt.Errorf("keeping node %s: %w", n.Name, err)
 		}
+		if e.Kind == audit.NodeRenewed {
+			if err := t.audit(certified(ctx, audit.NodeRenewed, n), e.At); err != nil {
+				return err
+			}
+		}
 		return t.event(e)
 	})
 }
@@ -124,6 +149,9 @@ func (d *DB) Retire(ctx context.Context, name string, now time.Time) error {
 		}
 		if _, err := t.exec("INSERT OR REPLACE INTO retired_key (key, node, at) VALUES (?, ?, ?)", n.Key, name, nanos(now)); err != nil {
 			return fmt.Errorf("retiring %s: %w", name, err)
+		}
+		if err := t.audit(audit.By(ctx, audit.NodeRetired, name, map[string]string{"key": identity.KeyID(n.Key)}), now); err != nil {
+			return err
 		}
 		return t.event(report.Event{At: now, Node: name, Kind: "node.retired"})
 	})

@@ -32,6 +32,15 @@ CREATE TABLE event (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, node TEXT NOT N
 CREATE INDEX event_node ON event (node, id);
 CREATE INDEX event_at ON event (at);
 CREATE TABLE note (key TEXT PRIMARY KEY, doc BLOB NOT NULL) WITHOUT ROWID;
+`, `
+CREATE TABLE audit (
+	seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, role TEXT NOT NULL, act TEXT NOT NULL, object TEXT NOT NULL,
+	detail BLOB, address TEXT NOT NULL, prev TEXT NOT NULL, hash TEXT NOT NULL
+);
+CREATE INDEX audit_at ON audit (at);
+CREATE TABLE audit_checkpoint (
+	seq INTEGER NOT NULL, at INTEGER NOT NULL, start INTEGER NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (seq, start)
+) WITHOUT ROWID;
 `}
 
 func migrate(ctx context.Context, conn *sql.Conn) error {

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
+	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 )
@@ -19,8 +21,23 @@ func (d *DB) CreateToken(ctx context.Context, s identity.Secret, g identity.Gran
 		if _, err := t.exec("INSERT INTO token (id, hash, created, doc) VALUES (?, ?, ?, ?)", g.ID, s.Hash(), nanos(g.Created), jsonOf(g)); err != nil {
 			return fmt.Errorf("keeping token %s: %w", g.ID, err)
 		}
+		if err := t.audit(audit.By(ctx, audit.TokenCreated, g.ID, grantDetail(g)), g.Created); err != nil {
+			return err
+		}
 		return t.event(report.Event{At: g.Created, Kind: "token.created", Text: g.ID})
 	})
+}
+
+// grantDetail is what the audit log tells of a grant.
+func grantDetail(g identity.Grant) map[string]string {
+	detail := map[string]string{"names": g.Names, "channel": g.Channel, "uses": strconv.Itoa(g.Uses), "note": g.Note, "expires": "never"}
+	if !g.Expires.IsZero() {
+		detail["expires"] = g.Expires.UTC().Format(time.RFC3339)
+	}
+	for name, value := range g.Labels {
+		detail["label "+name] = value
+	}
+	return detail
 }
 
 // grant finds the grant of a secret; identity.ErrToken whether the ID or the secret is wrong.
@@ -86,6 +103,9 @@ func (d *DB) RevokeToken(ctx context.Context, id string, now time.Time) error {
 		if _, err := t.exec("UPDATE token SET doc = ? WHERE id = ?", jsonOf(g), id); err != nil {
 			return fmt.Errorf("revoking token %s: %w", id, err)
 		}
+		if err := t.audit(audit.By(ctx, audit.TokenRevoked, id, nil), now); err != nil {
+			return err
+		}
 		return t.event(report.Event{At: now, Kind: "token.revoked", Text: id})
 	})
 }
@@ -106,11 +126,22 @@ func (o Operator) Matches(s identity.Secret) bool {
 // PutOperator keeps an operator; one of the same name is replaced, so its old token no longer works.
 func (d *DB) PutOperator(ctx context.Context, o Operator, now time.Time) error {
 	return d.commit(ctx, func(t *tx) error {
+		act, detail := audit.OperatorAdded, map[string]string{"role": string(o.Role), "token": o.ID}
+		var before string
+		switch err := t.row("SELECT role FROM operator WHERE name = ? LIMIT 1", o.Name).Scan(&before); {
+		case err == nil:
+			act, detail["before"] = audit.OperatorChanged, before
+		case !errors.Is(err, sql.ErrNoRows):
+			return fmt.Errorf("reading operator %s: %w", o.Name, err)
+		}
 		if _, err := t.exec("DELETE FROM operator WHERE name = ?", o.Name); err != nil {
 			return fmt.Errorf("keeping operator %s: %w", o.Name, err)
 		}
 		if _, err := t.exec("INSERT INTO operator (id, hash, name, role) VALUES (?, ?, ?, ?)", o.ID, o.Hash, o.Name, string(o.Role)); err != nil {
 			return fmt.Errorf("keeping operator %s: %w", o.Name, err)
+		}
+		if err := t.audit(audit.By(ctx, act, o.Name, detail), now); err != nil {
+			return err
 		}
 		return t.event(report.Event{At: now, Kind: "operator.added", Text: o.Name + " as " + string(o.Role)})
 	})
@@ -125,6 +156,9 @@ func (d *DB) RemoveOperator(ctx context.Context, name string, now time.Time) err
 		}
 		if n, err := result.RowsAffected(); err != nil || n == 0 {
 			return fmt.Errorf("operator %s: %w", name, errors.Join(ErrNotFound, err))
+		}
+		if err := t.audit(audit.By(ctx, audit.OperatorRemoved, name, nil), now); err != nil {
+			return err
 		}
 		return t.event(report.Event{At: now, Kind: "operator.removed", Text: name})
 	})

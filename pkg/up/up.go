@@ -57,6 +57,7 @@ type Config struct {
 	TrustRoot    []byte                    // root document of a controller elsewhere; nil: the keys are in Data
 	Channel      string                    // of nodes whose token names none
 	Interval     time.Duration             // nodes are told; 0: what fleet.yaml says
+	AuditKeep    time.Duration             // how long entries of the audit log are kept; 0: for ever
 	Poll         time.Duration
 	PointerTTL   time.Duration
 	HookToken    string
@@ -177,7 +178,8 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 		return err
 	}
 	s.reports, err = reporting.New(ctx, reporting.Config{DB: s.db, CA: s.ca, Fleet: s.Fleet, Channel: s.Channel, Interval: s.Interval,
-		Registry: []string{reference}, TrustRoot: root, Schema: s.Language.Schema, Log: s.Log, Now: s.Now})
+		Registry: []string{reference}, TrustRoot: root, Schema: s.Language.Schema, Log: s.Log, Now: s.Now,
+		Anchor: filepath.Join(s.Data, "audit.checkpoint"), AuditKeep: s.AuditKeep})
 	return err
 }
 

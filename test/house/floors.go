@@ -14,7 +14,7 @@ var floors = []struct {
 	{"pkg/fault", 0}, {"pkg/change", 0}, {"pkg/trait", 0}, {"pkg/host", 0}, {"pkg/bundle", 0}, {"pkg/report", 0},
 	{"pkg/rollout", 0}, {"pkg/netdev", 0}, {"pkg/atomicfile", 0},
 
-	{"pkg/resource", 1}, {"pkg/policy", 1}, {"pkg/expr", 1},
+	{"pkg/audit", 1}, {"pkg/resource", 1}, {"pkg/policy", 1}, {"pkg/expr", 1},
 
 	{"pkg/resources", 2}, {"pkg/traits", 2}, {"pkg/machine", 2}, {"pkg/catalog", 2}, {"pkg/converge", 2},
 	{"pkg/trust", 2}, {"pkg/identity", 2}, {"pkg/manual", 2}, {"pkg/policytest", 3}, {"pkg/devices/hcfg", 2},

@@ -19,7 +19,7 @@ import (
 type serviceFlags struct {
 	data, listen, advertise, fleet, channel, registry string
 	names                                             []string
-	interval                                          time.Duration
+	interval, auditKeep                               time.Duration
 	plain                                             bool
 }
 
@@ -34,6 +34,7 @@ func (o *serviceFlags) add(c *cobra.Command) {
 	f.DurationVar(&o.interval, "interval", 0, "interval nodes are told (default: that in fleet.yaml)")
 	f.StringVar(&o.registry, "registry", "", "registry and repository to use instead of the embedded one")
 	f.BoolVar(&o.plain, "plain-http", false, "reach --registry without TLS")
+	f.DurationVar(&o.auditKeep, "audit-keep", 0, "how long entries of the audit log are kept (default: for ever)")
 	cobra.CheckErr(c.MarkFlagRequired("data"))
 }
 
@@ -41,7 +42,7 @@ func (o *serviceFlags) config(env *cli.Env) up.Config {
 	return up.Config{
 		Data: o.data, Fleet: o.fleet, Listen: o.listen, Advertise: o.advertise, Names: o.names, Registry: o.registry, PlainHTTP: o.plain,
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD"),
-		Channel: o.channel, Interval: o.interval, Language: language(), Log: serviceLog(env), Now: env.Now,
+		Channel: o.channel, Interval: o.interval, AuditKeep: o.auditKeep, Language: language(), Log: serviceLog(env), Now: env.Now,
 	}
 }
 
