@@ -28,6 +28,7 @@ const (
 	Trailing     = "trailing"       // bytes after the end
 	Revoked      = "revoked"        // named as not to be run
 	OldAgent     = "old-agent"      // asks for a newer agent than this
+	Conflicting  = "conflict"       // what is signed about it and what it says of itself differ
 	BadFormat    = "format"         // not a document of this kind, or of a version not known here
 )
 

@@ -10,6 +10,7 @@ import (
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/gitsource"
+	"vigo.dev/pkg/trust"
 )
 
 // build looks at the branch and, when its tip is new and compiles, makes it the bundle to publish. It says whether it
@@ -78,7 +79,7 @@ func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built A
 	return nil
 }
 
-// push stores the blobs, then the manifest, then its tag, then its signature: whoever finds the later finds the earlier.
+// push stores the blobs, then the manifest, then its tag, then its provenance, then its signature: whoever finds the later finds the earlier.
 func (c *Controller) push(ctx context.Context, commit gitsource.Commit, built Artifact) error {
 	for _, b := range built.Blobs {
 		if c.pushed[b.Descriptor.Digest] {
@@ -96,6 +97,9 @@ func (c *Controller) push(ctx context.Context, commit gitsource.Commit, built Ar
 	if err := c.tag(ctx, commit, built.Descriptor); err != nil {
 		return err
 	}
+	if err := c.attest(ctx, built.Descriptor, built.Config); err != nil {
+		return err
+	}
 	if err := c.cfg.Keys.Attach(ctx, c.cfg.Store, built.Descriptor, c.cfg.Now()); err != nil {
 		return err
 	}
@@ -106,6 +110,34 @@ func (c *Controller) push(ctx context.Context, commit gitsource.Commit, built Ar
 		c.pushed[b.Descriptor.Digest] = true
 	}
 	return nil
+}
+
+// attest states from what a bundle was built. The time in it is not part of the bundle, whose digest stays a function of
+// the commit.
+func (c *Controller) attest(ctx context.Context, d bundle.Descriptor, cfg bundle.Config) error {
+	if c.cfg.Witness == nil {
+		return nil
+	}
+	p := trust.Provenance{
+		Repository: cfg.Source.Repo, Ref: cfg.Source.Ref, Commit: cfg.Source.Commit, Fleet: cfg.Fleet, Approvals: cfg.Source.Approvals,
+		Builder: trust.BuilderID, Version: c.cfg.Version, Finished: c.cfg.Now(),
+	}
+	if err := c.cfg.Witness.Attest(ctx, c.cfg.Store, d, p, c.cfg.Now()); err != nil {
+		return fmt.Errorf("attaching the provenance of %s: %w", d.Digest, err)
+	}
+	return nil
+}
+
+// attestAgain states with the keys of a new root from what the bundle in force was built.
+func (c *Controller) attestAgain(ctx context.Context, d bundle.Descriptor) error {
+	if c.cfg.Witness == nil {
+		return nil
+	}
+	_, cfg, err := bundle.Read(ctx, c.cfg.Store, d)
+	if err != nil {
+		return fmt.Errorf("attaching the provenance of %s: %w", d.Digest, err)
+	}
+	return c.attest(ctx, d, cfg)
 }
 
 // tag gives the manifest a tag that never moves, so that registries do not collect it: c-<commit>, and when another

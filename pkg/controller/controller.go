@@ -29,6 +29,9 @@ type Config struct {
 	Store   bundle.Store
 	Keys    Keys
 	Builder Builder
+	// Witness states from what each bundle was built; nil: nobody does.
+	Witness Witness
+	Version string // of this controller, as its provenance says
 	// Poll is the time between two looks at the branch; default 15 s.
 	Poll time.Duration
 	// PointerTTL is how long a pointer is good for; it is issued anew after a quarter of that. Default 7 days.

@@ -49,7 +49,10 @@ type Keyring struct {
 	lineage  lineage
 }
 
-var _ Keys = (*Keyring)(nil)
+var (
+	_ Keys    = (*Keyring)(nil)
+	_ Witness = (*Keyring)(nil)
+)
 
 // OpenKeyring opens the keys and reads the root document in dir, and makes them when there are none. Some of them without
 // the others are an error: new keys would lock every node out. So are keys that the root document does not list.
@@ -177,6 +180,25 @@ func (k *Keyring) Attach(ctx context.Context, store bundle.Store, d bundle.Descr
 		return err
 	}
 	_, err = trust.Attach(ctx, store, d, signature, now)
+	return err
+}
+
+// Attest implements [Witness].
+func (k *Keyring) Attest(ctx context.Context, store bundle.Store, d bundle.Descriptor, p trust.Provenance, now time.Time) error {
+	there, err := trust.NewVerifier(k.root, k.now).Provenance(ctx, store, d)
+	if err != nil {
+		return err
+	}
+	for _, known := range there {
+		if len(known.Promotions) >= len(p.Promotions) {
+			return nil
+		}
+	}
+	signed, err := k.bundles.SignProvenance(ctx, d, p)
+	if err != nil {
+		return err
+	}
+	_, err = trust.AttachProvenance(ctx, store, d, signed, now)
 	return err
 }
 

@@ -66,7 +66,7 @@ func (o *owned) start() *Keyring {
 		o.t.Fatal(err)
 	}
 	o.t.Cleanup(func() { _ = src.Close() })
-	o.c, err = New(Config{Data: o.data, Git: src, Store: o.store, Keys: ring, Builder: testBuilder{&o.builds},
+	o.c, err = New(Config{Data: o.data, Git: src, Store: o.store, Keys: ring, Builder: testBuilder{&o.builds}, Witness: ring, Version: "1.2.3",
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return o.now }})
 	if err != nil {
 		o.t.Fatal(err)
@@ -281,5 +281,52 @@ func TestInstallingARoot(t *testing.T) {
 	}
 	if _, err := OpenKeyring(t.Context(), o.dir, o.options); err == nil || len(fault.Hints(err)) == 0 {
 		t.Errorf("damaged signatures: %v", err)
+	}
+}
+
+// provenance is what somebody who trusts a root is told about where the bundle of a channel comes from.
+func (o *owned) provenance(root trust.Root, p bundle.Pointer) []trust.Provenance {
+	o.t.Helper()
+	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: p.Stable.Digest, Size: p.Stable.Size}
+	all, err := trust.NewVerifier(root, func() time.Time { return o.now }).Provenance(o.t.Context(), o.store, d)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return all
+}
+
+// It is stated once from what a bundle was built, however often the controller is started, and again with the keys of a new
+// root. The bundle stays what it is.
+func TestProvenanceIsStatedOnceForEachRoot(t *testing.T) {
+	t.Parallel()
+	o := newOwned(t)
+	ring := o.start()
+	o.step()
+	first, err := trust.ParseRoot(ring.Root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := o.follow(first)
+	all := o.provenance(first, p)
+	if len(all) != 1 || all[0].Commit != p.Stable.Commit || all[0].Version != "1.2.3" || all[0].Builder != trust.BuilderID || all[0].Ref != "main" || !all[0].Finished.Equal(o.now) {
+		t.Fatalf("%+v", all)
+	}
+	o.now = o.now.Add(time.Hour)
+	o.start()
+	o.c.rebuild = true // as when the registry was found empty
+	o.step()
+	if again := o.provenance(first, p); len(again) != 1 {
+		t.Errorf("%d provenances", len(again))
+	}
+	o.succeed()
+	ring = o.start()
+	o.step()
+	second, err := trust.ParseRoot(ring.Root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := o.follow(first)
+	if all := o.provenance(second, next); next.Epoch != 2 || next.Stable != p.Stable || len(all) != 1 || all[0].Commit != p.Stable.Commit {
+		t.Errorf("under root 2: %+v %+v", next, all)
 	}
 }

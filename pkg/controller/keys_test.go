@@ -142,28 +142,22 @@ func (b testBuilder) Build(fsys fs.FS, cfg bundle.Config) (Artifact, error) {
 		return Artifact{}, err
 	}
 	words := strings.Fields(string(names))
-	files := map[string]string{}
+	var files []bundle.File
 	for _, name := range []string{"channels", "motd"} {
 		data, err := fs.ReadFile(fsys, name)
 		if err != nil {
 			return Artifact{}, err
 		}
-		files[name] = string(data)
+		files = append(files, bundle.File{Path: name, Data: data})
 	}
-	content, err := json.Marshal(files)
+	cfg.Fleet, cfg.Channels = words[0], words[1:]
+	built, err := bundle.Build(cfg, []bundle.LayerInput{{Files: files}})
 	if err != nil {
 		return Artifact{}, err
 	}
-	layer := blobOf(bundle.LayerMediaType, content)
-	cfg.Fleet, cfg.Channels, cfg.Content = words[0], words[1:], digestOf(content)
-	config, err := json.Marshal(cfg)
-	if err != nil {
-		return Artifact{}, err
+	a := Artifact{Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config}
+	for _, blob := range built.Blobs {
+		a.Blobs = append(a.Blobs, Blob(blob))
 	}
-	conf := blobOf(bundle.ConfigMediaType, config)
-	manifest, err := json.Marshal(bundle.Manifest{ArtifactType: bundle.ArtifactType, Config: conf.Descriptor, Layers: []bundle.Descriptor{layer.Descriptor}})
-	if err != nil {
-		return Artifact{}, err
-	}
-	return Artifact{Descriptor: blobOf(bundle.ManifestMediaType, manifest).Descriptor, Manifest: manifest, Config: cfg, Blobs: []Blob{conf, layer}}, nil
+	return a, nil
 }

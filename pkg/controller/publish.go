@@ -51,7 +51,7 @@ func (c *Controller) publish(ctx context.Context, name string) error {
 	}
 	if p.Pointer.Epoch < epoch {
 		d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: c.state.Bundle.Digest, Size: c.state.Bundle.Size}
-		if err := c.cfg.Keys.Attach(ctx, c.cfg.Store, d, c.cfg.Now()); err != nil {
+		if err := errors.Join(c.attestAgain(ctx, d), c.cfg.Keys.Attach(ctx, c.cfg.Store, d, c.cfg.Now())); err != nil {
 			return failed(FailedRegistry, fmt.Errorf("signing the bundle: %w", err))
 		}
 	} else if p.Pointer.Stable.Digest == c.state.Bundle.Digest && c.cfg.Now().Sub(p.Pointer.Issued) < c.cfg.PointerTTL/4 {

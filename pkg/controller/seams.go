@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/trust"
 )
 
 // ErrForeign means that a channel in the registry was not signed by the keys of this controller.
@@ -49,4 +50,10 @@ type Keys interface {
 	Current(ctx context.Context, src bundle.Source, fleet, channel string) (p bundle.Pointer, signatures [][]byte, payload string, err error)
 	// Epoch is the lowest epoch of new pointers: that of the root document.
 	Epoch() int64
+}
+
+// A Witness states, with the bundle key, from what a bundle was built.
+type Witness interface {
+	// Attest attaches a provenance, unless one is there that a trusted key signed and that names as many promotions.
+	Attest(ctx context.Context, store bundle.Store, d bundle.Descriptor, p trust.Provenance, now time.Time) error
 }

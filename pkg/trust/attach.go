@@ -23,6 +23,12 @@ const (
 // without the referrers API the store keeps the fallback tag. Attaching the same bytes at the same time again is no
 // error.
 func Attach(ctx context.Context, store bundle.Store, subject bundle.Descriptor, signature []byte, now time.Time) (bundle.Descriptor, error) {
+	return attach(ctx, store, subject, SignPredicate, signature, now)
+}
+
+// attach stores a Sigstore bundle as a referrer of subject. The predicate type in the annotations is for people and for
+// cosign: what counts is the one that was signed.
+func attach(ctx context.Context, store bundle.Store, subject bundle.Descriptor, predicateType string, signature []byte, now time.Time) (bundle.Descriptor, error) {
 	config := bundle.DescriptorOf(emptyMediaType, []byte("{}"))
 	config.ArtifactType = bundle.SignatureMediaType
 	m := bundle.Manifest{
@@ -34,7 +40,7 @@ func Attach(ctx context.Context, store bundle.Store, subject bundle.Descriptor, 
 		Subject:       &bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: subject.Digest, Size: subject.Size},
 		Annotations: map[string]string{
 			annotationContent:        contentDSSE,
-			annotationPredicate:      SignPredicate,
+			annotationPredicate:      predicateType,
 			bundle.AnnotationCreated: now.UTC().Format(time.RFC3339),
 		},
 	}

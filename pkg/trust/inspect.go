@@ -24,6 +24,8 @@ type Inspection struct {
 	Blobs   int             // that were read and compared with their digests
 	Pointer *bundle.Pointer // that was verified
 	Checks  []Check         // in the order they were made
+	// Provenance is what trusted keys state about where it comes from; of a pointer, where the bundles it names do.
+	Provenance []Provenance
 }
 
 // Err returns why it is not to be trusted: the first refusal, or else the first thing that could not be looked at.
@@ -96,8 +98,9 @@ func (v *Verifier) manifest(ctx context.Context, src bundle.Source, d bundle.Des
 func (v *Verifier) inspectBundle(ctx context.Context, src bundle.Source, d bundle.Descriptor, fleet, channel string, i *Inspection) {
 	_, err := v.signatures(ctx, src, d)
 	i.settle(v, CheckThreshold, d.Digest, err)
-	_, _, err = v.documents(ctx, src, d, fleet, channel)
+	_, c, err := v.documents(ctx, src, d, fleet, channel)
 	i.settle(v, CheckConfig, d.Digest, err)
+	i.Provenance = append(i.Provenance, v.inspectProvenance(ctx, src, d, c)...)
 }
 
 // content reads every blob that a manifest names, which fails where it does not have its digest.

@@ -125,7 +125,9 @@ func (v *Verifier) signatures(ctx context.Context, src bundle.Source, d bundle.D
 		case s.PredicateType != SignPredicate:
 			err := &Refusal{Name: bundle.Predicate, Detail: fmt.Sprintf("a trusted key signed it as %.120q, which is not a signature of a bundle (%s)", s.PredicateType, SignPredicate)}
 			t.note(err)
-			v.ignore(aspect(err), r.Digest, err)
+			if s.PredicateType != ProvenancePredicate { // which is looked at for itself
+				v.ignore(aspect(err), r.Digest, err)
+			}
 		default:
 			t.count(s.Key.ID())
 			v.seeKey(r.Digest, d.Digest, s)

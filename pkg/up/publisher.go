@@ -32,6 +32,7 @@ type PublisherConfig struct {
 	Poll         time.Duration
 	PointerTTL   time.Duration
 	HookToken    string
+	Version      string // of this program
 	Listener     controller.Listener
 	Log          *slog.Logger
 	Now          func() time.Time
@@ -67,6 +68,7 @@ func NewPublisher(c PublisherConfig) (*Publisher, error) {
 	}
 	ctl, err := controller.New(controller.Config{
 		Data: filepath.Join(c.Data, "controller"), Git: git, Store: c.Store, Keys: c.Keys, Builder: &controller.Bundler{Check: c.Language},
+		Witness: c.Keys, Version: c.Version,
 		Rules: controller.PolicyRules,
 		Poll:  c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Listener: c.Listener, Log: c.Log, Now: c.Now,
 	})

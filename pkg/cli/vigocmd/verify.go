@@ -66,14 +66,15 @@ EXIT STATUS
 
 // inspected is the result of a verification as a document.
 type inspected struct {
-	Reference string          `json:"reference"`
-	Digest    string          `json:"digest,omitempty"`
-	Type      string          `json:"artifactType,omitempty"`
-	Verified  bool            `json:"verified"`
-	Root      int64           `json:"root,omitempty"` // version of the root document that was followed to
-	Blobs     int             `json:"blobs"`          // that were read and compared with their digests
-	Pointer   *bundle.Pointer `json:"pointer,omitempty"`
-	Checks    []trust.Check   `json:"checks"`
+	Reference  string             `json:"reference"`
+	Digest     string             `json:"digest,omitempty"`
+	Type       string             `json:"artifactType,omitempty"`
+	Verified   bool               `json:"verified"`
+	Root       int64              `json:"root,omitempty"` // version of the root document that was followed to
+	Blobs      int                `json:"blobs"`          // that were read and compared with their digests
+	Pointer    *bundle.Pointer    `json:"pointer,omitempty"`
+	Provenance []trust.Provenance `json:"provenance,omitempty"`
+	Checks     []trust.Check      `json:"checks"`
 }
 
 func runVerify(ctx context.Context, env *cli.Env, o verifyOptions, arg string) error {
@@ -97,6 +98,7 @@ func runVerify(ctx context.Context, env *cli.Env, o verifyOptions, arg string) e
 		return i, i.Err()
 	})
 	result.Digest, result.Type, result.Blobs, result.Pointer, result.Verified = seen.Digest, seen.Type, seen.Blobs, seen.Pointer, err == nil
+	result.Provenance = seen.Provenance
 	done, e := env.Document(o.format, result)
 	if !done {
 		e = showChecks(env, result)
