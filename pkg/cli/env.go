@@ -38,8 +38,16 @@ type Env struct {
 // System returns the Env of this process.
 func System(name, version string) *Env {
 	colour := term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	return &Env{Name: name, Version: version, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now,
+	return &Env{Name: name, Version: version, Stdin: os.Stdin, Stdout: guarded(os.Stdout), Stderr: guarded(os.Stderr), Now: time.Now,
 		Getenv: os.Getenv, Colour: colour, Live: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"}
+}
+
+// guarded is a file, which shows no control characters if it is a terminal.
+func guarded(f *os.File) io.Writer {
+	if term.IsTerminal(int(f.Fd())) {
+		return terminal{f}
+	}
+	return f
 }
 
 // Main runs a root command with the arguments of this process and returns the exit status. SIGINT and SIGTERM end the

@@ -51,9 +51,12 @@ type NodeDetail struct {
 
 // An Event is something that happened, once: a transition, not a state.
 type Event struct {
+	// Seq rises with each event of a service; the store gives it.
+	Seq  int64     `json:"seq,omitempty"`
 	At   time.Time `json:"at"`
 	Node string    `json:"node,omitempty"`
-	// Kind is node.enrolled, node.renewed, node.retired, node.stale, node.missing, node.back, node.refused, facet.changed,
+	// Kind is node.enrolled, node.renewed, node.retired, node.stale, node.missing, node.back, node.refused (it would not
+	// accept something; Text begins with the name of the refusal), node.settled (it refuses nothing any more),
 	// token.created, token.revoked, operator.added, operator.removed, channel.published or channel.error.
 	Kind string `json:"kind"`
 	Text string `json:"text,omitempty"`

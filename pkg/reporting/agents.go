@@ -145,7 +145,8 @@ func (s *Service) keep(n *node, facets map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("keeping what %s said: %w", n.Name, err)
 	}
-	s.DB.PutHot(sqlstore.Hot{Node: n.Name, Seen: n.seen, Told: n.told, Counter: n.window.Highest(), Doc: doc, Facets: facets})
+	s.DB.PutHot(sqlstore.Hot{Node: n.Name, Seen: n.seen, Told: n.told, Counter: n.window.Highest(), Doc: doc, Facets: facets, Events: n.news})
+	n.news = nil
 	return nil
 }
 
@@ -159,6 +160,7 @@ func (s *Service) judge(n *node, c report.CheckIn, now time.Time) {
 	}
 	again := c.Run.ID == a.Last.Run.ID
 	s.noteNodeRoot(c, a.Last.Root)
+	s.hearRefusals(n, c.Refusals, now)
 	a.Last = c
 	switch ahead := s.digest(n) == report.DigestAhead; {
 	case !ahead:

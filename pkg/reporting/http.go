@@ -32,6 +32,7 @@ func (s *Service) Handler() http.Handler {
 type metrics struct {
 	registry *prometheus.Registry
 	checkIns prometheus.Counter
+	refusals prometheus.Counter
 	requests *prometheus.HistogramVec
 }
 
@@ -39,10 +40,11 @@ func newMetrics(s *Service) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		checkIns: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_checkins_total", Help: "Check-ins that were accepted."}),
+		refusals: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_refusals_total", Help: "What nodes would not accept, once for each node and thing; the events name them."}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vigo_request_seconds", Help: "Time to answer, by route and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .05, .25, 1, 5}}, []string{"route", "status"}),
 	}
-	m.registry.MustRegister(m.checkIns, m.requests, &nodeCollector{s}, &storeCollector{s.DB})
+	m.registry.MustRegister(m.checkIns, m.refusals, m.requests, &nodeCollector{s}, &storeCollector{s.DB})
 	return m
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -222,6 +223,29 @@ func TestRefused(t *testing.T) {
 	r.checkIn(t, report.CheckIn{Node: "web-1"})
 	if !r.status(t).Healthy() {
 		t.Errorf("resolved, and still shown: %+v", r.status(t).Problems)
+	}
+	r.restart(t, 0)
+	want := slices.Concat([]string{"node.settled"}, slices.Repeat([]string{"node.refused"}, len(names)), []string{"node.enrolled"})
+	if got := r.eventKinds(t, "web-1"); !slices.Equal(got, want) {
+		t.Errorf("each is an event, once: %v", got)
+	}
+}
+
+// TestRefusedAtLength shows that a node that invents refusals does not fill the store.
+func TestRefusedAtLength(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.join(t, "web-1")
+	for i := range 2 * maxRefusalEvents {
+		r.checkIn(t, report.CheckIn{Node: "web-1", Refusals: []report.Refusal{{Name: "x", What: strconv.Itoa(i), Detail: strings.Repeat("x", 4096)}}})
+	}
+	r.restart(t, 0)
+	events, err := r.DB.Events(t.Context(), "web-1", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(events) != 1+maxRefusalEvents || len(events[1].Text) > maxEventText {
+		t.Errorf("%d events, one of %d bytes", len(events), len(events[1].Text))
 	}
 }
 

@@ -71,6 +71,8 @@ type node struct {
 	window  identity.Window
 	facets  map[string]string // trait name to digest
 	shown   report.Presence   // as last written to the events
+	news    []report.Event    // to be written with the check-in
+	refused budget            // of events of refusals
 	account account
 }
 

@@ -33,9 +33,9 @@ func (t *tx) event(e report.Event) error {
 
 // Events returns events, newest first; of one node unless it is "".
 func (d *DB) Events(ctx context.Context, node string, limit int) ([]report.Event, error) {
-	query, args := "SELECT at, node, kind, text FROM event ORDER BY id DESC LIMIT ?", []any{limit}
+	query, args := "SELECT id, at, node, kind, text FROM event ORDER BY id DESC LIMIT ?", []any{limit}
 	if node != "" {
-		query, args = "SELECT at, node, kind, text FROM event WHERE node = ? ORDER BY id DESC LIMIT ?", []any{node, limit}
+		query, args = "SELECT id, at, node, kind, text FROM event WHERE node = ? ORDER BY id DESC LIMIT ?", []any{node, limit}
 	}
 	rows, err := d.read.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -46,7 +46,7 @@ func (d *DB) Events(ctx context.Context, node string, limit int) ([]report.Event
 	for rows.Next() {
 		var e report.Event
 		var at int64
-		if err := rows.Scan(&at, &e.Node, &e.Kind, &e.Text); err != nil {
+		if err := rows.Scan(&e.Seq, &at, &e.Node, &e.Kind, &e.Text); err != nil {
 			return nil, fmt.Errorf("reading events: %w", err)
 		}
 		e.At = timeOf(at)

@@ -3,7 +3,10 @@ package sqlstore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
+
+	"vigo.dev/pkg/report"
 )
 
 // Hot is what changes with every check-in of a node.
@@ -16,7 +19,12 @@ type Hot struct {
 	Doc []byte
 	// Facets is all trait names and digests of the node; nil leaves what is kept.
 	Facets map[string]string
+	// Events happened with the check-in: they are on disk exactly when it is.
+	Events []report.Event
 }
+
+// maxEvents bounds the events of one node that wait for a store that cannot be written; the oldest go first.
+const maxEvents = 1000
 
 // merge returns newer with what it leaves as it was. Requests overtake each other, so the counter only rises.
 func (h Hot) merge(newer Hot) Hot {
@@ -27,6 +35,8 @@ func (h Hot) merge(newer Hot) Hot {
 	if newer.Facets == nil {
 		newer.Facets = h.Facets
 	}
+	newer.Events = slices.Concat(h.Events, newer.Events)
+	newer.Events = newer.Events[max(0, len(newer.Events)-maxEvents):]
 	return newer
 }
 
@@ -45,6 +55,11 @@ func (d *DB) dropHot(node string) {
 }
 
 func (t *tx) putHot(h Hot) error {
+	for _, e := range h.Events {
+		if err := t.event(e); err != nil {
+			return err
+		}
+	}
 	if h.Doc == nil {
 		if _, err := t.exec(`INSERT INTO hot (node, seen, told, counter, doc) VALUES (?1, ?2, ?3, ?4, x'')
 		ON CONFLICT (node) DO UPDATE SET seen = ?2, told = ?3, counter = max(counter, ?4)`,
