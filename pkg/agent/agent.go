@@ -65,6 +65,7 @@ type Agent struct {
 	rooted time.Time // when it was last found that there is no newer trust root
 	told   string    // signature of the last run, to tell a failure only once
 	failed bool      // the last run found something that is not as declared
+	worked time.Time // when the last run ended; waiting for a registry after it is part of the interval
 
 	mu       sync.Mutex
 	root     trust.Root // in force
@@ -117,7 +118,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			a.Log.Warn("cycle", "err", err)
 		}
 		a.nudgeCheckIn()
-		if !a.pause(ctx) {
+		if !a.pause(ctx, a.worked) {
 			return nil
 		}
 	}
@@ -143,10 +144,9 @@ func (a *Agent) spread() time.Duration {
 	return time.Duration(float64(a.interval) * (0.9 + 0.2*a.Jitter()))
 }
 
-// pause waits until the next cycle is due, and returns false when ctx ends first. A new interval holds at once: it is
-// counted from the same moment.
-func (a *Agent) pause(ctx context.Context) bool {
-	began := time.Now()
+// pause waits until the next cycle is due, an interval after it began, and returns false when ctx ends first. A new interval
+// holds at once: it is counted from the same moment.
+func (a *Agent) pause(ctx context.Context, began time.Time) bool {
 	for {
 		timer := time.NewTimer(a.spread() - time.Since(began))
 		select {

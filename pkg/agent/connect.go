@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,8 +22,9 @@ import (
 
 // ConnectOptions says how to put an enrolled node's connections together.
 type ConnectOptions struct {
-	Log *slog.Logger
-	Now func() time.Time
+	Access ocistore.Access // to registries
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // Parts are the connections and documents of an enrolled node.
@@ -67,16 +69,11 @@ func Connect(ctx context.Context, s State, o ConnectOptions) (Parts, error) {
 	return Parts{Enrolment: e, Root: root, Origin: origin, Service: &service{client, cred, o.Log}}, nil
 }
 
-// openOrigin puts the cache in front of the registries, in order.
+// openOrigin puts the cache in front of the registries, in order: the mirrors of this node, then what the fleet has told it.
 func openOrigin(ctx context.Context, s State, e Enrolment, cred *credentials, o ConnectOptions) (*ocistore.Cache, error) {
 	var sources []bundle.Source
-	for _, ref := range e.Registry {
-		options := ocistore.Options{CAs: cred.roots, Transport: transport(cred, o.Now)}
-		ref, plain := strings.CutPrefix(ref, "http://")
-		if plain {
-			options = ocistore.Options{PlainHTTP: true}
-		}
-		src, err := ocistore.Open(ctx, strings.TrimPrefix(ref, "https://"), options)
+	for _, ref := range slices.Concat(e.Mirrors, e.Registry) {
+		src, err := openRegistry(ctx, ref, cred, o)
 		if err != nil {
 			return nil, err
 		}
@@ -85,25 +82,53 @@ func openOrigin(ctx context.Context, s State, e Enrolment, cred *credentials, o 
 	return ocistore.Cached(ocistore.Ordered(sources...), s.Path(cacheDir), o.Now)
 }
 
-// transport reaches the registry of the fleet, which shows a certificate of the fleet's authority, whatever address it
-// has. Other registries are reached through ordinary certificates.
-func transport(cred *credentials, now func() time.Time) http.RoundTripper {
+// openRegistry opens one registry: HOST[:PORT]/REPOSITORY, with http:// in front for one without TLS.
+func openRegistry(ctx context.Context, ref string, cred *credentials, o ConnectOptions) (bundle.Store, error) {
+	ref, plain := strings.CutPrefix(ref, "http://")
+	if plain {
+		return ocistore.Open(ctx, ref, ocistore.Options{PlainHTTP: true, Access: o.Access})
+	}
+	ref = strings.TrimPrefix(ref, "https://")
+	host, _, _ := strings.Cut(ref, "/")
+	more, client, err := o.Access.Certificates(host)
+	if err != nil {
+		return nil, fmt.Errorf("opening the registry %s: %w", host, err)
+	}
+	return ocistore.Open(ctx, ref, ocistore.Options{CAs: cred.roots, Access: o.Access, Transport: transport(cred, more, client, o.Now)})
+}
+
+// transport reaches a registry. That of the fleet shows a certificate of the fleet's authority, whatever address it has, and
+// is shown that of this node. Others are reached through the authorities of the system and those that are configured.
+func transport(cred *credentials, more *x509.CertPool, client func() (*tls.Certificate, error), now func() time.Time) http.RoundTripper {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSHandshakeTimeout, t.ResponseHeaderTimeout = 10*time.Second, 20*time.Second
 	t.DialContext = (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second} // a line that is dead without a word
 	t.TLSClientConfig = &tls.Config{
 		MinVersion: tls.VersionTLS12, Time: now,
 		InsecureSkipVerify: true, // VerifyConnection does it, against the fleet's authority first
 		VerifyConnection: func(cs tls.ConnectionState) error {
-			return verifyRegistry(cs, cred.roots, now())
+			return verifyRegistry(cs, cred.roots, more, now())
+		},
+		GetClientCertificate: func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if client != nil {
+				return client()
+			}
+			mine, err := cred.Certificate()
+			// Only who names the authority of the fleet is told which node this is. A certificate that has run out would be refused,
+			// where none at all may do.
+			if err != nil || !cred.Usable() || len(asked.AcceptableCAs) == 0 || asked.SupportsCertificate(mine) != nil {
+				return &tls.Certificate{}, err
+			}
+			return mine, nil
 		},
 	}
 	return t
 }
 
 // verifyRegistry accepts a server of the fleet, and any server with a certificate for its name from an authority that
-// the system trusts.
-func verifyRegistry(cs tls.ConnectionState, fleet *x509.CertPool, now time.Time) error {
+// the system trusts or that is configured for it.
+func verifyRegistry(cs tls.ConnectionState, fleet, more *x509.CertPool, now time.Time) error {
 	between := x509.NewCertPool()
 	for _, cert := range cs.PeerCertificates[1:] {
 		between.AddCert(cert)
@@ -112,6 +137,11 @@ func verifyRegistry(cs tls.ConnectionState, fleet *x509.CertPool, now time.Time)
 	_, fleetErr := leaf.Verify(x509.VerifyOptions{Roots: fleet, Intermediates: between, DNSName: identity.ServerName, CurrentTime: now})
 	if fleetErr == nil {
 		return nil
+	}
+	if more != nil {
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: more, Intermediates: between, DNSName: cs.ServerName, CurrentTime: now}); err == nil {
+			return nil
+		}
 	}
 	if _, err := leaf.Verify(x509.VerifyOptions{Intermediates: between, DNSName: cs.ServerName, CurrentTime: now}); err != nil {
 		return fmt.Errorf("the registry shows neither a certificate of the fleet (%w) nor one the system trusts (%w)", fleetErr, err)

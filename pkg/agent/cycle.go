@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/converge"
 	"vigo.dev/pkg/host"
@@ -21,18 +22,63 @@ import (
 // Cycle is one turn of the loop: look for a newer pointer, take the bundle it names if it holds up, converge, and put
 // the report in the spool. What cannot be reached is logged and does not stop the rest; the error says why there was
 // nothing to converge.
+//
+// While the registries are away the host does not wait for them: what is in force is enforced first, unless they answer at
+// once, and again when it turns out that they are back and have something newer.
 func (a *Agent) Cycle(ctx context.Context) (report.Run, error) {
 	a.refusals.Begin()
 	h := a.NewHost()
 	set := a.collect(ctx, h)
+	var run report.Run
+	moving, _ := bundle.Pointer{Channel: a.Enrolment.Channel}.Tags()
+	back := a.Origin.Try(ctx, moving)
+	before, first := a.inForce(), a.away(back)
+	if first {
+		run = a.converge(ctx, h, set)
+		h = a.NewHost()
+		<-back
+	}
 	updateErr := a.update(ctx, set)
 	if updateErr != nil && ctx.Err() == nil {
 		a.Log.Warn("looking for policy; the last good one stays", "err", updateErr)
 	}
-	run := a.enforce(ctx, h, set)
+	if !first || a.inForce() != before {
+		run = a.converge(ctx, h, set)
+	}
 	if updateErr == nil {
 		a.refusals.Settle()
 	}
+	if run.Bundle == "" {
+		return run, fmt.Errorf("nothing to enforce: %s", run.Error)
+	}
+	return run, nil
+}
+
+// patience is how long a host that was cut off waits to hear that it is not any more, before it repairs what drifted.
+const patience = 500 * time.Millisecond
+
+// away says whether the registries are away: they were, and have not answered by now.
+func (a *Agent) away(back <-chan struct{}) bool {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-back:
+		return a.Origin.Offline() != nil
+	case <-timer.C:
+		return true
+	}
+}
+
+// inForce names what is enforced: another value, another catalog.
+func (a *Agent) inForce() string {
+	doc := a.trustCopy()
+	return doc.Pointer.Version() + " " + doc.Enforced.Digest
+}
+
+// converge enforces what is in force and keeps the report.
+func (a *Agent) converge(ctx context.Context, h *host.Host, set trait.Set) report.Run {
+	run := a.enforce(ctx, h, set)
+	a.worked = time.Now()
 	if run.Bundle != "" && !a.DryRun {
 		if err := a.keep(ctx, run); err != nil {
 			a.trouble(err)
@@ -45,10 +91,7 @@ func (a *Agent) Cycle(ctx context.Context) (report.Run, error) {
 		a.troubles = nil
 	}
 	a.last = run
-	if run.Bundle == "" {
-		return run, fmt.Errorf("nothing to enforce: %s", run.Error)
-	}
-	return run, nil
+	return run
 }
 
 // enforce converges the host with the bundle in force.

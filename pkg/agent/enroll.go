@@ -21,6 +21,7 @@ type EnrollOptions struct {
 	Token   string
 	Node    string
 	Version string
+	Mirrors []string // registries to pull from before those the service tells, in order
 	Now     func() time.Time
 	Force   bool // although the host is enrolled already
 }
@@ -31,6 +32,9 @@ var ErrEnrolled = fault.WithHint(errors.New("this host is enrolled already"), "u
 // Enroll joins a fleet. The key is kept before it is used, so that an answer that was lost can be asked for again; the
 // enrolment itself is written last, so that a half enrolment is none.
 func Enroll(ctx context.Context, s State, o EnrollOptions) (Enrolment, error) {
+	if err := checkMirrors(o.Mirrors); err != nil {
+		return Enrolment{}, err
+	}
 	_, err := s.LoadEnrolment()
 	if err == nil && !o.Force {
 		return Enrolment{}, ErrEnrolled
@@ -55,7 +59,7 @@ func Enroll(ctx context.Context, s State, o EnrollOptions) (Enrolment, error) {
 		return Enrolment{}, fmt.Errorf("reading the trust root of the fleet: %w", err)
 	}
 	e := Enrolment{Node: answer.Node, Fleet: answer.Fleet, Channel: answer.Channel, Labels: answer.Labels, Server: o.Server,
-		Registry: answer.Registry, Interval: answer.Interval}
+		Mirrors: o.Mirrors, Registry: answer.Registry, Interval: answer.Interval}
 	if err := s.beginTrust(e); err != nil {
 		return Enrolment{}, err
 	}
@@ -65,6 +69,16 @@ func Enroll(ctx context.Context, s State, o EnrollOptions) (Enrolment, error) {
 		}
 	}
 	return e, s.SaveEnrolment(e)
+}
+
+// checkMirrors finds what is no reference of a registry now, rather than at every start.
+func checkMirrors(refs []string) error {
+	for _, ref := range refs {
+		if _, err := openRegistry(context.Background(), ref, &credentials{}, ConnectOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // loadKey reads the key of the node.

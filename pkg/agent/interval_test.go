@@ -48,7 +48,7 @@ func TestTheIntervalThatIsToldHoldsAtOnce(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			a.heed(report.Answer{Interval: 15 * time.Second}, "")
 		}()
-		if !a.pause(t.Context()) || time.Since(began) != 15*time.Second {
+		if !a.pause(t.Context(), began) || time.Since(began) != 15*time.Second {
 			t.Errorf("the next cycle came after %s", time.Since(began))
 		}
 		began = time.Now()
@@ -56,12 +56,12 @@ func TestTheIntervalThatIsToldHoldsAtOnce(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			a.heed(report.Answer{Interval: time.Hour}, "")
 		}()
-		if !a.pause(t.Context()) || time.Since(began) != time.Hour {
+		if !a.pause(t.Context(), began) || time.Since(began) != time.Hour {
 			t.Errorf("the next cycle came after %s", time.Since(began))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if a.pause(ctx) {
+		if a.pause(ctx, time.Now()) {
 			t.Error("it waited though it was told to end")
 		}
 	})

@@ -41,6 +41,68 @@ func TestANodeThatIsCutOffGoesOnFromItsCache(t *testing.T) {
 	}
 }
 
+// waitForRepair returns what waits until the host says text; so long the registry does not answer.
+func (r *rig) waitForRepair(text string) func() {
+	repaired := make(chan struct{})
+	go func() {
+		defer close(repaired)
+		tick, end := time.NewTicker(5*time.Millisecond), time.After(10*time.Second)
+		defer tick.Stop()
+		for {
+			if data, err := os.ReadFile(filepath.Join(r.root, "etc/motd")); err == nil && string(data) == text+"\n" {
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-end:
+				r.t.Error("the host was not repaired while the registry did not answer")
+				return
+			}
+		}
+	}()
+	return func() { <-repaired }
+}
+
+func TestANodeThatIsCutOffDoesNotWaitForTheRegistryToRepairItsHost(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish(motdPolicy("good"))
+	a := r.start()
+	r.once(a)
+	r.origin.cut(true)
+	r.once(a) // it learns that nobody answers
+	r.now = r.now.Add(time.Minute)
+	r.drift()
+	r.origin.stall = r.waitForRepair("good")
+	if run := r.once(a); run.Counts.Corrected != 1 || run.Error != "" {
+		t.Errorf("the run: %+v\n%s", run, r.logged)
+	}
+}
+
+func TestWhatIsNewerIsEnforcedInTheCycleThatFindsTheRegistryBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish(motdPolicy("good"))
+	a := r.start()
+	r.once(a)
+	r.origin.cut(true)
+	r.once(a)
+	r.now = r.now.Add(time.Minute)
+	r.publish(motdPolicy("better"))
+	r.origin.cut(false)
+	r.drift()
+	r.origin.stall = r.waitForRepair("good") // the first answer comes late
+	r.once(a)
+	r.wantMotd("better")
+	var sum report.Counts
+	for _, run := range r.service.runs {
+		sum.Changed, sum.Corrected = sum.Changed+run.Counts.Changed, sum.Corrected+run.Counts.Corrected
+	}
+	if a.spool.Len() != 0 || len(r.service.runs) != 3 || sum.Changed != 2 || sum.Corrected != 1 {
+		t.Errorf("the service was told %+v, want the first run, the repair and the change", r.service.runs)
+	}
+}
+
 func TestADamagedCacheIsMendedFromTheRegistry(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(path string) error{

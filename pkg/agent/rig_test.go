@@ -116,8 +116,9 @@ func enrolment() Enrolment {
 // line is the way to a registry, which may be cut.
 type line struct {
 	bundle.Source
-	mu   sync.Mutex
-	down bool
+	mu    sync.Mutex
+	down  bool
+	stall func() // what a question for a tag waits for
 }
 
 var errCut = errors.New("no route to host")
@@ -130,8 +131,12 @@ func (l *line) cut(down bool) {
 
 func (l *line) Resolve(ctx context.Context, tag string) (bundle.Descriptor, error) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.down {
+	down, stall := l.down, l.stall
+	l.mu.Unlock()
+	if stall != nil {
+		stall()
+	}
+	if down {
 		return bundle.Descriptor{}, errCut
 	}
 	return l.Source.Resolve(ctx, tag)

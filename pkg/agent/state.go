@@ -35,8 +35,9 @@ type Enrolment struct {
 	Fleet    string            `json:"fleet"`
 	Channel  string            `json:"channel"`
 	Labels   map[string]string `json:"labels,omitempty"`
-	Server   string            `json:"server"`   // URL of the report service
-	Registry []string          `json:"registry"` // references to pull from, in order
+	Server   string            `json:"server"`            // URL of the report service
+	Mirrors  []string          `json:"mirrors,omitempty"` // references to pull from first, in order
+	Registry []string          `json:"registry"`          // references to pull from, in order, as the service has told
 	Interval time.Duration     `json:"interval"`
 }
 

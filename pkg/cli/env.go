@@ -33,6 +33,8 @@ type Env struct {
 	Getenv  func(string) string
 	Colour  bool // standard output is a terminal that shows colours
 	Live    bool // standard error is a terminal, where a line can be taken back
+
+	access access
 }
 
 // System returns the Env of this process.

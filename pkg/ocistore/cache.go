@@ -58,6 +58,24 @@ func (c *Cache) Offline() error {
 	return c.failed
 }
 
+// Try finds out, without being waited for, whether an origin that could not be reached is back: by asking it for a tag. The
+// channel is closed when that is known; at once when there is nothing to find out.
+func (c *Cache) Try(ctx context.Context, tag string) <-chan struct{} {
+	known := make(chan struct{})
+	if c.Offline() == nil {
+		close(known)
+		return known
+	}
+	go func() {
+		defer close(known)
+		_ = c.ask(ctx, func() error { // what it says is in Offline
+			_, err := c.origin.Resolve(ctx, tag)
+			return err
+		})
+	}()
+	return known
+}
+
 // ask does something with the origin, unless that failed just now. A refusal and "not there" are answers.
 func (c *Cache) ask(ctx context.Context, do func() error) error {
 	c.mu.Lock()
@@ -71,11 +89,17 @@ func (c *Cache) ask(ctx context.Context, do func() error) error {
 		return err // says nothing about the origin
 	}
 	answered := err == nil || errors.Is(err, bundle.ErrNotFound) || errors.As(err, new(*bundle.Refusal))
+	some := errors.As(err, new(*partly)) // one of several registries did, so that there is no reason to leave them alone
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if answered {
+	if answered || some {
 		c.failed = nil
+	}
+	switch {
+	case answered:
 		return err
+	case some:
+		return fmt.Errorf("%w: %w", ErrOffline, err)
 	}
 	c.failed, c.until = err, c.now().Add(pauseAfterFailure)
 	return fmt.Errorf("%w: %w", ErrOffline, err)

@@ -13,8 +13,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpproxy"
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/fault"
@@ -35,6 +38,8 @@ type Options struct {
 	Username    string
 	Password    string
 	Token       string // bearer token, instead of user and password
+	// Access is where credentials and certificates are when those above are not given.
+	Access Access
 	// Timeout bounds connecting, the wait for an answer and each pause while a body arrives; 0: 5 seconds. A whole
 	// transfer is bounded by the context.
 	Timeout time.Duration
@@ -52,6 +57,25 @@ func Open(_ context.Context, ref string, o Options) (bundle.Store, error) {
 		return NewLayout(dir), nil
 	}
 	return newRemote(ref, o)
+}
+
+// configured fills in what the configuration says of a registry.
+func (o Options) configured(host string) (Options, error) {
+	all, err := x509.SystemCertPool()
+	if err != nil {
+		all = x509.NewCertPool() // a system without authorities
+	}
+	some, client, err := o.Access.certificates(host, all)
+	if err != nil {
+		return o, err
+	}
+	if some && o.CAs == nil {
+		o.CAs = all
+	}
+	if o.Certificate == nil {
+		o.Certificate = client
+	}
+	return o, o.Access.check()
 }
 
 // plain says whether to speak HTTP without TLS to a host.
@@ -86,7 +110,7 @@ func (o Options) transport() http.RoundTripper {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.Certificate() }
 	}
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
+		Proxy:                 proxy(),
 		DialContext:           (&net.Dialer{Timeout: o.timeout()}).DialContext,
 		TLSClientConfig:       config,
 		TLSHandshakeTimeout:   o.timeout(),
@@ -94,7 +118,15 @@ func (o Options) transport() http.RoundTripper {
 		MaxIdleConnsPerHost:   2,
 		IdleConnTimeout:       90 * time.Second,
 		ForceAttemptHTTP2:     true,
+		// A connection that is dead without a word must not hold up every request until TCP gives it up.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: o.timeout(), PingTimeout: o.timeout()},
 	}
+}
+
+// proxy is HTTP_PROXY, HTTPS_PROXY and NO_PROXY as they are now.
+func proxy() func(*http.Request) (*url.URL, error) {
+	find := httpproxy.FromEnvironment().ProxyFunc()
+	return func(r *http.Request) (*url.URL, error) { return find(r.URL) }
 }
 
 // notFound wraps bundle.ErrNotFound.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"vigo.dev/pkg/bundle"
 )
@@ -13,20 +14,46 @@ import (
 // Ordered asks several sources, the first that gives an answer wins: a site's hub before the central registry. Content
 // is verified before it counts as an answer, so that a damaged mirror is passed over. When none answers, the errors of
 // all are told; it is "not there" only if it is not there in any.
+//
+// A source that could not be reached rests: as long as another answers it is not waited for. When its rest is over it is
+// tried beside the others, and asked in its place again once it has answered.
 func Ordered(sources ...bundle.Source) bundle.Source {
 	if len(sources) == 1 {
 		return sources[0]
 	}
-	return ordered(sources)
+	o := make(ordered, len(sources))
+	for i, src := range sources {
+		o[i] = &member{Source: src}
+	}
+	return o
 }
 
-type ordered []bundle.Source
+type ordered []*member
 
-// first returns what the first source that succeeds gives.
-func first[T any](ctx context.Context, sources []bundle.Source, ask func(bundle.Source) (T, error)) (T, error) {
+// partly says that what was asked for is not where somebody answered; others could not be asked. It is not "not there", and
+// the network is not away either.
+type partly struct{ error }
+
+func (p *partly) Unwrap() error { return p.error }
+
+// first returns what the first source that succeeds gives. try looks whether a source that rested answers again; nil: this
+// is no question to find that out with.
+func first[T any](ctx context.Context, o ordered, ask func(bundle.Source) (T, error), try func(context.Context, bundle.Source) error) (T, error) {
+	now := time.Now()
+	awake := o.awake()
 	var failed, absent error
-	for _, src := range sources {
-		got, err := ask(src)
+	for _, m := range o {
+		if why := m.resting(); why != nil && awake > 0 {
+			failed = errors.Join(failed, why)
+			if try != nil {
+				m.retry(ctx, now, try)
+			}
+			continue
+		}
+		got, err := ask(m.Source)
+		if ctx.Err() == nil {
+			m.answered(now, err)
+		}
 		switch {
 		case err == nil:
 			return got, nil
@@ -40,7 +67,10 @@ func first[T any](ctx context.Context, sources []bundle.Source, ask func(bundle.
 		}
 	}
 	var none T
-	if failed != nil {
+	switch {
+	case failed != nil && absent != nil:
+		return none, &partly{failed}
+	case failed != nil:
 		return none, failed
 	}
 	if absent == nil {
@@ -49,14 +79,29 @@ func first[T any](ctx context.Context, sources []bundle.Source, ask func(bundle.
 	return none, absent
 }
 
+// awake counts the sources that do not rest.
+func (o ordered) awake() int {
+	n := 0
+	for _, m := range o {
+		if m.resting() == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // Resolve implements bundle.Source.
 func (o ordered) Resolve(ctx context.Context, tag string) (bundle.Descriptor, error) {
-	return first(ctx, o, func(src bundle.Source) (bundle.Descriptor, error) { return src.Resolve(ctx, tag) })
+	return first(ctx, o, func(src bundle.Source) (bundle.Descriptor, error) { return src.Resolve(ctx, tag) },
+		func(ctx context.Context, src bundle.Source) error {
+			_, err := src.Resolve(ctx, tag)
+			return err
+		})
 }
 
 // Open implements bundle.Source.
 func (o ordered) Open(ctx context.Context, d bundle.Descriptor) (io.ReadCloser, error) {
-	data, err := first(ctx, o, func(src bundle.Source) ([]byte, error) { return bundle.Fetch(ctx, src, d, bundle.MaxLayer) })
+	data, err := first(ctx, o, func(src bundle.Source) ([]byte, error) { return bundle.Fetch(ctx, src, d, bundle.MaxLayer) }, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +117,7 @@ func (o ordered) Referrers(ctx context.Context, d bundle.Descriptor, artifactTyp
 			err = fmt.Errorf("referrers of %s: %w", d.Digest, bundle.ErrNotFound)
 		}
 		return found, err
-	})
+	}, nil)
 	if errors.Is(err, bundle.ErrNotFound) {
 		return nil, nil
 	}

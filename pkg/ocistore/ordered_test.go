@@ -1,8 +1,11 @@
 package ocistore_test
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/bundle/bundletest"
@@ -36,5 +39,102 @@ func TestTheNextSourceIsAskedWhenOneFails(t *testing.T) {
 	far.Fail(nil)
 	if _, err := both.Resolve(t.Context(), "nothing"); !errors.Is(err, bundle.ErrNotFound) {
 		t.Errorf("nobody has it: %v", err)
+	}
+}
+
+// slow is a mirror that is cut off: every question ends with a time-out.
+type slow struct {
+	bundle.Source
+	timeout time.Duration
+	asked   int
+	back    bool
+}
+
+func (s *slow) Resolve(ctx context.Context, tag string) (bundle.Descriptor, error) {
+	s.asked++
+	if s.back {
+		return s.Source.Resolve(ctx, tag)
+	}
+	time.Sleep(s.timeout)
+	return bundle.Descriptor{}, errDown
+}
+
+func TestADeadMirrorCostsOneTimeoutAndIsUsedAgainWhenItIsBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mirror, central := bundletest.NewMemory(), bundletest.NewMemory()
+		publish(t, mirror)
+		publish(t, central)
+		near, far := &slow{Source: mirror, timeout: 5 * time.Second}, &slow{Source: central, back: true}
+		both := ocistore.Ordered(near, far)
+		var waited time.Duration
+		cycle := func() {
+			t.Helper()
+			began := time.Now()
+			if _, err := both.Resolve(t.Context(), "channel-main"); err != nil {
+				t.Error(err)
+			}
+			waited += time.Since(began)
+			time.Sleep(15 * time.Second)
+		}
+		for range 20 {
+			cycle()
+		}
+		if waited != near.timeout {
+			t.Errorf("20 cycles waited %s for a mirror that is dead, want one time-out of %s", waited, near.timeout)
+		}
+		if near.asked < 4 || near.asked > 10 {
+			t.Errorf("in five minutes a dead mirror was asked %d times", near.asked)
+		}
+		if _, err := both.Resolve(t.Context(), "nothing"); !errors.Is(err, errDown) || errors.Is(err, bundle.ErrNotFound) {
+			t.Errorf("the mirror may have it: %v", err)
+		}
+		near.back = true
+		for range 5 {
+			cycle()
+		}
+		before := far.asked
+		cycle()
+		if far.asked != before {
+			t.Error("a mirror that is back is not used")
+		}
+	})
+}
+
+// An agent asks for a root document that mostly is not there: a dead mirror must not make that the end of all questions.
+func TestADeadMirrorDoesNotMakeTheOthersOffline(t *testing.T) {
+	t.Parallel()
+	near, far := bundletest.NewMemory(), bundletest.NewMemory()
+	publish(t, far)
+	near.Fail(errDown)
+	c, err := ocistore.Cached(ocistore.Ordered(near, far), t.TempDir(), time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := c.Resolve(t.Context(), "root-2"); !errors.Is(err, ocistore.ErrOffline) || errors.Is(err, bundle.ErrNotFound) {
+			t.Errorf("the dead mirror may have it: %v", err)
+		}
+		if _, err := c.Resolve(t.Context(), "channel-main"); err != nil || c.Offline() != nil {
+			t.Errorf("what the other has: %v, %v", err, c.Offline())
+		}
+	}
+}
+
+func TestWhenAllMirrorsAreDeadAllAreAsked(t *testing.T) {
+	t.Parallel()
+	near, far := bundletest.NewMemory(), bundletest.NewMemory()
+	p := publish(t, far)
+	both := ocistore.Ordered(near, far)
+	near.Fail(errDown)
+	far.Fail(errDown)
+	for range 2 {
+		if _, err := both.Resolve(t.Context(), "channel-main"); !errors.Is(err, errDown) {
+			t.Errorf("nobody is there: %v", err)
+		}
+	}
+	far.Fail(nil)
+	if _, err := p.follow(t.Context(), both); err != nil {
+		t.Errorf("the second is back: %v", err)
 	}
 }

@@ -34,18 +34,42 @@ func newRemote(ref string, o Options) (*remoteStore, error) {
 	if repo.Reference.Reference != "" {
 		return nil, fault.WithHint(fmt.Errorf("opening the store %q: it names a tag or a digest, not a repository", ref), "leave out what follows the repository")
 	}
+	if o, err = o.configured(repo.Reference.Host()); err != nil {
+		return nil, fmt.Errorf("opening the store %q: %w", ref, err)
+	}
 	repo.PlainHTTP = o.plain(repo.Reference.Registry)
 	repo.SkipReferrersGC = true // registries without the referrers API mostly refuse to delete
 	repo.ReferrerListMaxPages = 4
 	repo.MaxMetadataBytes = bundle.MaxManifest
-	client := &auth.Client{Client: &http.Client{Transport: unsized{o.transport()}}, Cache: auth.NewCache()}
+	client := &auth.Client{Client: &http.Client{Transport: unsized{guarded{o.transport(), repo.PlainHTTP}}}, Cache: auth.NewCache()}
 	client.SetUserAgent("vigo")
-	if o.Username != "" || o.Password != "" || o.Token != "" {
+	switch {
+	case o.Username != "" || o.Password != "" || o.Token != "":
 		client.Credential = auth.StaticCredential(repo.Reference.Registry,
 			auth.Credential{Username: o.Username, Password: o.Password, AccessToken: o.Token})
+	case o.Access.Config != "":
+		client.Credential = o.Access.credential
 	}
 	repo.Client = client
 	return &remoteStore{repo: repo, timeout: o.timeout()}, nil
+}
+
+// guarded keeps credentials off lines that are not encrypted: a registry that is reached over TLS may send us on to an address
+// that is not, and a header is kept when the host is the same.
+type guarded struct {
+	next  http.RoundTripper
+	plain bool // so is the registry, as it was asked for
+}
+
+// RoundTrip implements http.RoundTripper.
+func (g guarded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !g.plain && r.URL.Scheme != "https" && r.Header.Get("Authorization") != "" {
+		if r.Body != nil {
+			_ = r.Body.Close() // a RoundTripper closes it
+		}
+		return nil, fmt.Errorf("%s is not reached over TLS: credentials are not sent there", r.URL.Host)
+	}
+	return g.next.RoundTrip(r)
 }
 
 // unsized hides what a registry claims about the length of a body. oras-go turns a wrong claim into an error that

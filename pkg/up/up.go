@@ -53,6 +53,7 @@ type Config struct {
 	PlainHTTP    bool   // reach Registry without TLS
 	Username     string // for Registry
 	Password     string
+	Access       ocistore.Access           // to Registry, when no user is named
 	Keys         controller.KeyringOptions // but Now; where the keys are, unless TrustRoot is given
 	TrustRoot    []byte                    // root document of a controller elsewhere; nil: the keys are in Data
 	Channel      string                    // of nodes whose token names none
@@ -213,7 +214,7 @@ func (s *Stack) reference() string {
 // openRegistry opens the embedded registry, or the one that was named.
 func (s *Stack) openRegistry(ctx context.Context) (bundle.Store, error) {
 	if s.Registry != "" {
-		return ocistore.Open(ctx, s.Registry, ocistore.Options{PlainHTTP: s.PlainHTTP, Username: s.Username, Password: s.Password})
+		return ocistore.Open(ctx, s.Registry, ocistore.Options{PlainHTTP: s.PlainHTTP, Username: s.Username, Password: s.Password, Access: s.Access})
 	}
 	var err error
 	if s.registry, err = registry.New(registry.Options{Dir: filepath.Join(s.Data, "registry"), Log: s.Log}); err != nil {

@@ -18,6 +18,7 @@ import (
 
 type enrollOptions struct {
 	server, token, tokenFile, node string
+	mirrors                        []string
 	force                          bool
 }
 
@@ -30,10 +31,14 @@ func newEnrollCommand(g *globals) *cobra.Command {
 authority, so the first connection is authenticated already. The token may also come from --token-file or, so that it does not
 show in the process list, from the environment variable VIGO_TOKEN.
 
+Policy comes from the first registry that answers: the mirrors that are named here, in order, then what the fleet tells. A
+mirror needs no trust: everything is verified here.
+
 EXIT STATUS
   0  enrolled    1  refused, or the service was not reached    64  no token was given`,
 		Example: `  VIGO_TOKEN=… vigo-agent enroll --server https://vigo.example.com:8443
-  vigo-agent enroll --server https://vigo.example.com:8443 --token-file /run/token --node web-1`,
+  vigo-agent enroll --server https://vigo.example.com:8443 --token-file /run/token --node web-1
+  vigo-agent enroll --server https://vigo.example.com:8443 --token-file /run/token --mirror mirror.site.example.com/vigo/acme`,
 		Args: cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return runEnroll(c.Context(), g, o) },
 	}
@@ -42,6 +47,7 @@ EXIT STATUS
 	f.StringVar(&o.token, "token", "", "enrolment token")
 	f.StringVar(&o.tokenFile, "token-file", "", "file that holds the enrolment token")
 	f.StringVar(&o.node, "node", "", "name of this node (default: its host name)")
+	f.StringArrayVar(&o.mirrors, "mirror", nil, "registry and repository to pull from before those of the fleet, http:// in front for one without TLS; may be repeated")
 	f.BoolVar(&o.force, "force", false, "join although this host is enrolled already; what it was is forgotten")
 	cobra.CheckErr(c.MarkFlagRequired("server"))
 	return c
@@ -68,7 +74,7 @@ func runEnroll(ctx context.Context, g *globals, o enrollOptions) error {
 	}
 	e, err := cli.Wait(g.env, "asking "+o.server, func() (agent.Enrolment, error) {
 		return agent.Enroll(ctx, state, agent.EnrollOptions{
-			Server: o.server, Token: token, Node: o.node, Version: g.env.Version, Now: g.env.Now, Force: o.force,
+			Server: o.server, Token: token, Node: o.node, Version: g.env.Version, Now: g.env.Now, Force: o.force, Mirrors: o.mirrors,
 		})
 	})
 	if err != nil {

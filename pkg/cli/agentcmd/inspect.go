@@ -35,7 +35,7 @@ func newStatusCommand(g *globals) *cobra.Command {
 			}
 			return g.env.Columns([]string{"FIELD", "VALUE"}, [][]string{
 				{"node", st.Node}, {"fleet", st.Fleet}, {"channel", st.Channel}, {"server", st.Server},
-				{"registry", strings.Join(st.Registry, ", ")}, {"root", fmt.Sprint(st.Root)}, {"pointer", st.Pointer}, {"bundle", st.Bundle}, {"commit", st.Commit},
+				{"registry", strings.Join(slices.Concat(st.Mirrors, st.Registry), ", ")}, {"root", fmt.Sprint(st.Root)}, {"pointer", st.Pointer}, {"bundle", st.Bundle}, {"commit", st.Commit},
 				{"spooled runs", fmt.Sprint(st.Spooled)}, {"pending refreshes", strings.Join(st.Pending, ", ")},
 				{"put aside", strings.Join(st.Aside, ", ")},
 			})

@@ -59,6 +59,7 @@ EXIT STATUS
 	flags.StringVar(&g.root, "root", "/", "folder that holds the host's file system")
 	flags.StringVar(&g.state, "state", "", "state directory (default "+DefaultState+" below --root)")
 	flags.BoolVar(&g.debug, "debug", false, "log more")
+	env.AccessFlags(root)
 	cobra.CheckErr(root.MarkPersistentFlagDirname("root"))
 	cobra.CheckErr(root.MarkPersistentFlagDirname("state"))
 	root.AddCommand(newApplyCommand(g), newEnrollCommand(g), newRunCommand(g), newStatusCommand(g), newTraitsCommand(g), newUnitCommand(g), cli.NewVersionCommand(env))

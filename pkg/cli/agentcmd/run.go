@@ -60,7 +60,7 @@ func runRun(ctx context.Context, g *globals, o runOptions) error {
 		return err
 	}
 	defer m.Close()
-	parts, err := agent.Connect(ctx, state, agent.ConnectOptions{Log: g.log(), Now: g.env.Now})
+	parts, err := agent.Connect(ctx, state, agent.ConnectOptions{Access: g.env.Access(), Log: g.log(), Now: g.env.Now})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ After=network-online.target
 
 [Service]
 Type=exec
+# VIGO_REGISTRY_CONFIG, VIGO_REGISTRY_CERTS, HTTPS_PROXY, NO_PROXY
+EnvironmentFile=-/etc/default/vigo-agent
 ExecStart=%s run
 Restart=always
 RestartSec=5

@@ -73,8 +73,8 @@ func newControllerCommand(env *cli.Env) *cobra.Command {
 		Long: `Follow a policy repository: compile every commit, build its bundle, sign it, push it, and publish the signed channel
 pointers. The signing keys are in DATA/keys, made by ` + "`vigo trust init`" + ` or at the first start, or where --bundle-key and
 --channel-key say; DATA/keys/root.json must list them. The password for the registry comes
-from VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD. With --report the report service is told what is published, and which commit
-could not be.`,
+from VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD, or from --registry-config. With --report the report service is told
+what is published, and which commit could not be.`,
 		Example: `  vigo controller --data /var/lib/vigo --git https://git.example.com/policy.git \
     --registry registry.example.com/vigo/acme --report controller.json`,
 		Args: cli.Args(0, 0),
@@ -121,7 +121,7 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	if err != nil {
 		return err
 	}
-	store, err := ocistore.Open(ctx, o.registry, ocistore.Options{PlainHTTP: o.plain,
+	store, err := ocistore.Open(ctx, o.registry, ocistore.Options{PlainHTTP: o.plain, Access: env.Access(),
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD")})
 	if err != nil {
 		return err

@@ -54,16 +54,17 @@ func (f *storeFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.plain, "plain-http", false, "reach the registry without TLS")
 }
 
-// open opens the store of a reference; user and password of a registry come from the environment.
+// open opens the store of a reference; user and password of a registry come from the environment, or from where they are
+// configured.
 func (f *storeFlags) open(ctx context.Context, env *cli.Env, r reference) (bundle.Store, error) {
-	return ocistore.Open(ctx, r.store, ocistore.Options{PlainHTTP: f.plain,
+	return ocistore.Open(ctx, r.store, ocistore.Options{PlainHTTP: f.plain, Access: env.Access(),
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD")})
 }
 
 // denied says what to do when a registry wants to know who asks.
 func denied(err error) error {
 	if errors.Is(err, ocistore.ErrDenied) {
-		return fault.WithHint(err, "put the user and password for the registry into VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD")
+		return fault.WithHint(err, "put the user and password for the registry into VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD, or name a config.json of docker with --registry-config")
 	}
 	return err
 }

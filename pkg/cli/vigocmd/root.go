@@ -30,6 +30,7 @@ EXIT STATUS
   64   the command line cannot be understood
   130  interrupted`,
 	}
+	env.AccessFlags(root)
 	policies := &cobra.Group{ID: "policy", Title: "Policy repositories:"}
 	fleet := &cobra.Group{ID: "fleet", Title: "The fleet:"}
 	services := &cobra.Group{ID: "service", Title: "Services:"}

@@ -41,7 +41,7 @@ func (o *serviceFlags) add(c *cobra.Command) {
 func (o *serviceFlags) config(env *cli.Env) up.Config {
 	return up.Config{
 		Data: o.data, Fleet: o.fleet, Listen: o.listen, Advertise: o.advertise, Names: o.names, Registry: o.registry, PlainHTTP: o.plain,
-		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD"),
+		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD"), Access: env.Access(),
 		Channel: o.channel, Interval: o.interval, AuditKeep: o.auditKeep, Version: env.Version, Language: language(), Log: serviceLog(env), Now: env.Now,
 	}
 }
