@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 
+	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 )
@@ -54,6 +55,7 @@ func (s *server) certified(r *http.Request) (string, error) {
 	if err != nil || peer.Fleet != s.Fleet || peer.Role != identity.RoleNode {
 		return "", Refuse(ErrWrongNode, "the certificate is not of a node of fleet %s", s.Fleet)
 	}
+	audit.Know(r.Context(), peer.Name, string(identity.RoleNode)) // the authority says so, and the connection proved the key
 	key, err := s.Gate.NodeKey(peer.Name)
 	if err != nil {
 		return "", err

@@ -57,6 +57,7 @@ type Event struct {
 	Node string    `json:"node,omitempty"`
 	// Kind is node.enrolled, node.renewed, node.retired, node.stale, node.missing, node.back, node.refused (it would not
 	// accept something; Text begins with the name of the refusal), node.settled (it refuses nothing any more),
+	// request.refused (somebody was turned away; Text begins with the code of the refusal),
 	// token.created, token.revoked, operator.added, operator.removed, channel.published or channel.error.
 	Kind string `json:"kind"`
 	Text string `json:"text,omitempty"`

@@ -119,7 +119,8 @@ type Channel struct {
 
 // A Problem is one thing that wants a person.
 type Problem struct {
-	// Kind is failed, drift, stale, missing; refused (the agent would not accept something); behind (it enforces an older
+	// Kind is failed, drift, stale, missing; refused (the agent would not accept something); request (the service refused
+	// one within the last hour: forged, replayed, of a retired node, with a token that is used up); behind (it enforces an older
 	// bundle), frozen (it has an older pointer to the same bundle), ahead (it has a pointer nobody told the service of);
 	// or of a channel: channel (its commit does not compile, or cannot be published), expired, silent (the controller is
 	// not heard of).

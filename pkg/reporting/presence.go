@@ -75,10 +75,10 @@ func (s *Service) presence(n *node, now time.Time) report.Presence {
 func silent(p report.Presence) bool { return p == report.Stale || p == report.Missing }
 
 // Tick does what is due each second: it takes note that the service listens, and writes an event for each node whose
-// presence changed. Run calls it.
+// presence changed, and for each request of a new sort that was refused. Run calls it.
 func (s *Service) Tick(ctx context.Context) {
 	now := s.Now()
-	var events []report.Event
+	events := s.away.take()
 	s.mu.Lock()
 	s.hearing.tick(now, s.longest())
 	for name, n := range s.nodes {

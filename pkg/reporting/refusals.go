@@ -45,6 +45,7 @@ func (k refusal) entry(why, times string) audit.Entry {
 func (s *Service) Refused(by audit.Caller, route, code, why string) {
 	r := &s.auditor.refusals
 	now := s.Now()
+	s.away.hear(by, route, code, why, now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turn(now)

@@ -48,6 +48,7 @@ type Service struct {
 	Config
 	metrics *metrics
 	limits  limits
+	away    turnedAway
 	auditor auditor
 
 	mu        sync.Mutex

@@ -48,6 +48,7 @@ func (s *Service) Status(_ context.Context, problems int) (report.Status, error)
 		st.Channels = append(st.Channels, *channels[name])
 		all = append(all, s.channelProblems(channels[name].ChannelNote, now)...)
 	}
+	all = append(all, s.away.problems(now)...)
 	st.Worst = topModules(worst)
 	slices.SortFunc(all, func(a, b report.Problem) int {
 		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), strings.Compare(a.Node, b.Node), strings.Compare(a.Text, b.Text))
@@ -76,7 +77,7 @@ func count(channels map[string]*report.Channel, n report.NodeStatus) {
 
 // rank orders kinds of problems, worst first.
 func rank(kind string) int {
-	order := []string{"refused", "channel", "expired", "silent", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
+	order := []string{"refused", "request", "channel", "expired", "silent", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
 	if at := slices.Index(order, kind); at >= 0 {
 		return at
 	}

@@ -135,7 +135,7 @@ func printProblems(env *cli.Env, st report.Status, wide bool) {
 		if !wide {
 			text, _, _ = strings.Cut(text, "\n")
 		}
-		fmt.Fprintf(env.Stdout, "  %-12s %-8s %s%s\n", subject, p.Kind, strings.ReplaceAll(text, "\n", "\n      "), more)
+		fmt.Fprintf(env.Stdout, "  %-12s %-8s %s%s\n", orDash(subject), p.Kind, strings.ReplaceAll(text, "\n", "\n      "), more)
 	}
 	if more := st.ProblemCount - min(limit, len(st.Problems)); more > 0 {
 		fmt.Fprintf(env.Stdout, "  and %d more; see `vigo status -o wide`\n", more)
