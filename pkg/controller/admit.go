@@ -13,6 +13,7 @@ import (
 // Rules are what commits must have to be published.
 type Rules struct {
 	SignedCommits bool // each by somebody in gitsource.SignersFile or gitsource.KeyringFile
+	Approvals     policy.Approvals
 }
 
 // PolicyRules reads the rules of a policy repository from its fleet.yaml.
@@ -21,58 +22,73 @@ func PolicyRules(fsys fs.FS) (Rules, error) {
 	if err != nil {
 		return Rules{}, err
 	}
-	return Rules{SignedCommits: f.Trust.Commits == policy.CommitsSigned}, nil
+	return RulesOf(f), nil
 }
 
-// CheckSigners refuses files in which nobody could sign the next commit, although the rules ask for it.
-func CheckSigners(fsys fs.FS) error {
+// RulesOf are the rules that a fleet has set.
+func RulesOf(f *policy.Fleet) Rules {
+	return Rules{SignedCommits: f.Trust.Commits == policy.CommitsSigned, Approvals: f.Trust.Approvals}
+}
+
+// Check refuses files in which nobody could sign or approve the next commit, although the rules ask for it.
+func (r Rules) Check(fsys fs.FS) error {
+	if !r.SignedCommits && r.Approvals.Count == 0 {
+		return nil
+	}
 	signers, err := gitsource.SignersIn(fsys)
 	if err != nil {
 		return err
 	}
-	if signers.None() {
+	if r.SignedCommits && signers.None() {
 		return fault.Problems{{Pos: fault.Pos{File: "fleet.yaml"}, Code: "missing-file", Msg: "commits are to be signed, and nobody may sign them",
 			Hint: "list the public keys of who may in " + gitsource.SignersFile + ": ada@example.com ssh-ed25519 AAAA…"}}
 	}
-	return nil
+	return checkApprovers(r.Approvals, signers)
 }
 
-// admit refuses a commit that breaks the rules. What was accepted last says what they are and who may sign, so that a
-// commit cannot let itself in; every commit since then counts. The first commit of all is held against its own rules.
-func (c *Controller) admit(ctx context.Context, commit gitsource.Commit, tree fs.FS) error {
+// admit refuses a commit that breaks the rules, and returns who approved it. What was accepted last says what the rules are
+// and who may sign, so that a commit cannot let itself in; every commit since then counts. The first commit of all is held
+// against its own rules.
+func (c *Controller) admit(ctx context.Context, commit gitsource.Commit, tree fs.FS) (approvals []string, err error) {
 	if c.cfg.Rules == nil {
-		return nil
+		return nil, nil
 	}
 	own, err := c.cfg.Rules(tree)
 	if err != nil {
-		return failed(FailedPolicy, err)
+		return nil, failed(FailedPolicy, err)
 	}
-	if own.SignedCommits {
-		if err := CheckSigners(tree); err != nil {
-			return failed(FailedPolicy, err)
-		}
+	if err := own.Check(tree); err != nil {
+		return nil, failed(FailedPolicy, err)
 	}
 	from, base, rules := c.cfg.Git.Accepted(), tree, own
 	if from != "" {
 		last, err := c.cfg.Git.Lookup(from)
 		if err != nil {
-			return failed(FailedGit, err)
+			return nil, failed(FailedGit, err)
 		}
 		old, err := c.cfg.Git.Tree(last)
 		if err != nil {
-			return failed(FailedGit, err)
+			return nil, failed(FailedGit, err)
 		}
 		base = old
 		if rules, err = c.cfg.Rules(old); err != nil {
-			return failed(FailedTrust, fmt.Errorf("reading the rules of commit %.12s, which was accepted last: %w", from, err))
+			return nil, failed(FailedTrust, fmt.Errorf("reading the rules of commit %.12s, which was accepted last: %w", from, err))
 		}
 	}
-	if !rules.SignedCommits {
-		return nil
+	if !rules.SignedCommits && rules.Approvals.Count == 0 {
+		return nil, nil
 	}
 	signers, err := gitsource.SignersIn(base)
 	if err != nil {
-		return failed(FailedTrust, err)
+		return nil, failed(FailedTrust, err)
 	}
-	return failed(FailedTrust, c.cfg.Git.Verify(ctx, from, commit, signers))
+	if rules.SignedCommits {
+		if err := c.cfg.Git.Verify(ctx, from, commit, signers); err != nil {
+			return nil, failed(FailedTrust, err)
+		}
+	}
+	if rules.Approvals.Count == 0 {
+		return nil, nil
+	}
+	return c.approved(ctx, from, commit, rules.Approvals, signers)
 }

@@ -9,10 +9,12 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
 
 	"vigo.dev/pkg/gitsource"
+	"vigo.dev/pkg/policy"
 )
 
 // committer returns a line for allowed_signers and what signs commits as that person.
@@ -126,8 +128,38 @@ func TestPolicyRules(t *testing.T) {
 			t.Errorf("%q: %+v, %v", yaml, got, err)
 		}
 	}
-	_, err := PolicyRules(fstest.MapFS{"fleet.yaml": {Data: []byte("kind: Fleet\nname: acme\ntrust: {commits: sinned}\n")}})
+	got, err := PolicyRules(fstest.MapFS{"fleet.yaml": {Data: []byte("kind: Fleet\nname: acme\ntrust: {approvals: {count: 1, from: [Ada@example.com @Ada, bob@example.com]}}\n")}})
+	want := policy.Approvals{Count: 1, From: []policy.Person{{"ada@example.com", "@ada"}, {"bob@example.com"}}, NotAuthor: true}
+	if err != nil || !cmp.Equal(got.Approvals, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	_, err = PolicyRules(fstest.MapFS{"fleet.yaml": {Data: []byte("kind: Fleet\nname: acme\ntrust: {commits: sinned}\n")}})
 	if err == nil || !strings.Contains(err.Error(), `did you mean "signed"?`) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestApprovalRulesThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for yaml, want := range map[string]string{
+		"{}":                      `approvals need the key "count"`,
+		"{count: 0}":              "count must be a number from 1 to 20",
+		"{count: two}":            "count must be a number",
+		"{count: 1, of: [a]}":     `"of"`,
+		"{count: 1, from: ada}":   "from must be a list of people",
+		"{count: 1, from: []}":    "from must be a list of people",
+		"{count: 1, from: ['']}":  "a person needs a name",
+		"{count: 1, from: ['@']}": "a person needs a name",
+		"{count: 3, from: [ada@example.com, bob@example.com]}": "3 approvals are asked for, and only 2 may give them",
+		"{count: 1, from: [ada@example.com @a, bob@x.com @A]}": "@A is named twice",
+		"{count: 1, from: ['@ada']}":                           "cannot be told without the address they commit with",
+	} {
+		_, err := PolicyRules(fstest.MapFS{"fleet.yaml": {Data: []byte("kind: Fleet\nname: acme\ntrust: {approvals: " + yaml + "}\n")}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", yaml, err, want)
+		}
+	}
+	if _, err := PolicyRules(fstest.MapFS{"fleet.yaml": {Data: []byte("kind: Fleet\nname: acme\ntrust: {approvals: {count: 1, from: ['@ada'], not_author: false}}\n")}}); err != nil {
+		t.Error(err)
 	}
 }

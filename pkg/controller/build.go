@@ -32,15 +32,19 @@ func (c *Controller) build(ctx context.Context) (news bool, err error) {
 	if err != nil {
 		return false, failed(FailedGit, err)
 	}
-	if err := c.admit(ctx, commit, tree); err != nil {
+	approvals, err := c.admit(ctx, commit, tree)
+	if err != nil {
 		var kind *failure
-		if ctx.Err() == nil && errors.As(err, &kind) && kind.kind != FailedGit {
-			c.bad, c.why = commit.Hash, err
+		if ctx.Err() == nil && errors.As(err, &kind) && (kind.kind == FailedPolicy || kind.kind == FailedTrust) {
+			c.bad, c.why = commit.Hash, err // it stays so; an approval may still come
 		}
 		return false, err
 	}
+	if commit.Hash == c.state.Built.Commit { // the registry has lost it: the same bundle as before
+		approvals = c.state.Approvals
+	}
 	started := c.cfg.Now()
-	built, err := c.cfg.Builder.Build(tree, bundle.Config{Source: c.origin(commit), Counter: commit.Count, MinAgent: c.cfg.MinAgent})
+	built, err := c.cfg.Builder.Build(tree, bundle.Config{Source: c.origin(commit, approvals), Counter: commit.Count, MinAgent: c.cfg.MinAgent})
 	observe(c.metrics.compile, started, c.cfg.Now())
 	if err == nil && c.state.Fleet != "" && built.Config.Fleet != c.state.Fleet {
 		err = fault.WithHint(
@@ -54,12 +58,12 @@ func (c *Controller) build(ctx context.Context) (news bool, err error) {
 		c.bad, c.why = commit.Hash, failed(FailedPolicy, err)
 		return false, c.why
 	}
-	return true, c.store(ctx, commit, built)
+	return true, c.store(ctx, commit, built, approvals)
 }
 
 // store pushes and signs the bundle of a commit, and makes it the one to publish. When the content is the same as that
 // of the bundle published last, nothing is pushed and the pointers stay.
-func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built Artifact) error {
+func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built Artifact, approvals []string) error {
 	target := c.state.Bundle
 	if built.Config.Content != c.state.Content || c.rebuild {
 		if err := c.push(ctx, commit, built); err != nil {
@@ -70,7 +74,7 @@ func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built A
 	names := slices.Sorted(slices.Values(built.Config.Channels))
 	next := c.state
 	next.Fleet, next.Built, next.Bundle, next.Content, next.Names = built.Config.Fleet, revisionOf(commit), target, built.Config.Content, names
-	next.Interval = built.Interval
+	next.Interval, next.Approvals = built.Interval, approvals
 	if err := next.save(c.cfg.Data); err != nil {
 		return err
 	}
@@ -159,6 +163,6 @@ func (c *Controller) tag(ctx context.Context, commit gitsource.Commit, d bundle.
 	return nil
 }
 
-func (c *Controller) origin(commit gitsource.Commit) bundle.Origin {
-	return bundle.Origin{Repo: c.cfg.Git.URL(), Ref: c.cfg.Git.Branch(), Commit: commit.Hash, CommitTime: commit.Time}
+func (c *Controller) origin(commit gitsource.Commit, approvals []string) bundle.Origin {
+	return bundle.Origin{Repo: c.cfg.Git.URL(), Ref: c.cfg.Git.Branch(), Commit: commit.Hash, CommitTime: commit.Time, Approvals: approvals}
 }

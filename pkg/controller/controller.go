@@ -190,7 +190,7 @@ func (c *Controller) finish(err error) {
 func (c *Controller) refresh(f *Failure) bool {
 	s := Status{
 		Fleet: c.state.Fleet, Source: c.cfg.Git.URL(), Branch: c.cfg.Git.Branch(), Seen: revisionOf(c.seen),
-		Built: c.state.Built, Bundle: c.state.Bundle.Digest, Interval: c.state.Interval, Failure: f,
+		Built: c.state.Built, Bundle: c.state.Bundle.Digest, Approvals: c.state.Approvals, Interval: c.state.Interval, Failure: f,
 	}
 	for _, name := range c.state.Names {
 		if p, ok := c.state.Channels[name]; ok && p.Done {
@@ -214,7 +214,8 @@ func (c *Controller) refresh(f *Failure) bool {
 
 func sameStatus(a, b Status) bool {
 	sameFailure := (a.Failure == nil) == (b.Failure == nil) && (a.Failure == nil || a.Failure.Message == b.Failure.Message && a.Failure.Commit == b.Failure.Commit)
-	return a.Fleet == b.Fleet && a.Seen == b.Seen && a.Built == b.Built && a.Bundle == b.Bundle && a.Interval == b.Interval && slices.Equal(a.Channels, b.Channels) && sameFailure
+	return a.Fleet == b.Fleet && a.Seen == b.Seen && a.Built == b.Built && a.Bundle == b.Bundle && a.Interval == b.Interval && slices.Equal(a.Channels, b.Channels) &&
+		slices.Equal(a.Approvals, b.Approvals) && sameFailure
 }
 
 // beat returns when the loop was last alive.

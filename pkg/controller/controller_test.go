@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"vigo.dev/pkg/bundle"
@@ -43,13 +44,21 @@ func newRig(t *testing.T) *rig {
 	return r
 }
 
-// rules are those of a repository with a file "signed".
+// rules are those of a repository with a file "signed", and one "approvals" with a line of fleet.yaml.
 func (r *rig) rules(fsys fs.FS) (Rules, error) {
+	var rules Rules
 	_, err := fs.Stat(fsys, "signed")
-	if errors.Is(err, fs.ErrNotExist) {
-		return Rules{}, nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return rules, err
 	}
-	return Rules{SignedCommits: true}, err
+	rules.SignedCommits = err == nil
+	approvals, err := fs.ReadFile(fsys, "approvals")
+	if err != nil {
+		return rules, nil
+	}
+	fleet, err := PolicyRules(fstest.MapFS{"fleet.yaml": {Data: append([]byte("kind: Fleet\nname: acme\ntrust: {approvals: "), append(approvals, '}')...)}})
+	rules.Approvals = fleet.Approvals
+	return rules, err
 }
 
 // start makes a controller, as after a restart.

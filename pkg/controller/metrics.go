@@ -41,7 +41,7 @@ func newMetrics() *metrics {
 		compile:  seconds("compile_seconds", "Time to check a commit and pack it into layers."),
 		publish:  seconds("publish_seconds", "Time from seeing a commit to its last pointer being published."),
 		polls:    prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_controller_polls_total", Help: "Times the branch was looked at."}),
-		failures: count("failures_total", "Rounds that failed, by kind: git, policy, registry, trust.", "kind"),
+		failures: count("failures_total", "Rounds that failed, by kind: git, policy, registry, trust, approval, forge.", "kind"),
 		failing:  gauge("failing", "1 while the last round failed in this way.", "kind"),
 		bundles:  prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_controller_bundles_total", Help: "Bundles pushed."}),
 		layers:   count("layers_total", "Layers of pushed bundles: pushed, or reused because the content was there.", "how"),
@@ -51,7 +51,7 @@ func newMetrics() *metrics {
 		expires:  gauge("pointer_expires_timestamp_seconds", "When the newest pointer expires.", "channel"),
 	}
 	m.registry.MustRegister(m.commit, m.counter, m.compile, m.publish, m.polls, m.failures, m.failing, m.bundles, m.layers, m.pointers, m.seq, m.issued, m.expires)
-	for _, kind := range []string{FailedGit, FailedPolicy, FailedRegistry, FailedTrust} {
+	for _, kind := range kinds() {
 		m.failures.WithLabelValues(kind)
 		m.failing.WithLabelValues(kind)
 	}
@@ -66,7 +66,7 @@ func (m *metrics) channel(name string, p published) {
 
 func (m *metrics) outcome(f *Failure) {
 	m.failing.Reset()
-	for _, kind := range []string{FailedGit, FailedPolicy, FailedRegistry, FailedTrust} {
+	for _, kind := range kinds() {
 		m.failing.WithLabelValues(kind)
 	}
 	if f != nil {

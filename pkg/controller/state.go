@@ -19,14 +19,16 @@ const stateName = "controller.json"
 // is never used for two contents: a pointer that was signed is published with the very bytes that were stored, however
 // often the controller is killed in between.
 type state struct {
-	Format   int                  `json:"format"` // 1
-	Fleet    string               `json:"fleet"`
-	Built    Revision             `json:"built"`
-	Bundle   bundle.Target        `json:"bundle"`
-	Content  string               `json:"content"` // content digest of the bundle
-	Names    []string             `json:"names"`   // channels to publish
-	Interval time.Duration        `json:"interval,omitempty"`
-	Channels map[string]published `json:"channels"`
+	Format   int           `json:"format"` // 1
+	Fleet    string        `json:"fleet"`
+	Built    Revision      `json:"built"`
+	Bundle   bundle.Target `json:"bundle"`
+	Content  string        `json:"content"` // content digest of the bundle
+	Names    []string      `json:"names"`   // channels to publish
+	Interval time.Duration `json:"interval,omitempty"`
+	// Approvals are who approved Built.
+	Approvals []string             `json:"approvals,omitempty"`
+	Channels  map[string]published `json:"channels"`
 }
 
 // published is the newest pointer of a channel, as signed.

@@ -15,8 +15,15 @@ const (
 	FailedGit      = "git"      // the repository cannot be read, or was rewritten
 	FailedPolicy   = "policy"   // the commit does not compile; its author has to look
 	FailedRegistry = "registry" // the bundle or a pointer cannot be stored
-	FailedTrust    = "trust"    // the registry holds what our keys did not sign, or the keys cannot be used
+	FailedTrust    = "trust"    // the registry holds what our keys did not sign, or the keys cannot be used; a commit is not signed
+	FailedApproval = "approval" // the commit waits for approvals
+	FailedForge    = "forge"    // whether the commit is approved could not be looked up
 )
+
+// kinds lists all of them.
+func kinds() []string {
+	return []string{FailedGit, FailedPolicy, FailedRegistry, FailedTrust, FailedApproval, FailedForge}
+}
 
 // Status is what the controller is about, at one moment. Zero times mean never.
 type Status struct {
@@ -27,6 +34,8 @@ type Status struct {
 	Seen   Revision  `json:"seen"`            // the tip of the branch
 	Built  Revision  `json:"built"`           // the commit the fleet is asked to run
 	Bundle string    `json:"bundle"`          // digest of its manifest
+	// Approvals are who approved Built, as far as the policy asks for it.
+	Approvals []string `json:"approvals,omitempty"`
 	// Interval is how often nodes are to check in, as the policy says; 0: nothing was built yet.
 	Interval time.Duration `json:"interval,omitempty"`
 	Channels []Channel     `json:"channels"`

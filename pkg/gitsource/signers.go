@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +30,8 @@ type Signers struct {
 }
 
 type sshSigner struct {
-	name          string // principals, as written
+	name          string   // principals, as written
+	namespaces    []string // what the key may sign; nil: anything
 	key           ssh.PublicKey
 	after, before time.Time // zero: open
 }
@@ -48,13 +50,12 @@ func ParseSigners(allowed, keyring []byte) (Signers, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		one, ok, err := parseSigner(line)
-		switch {
-		case err != nil:
+		one, err := parseSigner(line)
+		if err != nil {
 			problems = append(problems, fault.Problem{Pos: fault.Pos{File: SignersFile, Line: i + 1}, Code: "bad-signer", Msg: err.Error()})
-		case ok:
-			s.ssh = append(s.ssh, one)
+			continue
 		}
+		s.ssh = append(s.ssh, one)
 	}
 	if len(bytes.TrimSpace(keyring)) > 0 {
 		var err error
@@ -79,43 +80,71 @@ func SignersIn(fsys fs.FS) (Signers, error) {
 	return ParseSigners(files[0], files[1])
 }
 
-// None reports whether nobody may sign.
-func (s Signers) None() bool { return len(s.ssh) == 0 && len(s.pgp) == 0 }
+// None reports whether nobody may sign commits.
+func (s Signers) None() bool { return len(s.who(gitNamespace)) == 0 }
 
-// parseSigner reads one line: principals, options, key type, key, comment. ok is false for a key that is not for git.
-func parseSigner(line string) (s sshSigner, ok bool, err error) {
+// who lists the people who may sign in a namespace, each once; keys of OpenPGP are for every namespace.
+func (s Signers) who(namespace string) []string {
+	var names []string
+	for _, one := range s.ssh {
+		if one.signs(namespace) {
+			names = append(names, one.name)
+		}
+	}
+	for _, entity := range s.pgp {
+		names = append(names, entityName(entity))
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func (s sshSigner) signs(namespace string) bool {
+	return s.namespaces == nil || slices.ContainsFunc(s.namespaces, func(n string) bool { return n == namespace || n == "*" })
+}
+
+// entityName is the address of an OpenPGP key, or what else it is called.
+func entityName(e *openpgp.Entity) string {
+	identity := e.PrimaryIdentity()
+	switch {
+	case identity == nil:
+		return fmt.Sprintf("%X", e.PrimaryKey.Fingerprint)
+	case identity.UserId != nil && identity.UserId.Email != "":
+		return identity.UserId.Email
+	}
+	return identity.Name
+}
+
+// parseSigner reads one line: principals, options, key type, key, comment.
+func parseSigner(line string) (s sshSigner, err error) {
 	principals, rest, found := cutPrincipals(line)
 	if !found {
-		return s, false, errors.New("want principals, then options, and a public key")
+		return s, errors.New("want principals, then options, and a public key")
 	}
 	key, _, options, trailing, err := ssh.ParseAuthorizedKey([]byte(rest))
 	if err != nil || len(trailing) > 0 {
-		return s, false, errors.New("this is not a public key in the form ssh-ed25519 AAAA…")
+		return s, errors.New("this is not a public key in the form ssh-ed25519 AAAA…")
 	}
-	s, ok = sshSigner{name: principals, key: key}, true
+	s = sshSigner{name: principals, key: key}
 	for _, option := range options {
 		name, value, _ := strings.Cut(option, "=")
 		value = strings.Trim(value, `"`)
 		switch strings.ToLower(name) {
 		case "namespaces":
-			ok = false
-			for namespace := range strings.SplitSeq(value, ",") {
-				ok = ok || namespace == gitNamespace || namespace == "*"
-			}
+			s.namespaces = strings.Split(value, ",")
 		case "valid-after":
 			s.after, err = parseSignerTime(value)
 		case "valid-before":
 			s.before, err = parseSignerTime(value)
 		case "cert-authority":
-			return s, false, errors.New("certificates are not supported: list the keys themselves")
+			return s, errors.New("certificates are not supported: list the keys themselves")
 		default:
-			return s, false, fmt.Errorf("the option %q is not known", name)
+			return s, fmt.Errorf("the option %q is not known", name)
 		}
 		if err != nil {
-			return s, false, err
+			return s, err
 		}
 	}
-	return s, ok, nil
+	return s, nil
 }
 
 // cutPrincipals takes the first field off a line; it may be in quotes.

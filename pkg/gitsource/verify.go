@@ -85,7 +85,7 @@ func (s *Source) Verify(ctx context.Context, from string, to Commit, signers Sig
 		if err != nil {
 			return err
 		}
-		if err := signers.signed(raw, commit.Committer.When); err != nil {
+		if _, err := signers.signed(raw, commit.Committer.When); err != nil {
 			refused.Commits, refused.Reasons = append(refused.Commits, describe(commit, 0)), append(refused.Reasons, err.Error())
 		}
 	}
@@ -137,20 +137,27 @@ func rawCommit(b *bare, hash plumbing.Hash) ([]byte, error) {
 	return raw, nil
 }
 
-// signed checks one commit.
-func (s Signers) signed(raw []byte, when time.Time) error {
+// signed checks one commit and returns who signed it.
+func (s Signers) signed(raw []byte, when time.Time) (who string, err error) {
 	payload, signature, err := cutSignature(raw)
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case signature == nil:
-		return errors.New("it carries no signature")
+		return "", errors.New("it carries no signature")
+	}
+	return s.verify(payload, signature, when, gitNamespace)
+}
+
+// verify checks a signature over a text and returns the name of who made it, as the files of the signers have it.
+func (s Signers) verify(payload, signature []byte, when time.Time, namespace string) (who string, err error) {
+	switch {
 	case bytes.HasPrefix(signature, []byte("-----BEGIN SSH SIGNATURE-----")):
-		return s.sshSigned(payload, signature, when)
+		return s.sshSigned(payload, signature, when, namespace)
 	case bytes.HasPrefix(signature, []byte("-----BEGIN PGP SIGNATURE-----")):
 		return s.pgpSigned(payload, signature, when)
 	}
-	return errors.New("its signature is neither one of SSH nor of OpenPGP")
+	return "", errors.New("its signature is neither one of SSH nor of OpenPGP")
 }
 
 // cutSignature splits a commit into what is signed and the signature: the header gpgsig with its continuation lines, each
@@ -182,36 +189,37 @@ func cutSignature(raw []byte) (payload, signature []byte, err error) {
 	return payload, signature, nil
 }
 
-func (s Signers) sshSigned(payload, armored []byte, when time.Time) error {
+func (s Signers) sshSigned(payload, armored []byte, when time.Time, namespace string) (string, error) {
 	sig, err := sshsig.Unarmor(armored)
 	if err != nil {
-		return fmt.Errorf("its SSH signature cannot be read: %w", err)
+		return "", fmt.Errorf("its SSH signature cannot be read: %w", err)
 	}
 	for _, one := range s.ssh {
-		if !bytes.Equal(one.key.Marshal(), sig.PublicKey.Marshal()) {
+		if !one.signs(namespace) || !bytes.Equal(one.key.Marshal(), sig.PublicKey.Marshal()) {
 			continue
 		}
 		switch {
 		case !one.after.IsZero() && when.Before(one.after):
-			return fmt.Errorf("the key of %s is good from %s on", one.name, one.after.Format(time.RFC3339))
+			return "", fmt.Errorf("the key of %s is good from %s on", one.name, one.after.Format(time.RFC3339))
 		case !one.before.IsZero() && !when.Before(one.before):
-			return fmt.Errorf("the key of %s was good until %s", one.name, one.before.Format(time.RFC3339))
+			return "", fmt.Errorf("the key of %s was good until %s", one.name, one.before.Format(time.RFC3339))
 		}
-		if err := sshsig.Verify(bytes.NewReader(payload), sig, one.key, sig.HashAlgorithm, gitNamespace); err != nil {
-			return fmt.Errorf("the signature with the key of %s does not verify: %w", one.name, err)
+		if err := sshsig.Verify(bytes.NewReader(payload), sig, one.key, sig.HashAlgorithm, namespace); err != nil {
+			return "", fmt.Errorf("the signature with the key of %s does not verify: %w", one.name, err)
 		}
-		return nil
+		return one.name, nil
 	}
-	return fmt.Errorf("it is signed with the key %s, which is not listed", ssh.FingerprintSHA256(sig.PublicKey))
+	return "", fmt.Errorf("it is signed with the key %s, which is not listed", ssh.FingerprintSHA256(sig.PublicKey))
 }
 
-func (s Signers) pgpSigned(payload, armored []byte, when time.Time) error {
+func (s Signers) pgpSigned(payload, armored []byte, when time.Time) (string, error) {
 	if len(s.pgp) == 0 {
-		return errors.New("it is signed with OpenPGP, and there is no " + KeyringFile)
+		return "", errors.New("it is signed with OpenPGP, and there is no " + KeyringFile)
 	}
 	config := &packet.Config{Time: func() time.Time { return when }}
-	if _, err := openpgp.CheckArmoredDetachedSignature(s.pgp, bytes.NewReader(payload), bytes.NewReader(armored), config); err != nil {
-		return fmt.Errorf("its OpenPGP signature is not of a key that is listed, or does not verify: %w", err)
+	entity, err := openpgp.CheckArmoredDetachedSignature(s.pgp, bytes.NewReader(payload), bytes.NewReader(armored), config)
+	if err != nil {
+		return "", fmt.Errorf("its OpenPGP signature is not of a key that is listed, or does not verify: %w", err)
 	}
-	return nil
+	return entityName(entity), nil
 }

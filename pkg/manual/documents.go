@@ -22,6 +22,11 @@ func fleetSchema() object {
 		"audit":    boolean("Report drift everywhere and change nothing."),
 		"trust": strict(nil, object{
 			"commits": says(object{"enum": []string{policy.CommitsAny, policy.CommitsSigned}}, "Which commits are published."),
+			"approvals": strict([]string{"count"}, object{
+				"count":      says(object{"type": "integer", "minimum": 1}, "How many people must have approved a commit before it is published."),
+				"from":       says(object{"type": "array", "minItems": 1, "items": text}, "Who may approve, each with all names: addresses as in allowed_signers, accounts at the forge with an @. Without a list: who has a key in allowed_signers."),
+				"not_author": boolean("Nobody approves what they wrote themselves; true unless it is said otherwise."),
+			}, "Who must have approved a commit."),
 		}, "What the controller asks of commits."),
 	})
 	return s

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
-
-	"vigo.dev/pkg/fault"
 )
 
 var labelRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
@@ -79,22 +77,6 @@ func (r *reader) fleet(n *yaml.Node) *Fleet {
 	}
 	f.Labels = allLabels(f)
 	return f
-}
-
-func (r *reader) trust(n *yaml.Node) TrustRules {
-	var t TrustRules
-	entries, _ := r.mapping(n, "trust")
-	r.only(entries, "commits")
-	for _, e := range entries {
-		if e.key != "commits" {
-			continue
-		}
-		t.Commits = r.str(e.value, "commits")
-		if values := []string{CommitsAny, CommitsSigned}; !slices.Contains(values, t.Commits) {
-			r.fail(e.value, "bad-enum", fault.DidYouMean(t.Commits, values), "commits must be any or signed, not %q", t.Commits)
-		}
-	}
-	return t
 }
 
 // allLabels is every label that is declared or granted; each is a name that conditions may use.

@@ -49,17 +49,6 @@ type Fleet struct {
 	Pos      fault.Pos          `json:"pos"`
 }
 
-// TrustRules are what the controller asks of commits before it publishes them.
-type TrustRules struct {
-	Commits string `json:"commits,omitempty"` // CommitsAny or CommitsSigned
-}
-
-// The values of TrustRules.Commits.
-const (
-	CommitsAny    = "any"    // the default: whoever may push to the branch may publish
-	CommitsSigned = "signed" // every commit is signed by somebody in allowed_signers
-)
-
 // A Grant gives labels to the nodes whose name matches a glob.
 type Grant struct {
 	Match  string            `json:"match"`

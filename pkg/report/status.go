@@ -87,14 +87,16 @@ type Worst struct {
 
 // A ChannelNote is what the controller says of a channel: what is published, and what could not be.
 type ChannelNote struct {
-	Channel   string    `json:"channel"`
-	Pointer   string    `json:"pointer,omitempty"` // version, such as "3.1412"; empty: nothing published yet
-	Issued    time.Time `json:"issued,omitzero"`
-	Expires   time.Time `json:"expires,omitzero"`
-	Digest    string    `json:"digest,omitempty"` // bundle that is stable
-	Commit    string    `json:"commit,omitempty"` // that Digest was built from
-	Candidate string    `json:"candidate,omitempty"`
-	Rollout   string    `json:"rollout,omitempty"` // one line
+	Channel string    `json:"channel"`
+	Pointer string    `json:"pointer,omitempty"` // version, such as "3.1412"; empty: nothing published yet
+	Issued  time.Time `json:"issued,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
+	Digest  string    `json:"digest,omitempty"` // bundle that is stable
+	Commit  string    `json:"commit,omitempty"` // that Digest was built from
+	// Approvals are who approved the commit the channel is asked to run, as far as the policy asks for it.
+	Approvals []string `json:"approvals,omitempty"`
+	Candidate string   `json:"candidate,omitempty"`
+	Rollout   string   `json:"rollout,omitempty"` // one line
 	// Interval is how often the policy has nodes check in; 0: not known.
 	Interval time.Duration `json:"interval,omitempty"`
 	// Error says why the newest commit is not what is published: it does not compile, the registry is unreachable.

@@ -24,7 +24,7 @@ func Notes(s controller.Status) []report.ChannelNote {
 	notes := make([]report.ChannelNote, 0, len(s.Channels)+1)
 	for _, c := range s.Channels {
 		notes = append(notes, report.ChannelNote{Channel: c.Name, Pointer: bundle.Pointer{Epoch: c.Epoch, Seq: c.Seq}.Version(),
-			Issued: c.Issued, Expires: c.Expires, Digest: c.Digest, Commit: c.Commit, Checked: s.Polled, Interval: s.Interval})
+			Issued: c.Issued, Expires: c.Expires, Digest: c.Digest, Commit: c.Commit, Checked: s.Polled, Interval: s.Interval, Approvals: s.Approvals})
 	}
 	if s.Failure == nil {
 		return notes

@@ -16,6 +16,7 @@ import (
 
 type buildOptions struct {
 	rev, output, key, repo, ref string
+	approvals                   []string
 	store                       storeFlags
 }
 
@@ -42,6 +43,7 @@ EXIT STATUS
 	c.Flags().StringVar(&o.key, "key", "", "private key to sign with: PATH, env:NAME, pkcs11:… or exec:PROGRAM")
 	c.Flags().StringVar(&o.repo, "repo", "", "URL of the repository to record, as the controller does; part of the digest")
 	c.Flags().StringVar(&o.ref, "ref", "", "branch to record, as the controller does; part of the digest")
+	c.Flags().StringArrayVar(&o.approvals, "approval", nil, "who approved the commit, as the controller records it; part of the digest; may be repeated")
 	o.store.add(c)
 	cobra.CheckErr(c.MarkFlagRequired("output"))
 	cobra.CheckErr(c.MarkFlagFilename("key", "key", "pem"))
@@ -73,7 +75,7 @@ func build(ctx context.Context, env *cli.Env, o buildOptions, dir string, to ref
 	defer snapshot.Close()
 	commit := snapshot.Commit
 	cfg, layers, err := controller.Compile(snapshot.Tree, language(), bundle.Config{Counter: commit.Count, Source: bundle.Origin{
-		Repo: o.repo, Ref: o.ref, Commit: commit.Hash, CommitTime: commit.Time}})
+		Repo: o.repo, Ref: o.ref, Commit: commit.Hash, CommitTime: commit.Time, Approvals: o.approvals}})
 	if err != nil {
 		return none, err
 	}

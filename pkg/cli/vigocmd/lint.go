@@ -66,10 +66,8 @@ func compile(dir string) (*policy.Policy, *policy.Content, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if p.Fleet.Trust.Commits == policy.CommitsSigned {
-		if err := controller.CheckSigners(fsys); err != nil {
-			return nil, nil, err
-		}
+	if err := controller.RulesOf(p.Fleet).Check(fsys); err != nil {
+		return nil, nil, err
 	}
 	return policy.FromLayers(layers)
 }

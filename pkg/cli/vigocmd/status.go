@@ -3,6 +3,7 @@ package vigocmd
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -97,16 +98,30 @@ func printStatus(env *cli.Env, st report.Status, wide bool) {
 	if !st.Amnesty.IsZero() {
 		fmt.Fprintf(out, "The service was not listening for a while; nobody is called stale before %s.\n", st.Amnesty.Local().Format(time.TimeOnly))
 	}
+	if err := printChannels(env, st); err != nil {
+		return
+	}
+	printProblems(env, st, wide)
+}
+
+// printChannels shows a column of approvals only where some are recorded.
+func printChannels(env *cli.Env, st report.Status) error {
+	if len(st.Channels) == 0 {
+		return nil
+	}
+	heads := []string{"CHANNEL", "COMMIT", "BUNDLE", "POINTER", "ISSUED", "NODES current/behind/ahead"}
+	approved := slices.ContainsFunc(st.Channels, func(c report.Channel) bool { return len(c.Approvals) > 0 })
+	if approved {
+		heads = append(heads, "APPROVED BY")
+	}
 	rows := make([][]string, len(st.Channels))
 	for i, c := range st.Channels {
 		rows[i] = []string{c.Channel, orDash(short(c.Commit)), shortDigest(c.Digest), orDash(c.Pointer), ago(st.Now, c.Issued), fmt.Sprintf("%d/%d/%d", c.Cur, c.Behind, c.Ahead)}
-	}
-	if len(rows) > 0 {
-		if err := env.Columns([]string{"CHANNEL", "COMMIT", "BUNDLE", "POINTER", "ISSUED", "NODES current/behind/ahead"}, rows); err != nil {
-			return
+		if approved {
+			rows[i] = append(rows[i], orDash(strings.Join(c.Approvals, ", ")))
 		}
 	}
-	printProblems(env, st, wide)
+	return env.Columns(heads, rows)
 }
 
 func printProblems(env *cli.Env, st report.Status, wide bool) {
