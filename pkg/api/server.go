@@ -24,6 +24,8 @@ type Backend struct {
 	Admin     Admin
 	Staff     Staff
 	Auditor   Auditor
+	Access    Access
+	Logins    Logins
 	Fleet     string
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -73,6 +75,12 @@ func NewServer(b Backend) http.Handler {
 	handle("DELETE /v1/tokens/{id}", s.revokeToken)
 	handle("PUT /v1/channels", s.putChannels)
 	handle("GET /v1/audit", s.audit)
+	handle("GET /v1/whoami", s.whoami)
+	handle("GET /v1/access", s.accessTokens)
+	handle("POST /v1/access", s.createAccess)
+	handle("DELETE /v1/access/{id}", s.revokeAccess)
+	handle("GET /v1/login", s.loginOffer)
+	handle("POST /v1/login", s.login)
 	handle("GET /v1/operators", s.operators)
 	handle("PUT /v1/operators/{name}", s.putOperator)
 	handle("DELETE /v1/operators/{name}", s.removeOperator)

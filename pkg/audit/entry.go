@@ -22,6 +22,9 @@ const (
 	OperatorAdded     = "operator.added"
 	OperatorChanged   = "operator.changed" // another role, or a new token in place of all others
 	OperatorRemoved   = "operator.removed"
+	AccessCreated     = "access.created" // a further token of an operator
+	AccessRevoked     = "access.revoked"
+	LoggedIn          = "access.login" // through an identity provider
 	NodeEnrolled      = "node.enrolled"
 	NodeRenewed       = "node.renewed" // its certificate
 	NodeRetired       = "node.retired"

@@ -5,24 +5,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/api"
-	"vigo.dev/pkg/identity"
 )
-
-// Operator implements api.Gate.
-func (s *Service) Operator(token string) (api.Operator, error) {
-	secret, err := identity.ParseSecret(token)
-	if err != nil || !secret.Operator {
-		return api.Operator{}, api.ErrUnauthorized
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, o := range s.operators {
-		if o.ID == secret.ID && o.Matches(secret) {
-			return api.Operator{Name: o.Name, Role: o.Role}, nil
-		}
-	}
-	return api.Operator{}, api.ErrUnauthorized
-}
 
 // perMinute is how many requests of a kind one sender may make in a minute: far more than a node does at 15 s, and
 // little enough that one that loops does not take the service from the others.

@@ -37,6 +37,8 @@ type Config struct {
 	// Anchor is a file beside the store that holds the newest audit checkpoint, so that a store that was cut shows at the next
 	// start; "": none.
 	Anchor string
+	// OIDC lets people in who an identity provider vouches for; nil: nobody is.
+	OIDC LoginVerifier
 	// AuditKeep is how long entries of the audit log are kept; 0: for ever.
 	AuditKeep time.Duration
 	Log       *slog.Logger
@@ -50,6 +52,7 @@ type Service struct {
 	limits  limits
 	away    turnedAway
 	auditor auditor
+	uses    uses
 
 	mu        sync.Mutex
 	nodes     map[string]*node
@@ -181,6 +184,9 @@ func (s *Service) Run(ctx context.Context) error {
 	for n := 0; ; n++ {
 		s.Tick(ctx)
 		s.tendAudit(ctx, n%60 == 59)
+		if n%60 == 59 {
+			s.keepUses(ctx)
+		}
 		if n%5 == 0 {
 			err := s.markAlive(ctx)
 			if err != nil && keeps && ctx.Err() == nil {
@@ -197,6 +203,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			ctx = context.WithoutCancel(ctx)
 			s.tendAudit(ctx, true)
+			s.keepUses(ctx)
 			return s.markAlive(ctx)
 		case <-second.C:
 		}
@@ -217,6 +224,7 @@ func (s *Service) markAlive(ctx context.Context) error {
 func (s *Service) prune(ctx context.Context) {
 	const day = 24 * time.Hour
 	s.pruneAudit(ctx)
+	s.pruneAccess(ctx)
 	gone, err := s.DB.Prune(ctx, sqlstore.Retention{Runs: 90 * day, Quiet: 7 * day, Events: 90 * day, Facets: 30 * day}, s.Now())
 	if err != nil {
 		s.Log.Warn("forgetting what is old", "err", err)

@@ -41,6 +41,13 @@ CREATE INDEX audit_at ON audit (at);
 CREATE TABLE audit_checkpoint (
 	seq INTEGER NOT NULL, at INTEGER NOT NULL, start INTEGER NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (seq, start)
 ) WITHOUT ROWID;
+`, `
+ALTER TABLE operator ADD COLUMN kind TEXT NOT NULL DEFAULT 'operator';
+ALTER TABLE operator ADD COLUMN note TEXT NOT NULL DEFAULT '';
+ALTER TABLE operator ADD COLUMN created INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE operator ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE operator ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX operator_name ON operator (name);
 `}
 
 func migrate(ctx context.Context, conn *sql.Conn) error {

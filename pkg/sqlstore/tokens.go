@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"crypto/subtle"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -108,76 +107,4 @@ func (d *DB) RevokeToken(ctx context.Context, id string, now time.Time) error {
 		}
 		return t.event(report.Event{At: now, Kind: "token.revoked", Text: id})
 	})
-}
-
-// An Operator is the holder of a token for people and programs.
-type Operator struct {
-	ID   string
-	Hash []byte // of the secret
-	Name string
-	Role identity.Role
-}
-
-// Matches compares the secret with the kept hash in constant time.
-func (o Operator) Matches(s identity.Secret) bool {
-	return subtle.ConstantTimeCompare(s.Hash(), o.Hash) == 1
-}
-
-// PutOperator keeps an operator; one of the same name is replaced, so its old token no longer works.
-func (d *DB) PutOperator(ctx context.Context, o Operator, now time.Time) error {
-	return d.commit(ctx, func(t *tx) error {
-		act, detail := audit.OperatorAdded, map[string]string{"role": string(o.Role), "token": o.ID}
-		var before string
-		switch err := t.row("SELECT role FROM operator WHERE name = ? LIMIT 1", o.Name).Scan(&before); {
-		case err == nil:
-			act, detail["before"] = audit.OperatorChanged, before
-		case !errors.Is(err, sql.ErrNoRows):
-			return fmt.Errorf("reading operator %s: %w", o.Name, err)
-		}
-		if _, err := t.exec("DELETE FROM operator WHERE name = ?", o.Name); err != nil {
-			return fmt.Errorf("keeping operator %s: %w", o.Name, err)
-		}
-		if _, err := t.exec("INSERT INTO operator (id, hash, name, role) VALUES (?, ?, ?, ?)", o.ID, o.Hash, o.Name, string(o.Role)); err != nil {
-			return fmt.Errorf("keeping operator %s: %w", o.Name, err)
-		}
-		if err := t.audit(audit.By(ctx, act, o.Name, detail), now); err != nil {
-			return err
-		}
-		return t.event(report.Event{At: now, Kind: "operator.added", Text: o.Name + " as " + string(o.Role)})
-	})
-}
-
-// RemoveOperator makes the token of an operator useless. [ErrNotFound].
-func (d *DB) RemoveOperator(ctx context.Context, name string, now time.Time) error {
-	return d.commit(ctx, func(t *tx) error {
-		result, err := t.exec("DELETE FROM operator WHERE name = ?", name)
-		if err != nil {
-			return fmt.Errorf("removing operator %s: %w", name, err)
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return fmt.Errorf("operator %s: %w", name, errors.Join(ErrNotFound, err))
-		}
-		if err := t.audit(audit.By(ctx, audit.OperatorRemoved, name, nil), now); err != nil {
-			return err
-		}
-		return t.event(report.Event{At: now, Kind: "operator.removed", Text: name})
-	})
-}
-
-// Operators returns all operators.
-func (d *DB) Operators(ctx context.Context) ([]Operator, error) {
-	rows, err := d.read.QueryContext(ctx, "SELECT id, hash, name, role FROM operator")
-	if err != nil {
-		return nil, fmt.Errorf("reading the operators: %w", err)
-	}
-	defer rows.Close()
-	var all []Operator
-	for rows.Next() {
-		var o Operator
-		if err := rows.Scan(&o.ID, &o.Hash, &o.Name, &o.Role); err != nil {
-			return nil, fmt.Errorf("reading the operators: %w", err)
-		}
-		all = append(all, o)
-	}
-	return all, rows.Err()
 }

@@ -59,6 +59,7 @@ type Config struct {
 	Channel      string                    // of nodes whose token names none
 	Interval     time.Duration             // nodes are told; 0: what fleet.yaml says
 	AuditKeep    time.Duration             // how long entries of the audit log are kept; 0: for ever
+	OIDC         reporting.LoginVerifier   // lets people in; nil: only operators of the service
 	Poll         time.Duration
 	PointerTTL   time.Duration
 	HookToken    string
@@ -181,7 +182,7 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 	}
 	s.reports, err = reporting.New(ctx, reporting.Config{DB: s.db, CA: s.ca, Fleet: s.Fleet, Channel: s.Channel, Interval: s.Interval,
 		Registry: []string{reference}, TrustRoot: root, Schema: s.Language.Schema, Log: s.Log, Now: s.Now,
-		Anchor: filepath.Join(s.Data, "audit.checkpoint"), AuditKeep: s.AuditKeep})
+		Anchor: filepath.Join(s.Data, "audit.checkpoint"), AuditKeep: s.AuditKeep, OIDC: s.OIDC})
 	return err
 }
 

@@ -21,7 +21,7 @@ var floors = []struct {
 
 	{"pkg/ocistore", 3}, {"pkg/gitsource", 3}, {"pkg/sqlstore", 3}, {"pkg/keys", 3}, {"pkg/ceremony", 3}, {"pkg/api", 3}, {"pkg/alert", 3}, {"pkg/devices", 3},
 
-	{"pkg/agent", 4}, {"pkg/controller", 4}, {"pkg/reporting", 4}, {"pkg/hub", 4},
+	{"pkg/agent", 4}, {"pkg/controller", 4}, {"pkg/reporting", 4}, {"pkg/hub", 4}, {"pkg/signin", 4},
 
 	{"pkg/up", 5}, {"pkg/dashboard", 5},
 
@@ -80,6 +80,8 @@ var notInAgent = map[string]string{
 	"github.com/go-git/go-git":                   "agents read bundles, not git",
 	"modernc.org/sqlite":                         "agents keep files, not databases",
 	"github.com/olareg/olareg":                   "agents do not serve a registry",
+	"github.com/coreos/go-oidc":                  "people log in to services, not to hosts",
+	"golang.org/x/oauth2":                        "people log in to services, not to hosts",
 	"github.com/prometheus/":                     "agents are watched through their reports",
 	"github.com/google/cel-go":                   "conditions are expr-lang",
 	"github.com/jackc/pgx":                       "agents keep files, not databases",

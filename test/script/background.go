@@ -25,8 +25,8 @@ type process struct {
 	ended  chan struct{}
 }
 
-// start starts a program of the script's PATH. Its standard error goes to a file of the script's folder.
-func start(ts *testscript.TestScript, name string, args []string) (*process, io.Reader) {
+// command is a program of the script's PATH, as it would run in its folder.
+func command(ts *testscript.TestScript, name string, args []string) *exec.Cmd {
 	path := name
 	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
 		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && !info.IsDir() {
@@ -34,14 +34,20 @@ func start(ts *testscript.TestScript, name string, args []string) (*process, io.
 			break
 		}
 	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, v := range []string{"HOME", "PATH", "TZ", "TMPDIR", "VIGO_CONFIG", "VIGO_TOKEN", "VIGO_REGISTRY_USER", "VIGO_REGISTRY_PASSWORD"} {
+		cmd.Env = append(cmd.Env, v+"="+ts.Getenv(v))
+	}
+	return cmd
+}
+
+// start starts a program of the script's PATH. Its standard error goes to a file of the script's folder.
+func start(ts *testscript.TestScript, name string, args []string) (*process, io.Reader) {
 	log, err := os.CreateTemp(ts.MkAbs("."), name+"-*.log")
 	ts.Check(err)
-	p := &process{cmd: exec.Command(path, args...), errors: log, ended: make(chan struct{})}
-	p.cmd.Dir = ts.MkAbs(".")
+	p := &process{cmd: command(ts, name, args), errors: log, ended: make(chan struct{})}
 	p.cmd.Stderr = log
-	for _, v := range []string{"HOME", "PATH", "TZ", "TMPDIR", "VIGO_CONFIG", "VIGO_TOKEN", "VIGO_REGISTRY_USER", "VIGO_REGISTRY_PASSWORD"} {
-		p.cmd.Env = append(p.cmd.Env, v+"="+ts.Getenv(v))
-	}
 	out, in := io.Pipe()
 	p.cmd.Stdout = in
 	ts.Check(p.cmd.Start())

@@ -25,6 +25,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"vigo.dev/pkg/signin/signintest"
 )
 
 // Run runs the scripts in a folder. With update, what `cmp` compares is rewritten in the script.
@@ -50,10 +52,12 @@ func Run(t *testing.T, dir string, update bool) {
 			e.Setenv("COSIGN", cosign)
 			author(e)
 			e.Values[processes{}] = map[string]*process{}
+			e.Values[identityProvider{}] = new(*signintest.Issuer)
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "key": key, "cosign-key": cosignKey, "keyless": keyless, "up": up, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt, "workflow": workflow,
+			"issuer": issuer, "browse": browse,
 		},
 	})
 }

@@ -32,6 +32,9 @@ type connection struct {
 type operatorConfig struct {
 	Server string `json:"server"` // URL of the report service
 	Token  string `json:"token"`  // operator token; it also pins the fleet's authority
+	// Authority is the fingerprint that pins it while there is no token, and Login whether `vigo login` made the token.
+	Authority string `json:"authority,omitempty"`
+	Login     bool   `json:"login,omitempty"`
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
@@ -47,10 +50,22 @@ func (c *connection) open(env *cli.Env) (*api.OperatorClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	if conf.Token == "" {
+		return nil, fault.WithHint(fmt.Errorf("reading the operator configuration %s: nobody is logged in", c.path(env)), "`vigo login`")
+	}
 	if c.server != "" {
 		conf.Server = c.server
 	}
 	return api.NewOperatorClient(conf.Server, conf.Token, env.Now)
+}
+
+// address is the URL of the report service that is asked.
+func (c *connection) address(env *cli.Env) (string, error) {
+	if c.server != "" {
+		return c.server, nil
+	}
+	conf, err := readOperatorConfig(c.path(env))
+	return conf.Server, err
 }
 
 // errNoConfig says that an operator configuration is not there.

@@ -12,7 +12,7 @@ import (
 
 func newOperatorCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{Use: "operator", Short: "Say who may read and change what the report service keeps"}
-	c.AddCommand(newOperatorCreateCommand(env), newOperatorListCommand(env), newOperatorRemoveCommand(env))
+	c.AddCommand(newOperatorCreateCommand(env), newOperatorListCommand(env), newOperatorRemoveCommand(env), newOperatorTokenCommand(env))
 	return c
 }
 
@@ -94,7 +94,7 @@ func newOperatorRemoveCommand(env *cli.Env) *cobra.Command {
 	var conn connection
 	c := &cobra.Command{
 		Use:     "remove NAME",
-		Short:   "Make the token of an operator useless, at once",
+		Short:   "Make all tokens of an operator useless, at once",
 		Example: "  vigo operator remove ann",
 		Args:    cli.Args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

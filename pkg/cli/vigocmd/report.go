@@ -27,8 +27,10 @@ DATA/operator.json is how the other commands reach the service, DATA/controller.
 		Example: "  vigo report --data /var/lib/vigo --fleet acme --registry registry.example.com/vigo/acme --trust-root root.json --listen :8443",
 		Args:    cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			conf := o.config(env)
-			var err error
+			conf, err := o.config(env)
+			if err != nil {
+				return err
+			}
 			if conf.TrustRoot, err = os.ReadFile(root); err != nil {
 				return fmt.Errorf("reading the trust root: %w", err)
 			}

@@ -12,6 +12,7 @@ import (
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/signin"
 	"vigo.dev/pkg/up"
 )
 
@@ -21,6 +22,7 @@ type serviceFlags struct {
 	names                                             []string
 	interval, auditKeep                               time.Duration
 	plain                                             bool
+	oidc                                              string
 }
 
 func (o *serviceFlags) add(c *cobra.Command) {
@@ -35,15 +37,26 @@ func (o *serviceFlags) add(c *cobra.Command) {
 	f.StringVar(&o.registry, "registry", "", "registry and repository to use instead of the embedded one")
 	f.BoolVar(&o.plain, "plain-http", false, "reach --registry without TLS")
 	f.DurationVar(&o.auditKeep, "audit-keep", 0, "how long entries of the audit log are kept (default: for ever)")
+	f.StringVar(&o.oidc, "oidc", "", "file that says through which identity provider people log in, and who gets which role")
+	cobra.CheckErr(c.MarkFlagFilename("oidc"))
 	cobra.CheckErr(c.MarkFlagRequired("data"))
 }
 
-func (o *serviceFlags) config(env *cli.Env) up.Config {
-	return up.Config{
+func (o *serviceFlags) config(env *cli.Env) (up.Config, error) {
+	c := up.Config{
 		Data: o.data, Fleet: o.fleet, Listen: o.listen, Advertise: o.advertise, Names: o.names, Registry: o.registry, PlainHTTP: o.plain,
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD"), Access: env.Access(),
 		Channel: o.channel, Interval: o.interval, AuditKeep: o.auditKeep, Version: env.Version, Language: language(), Log: serviceLog(env), Now: env.Now,
 	}
+	if o.oidc == "" {
+		return c, nil
+	}
+	conf, err := signin.ReadConfig(o.oidc)
+	if err != nil {
+		return c, err
+	}
+	c.OIDC, err = signin.NewProvider(conf, env.Now)
+	return c, err
 }
 
 func newUpCommand(env *cli.Env) *cobra.Command {
@@ -67,7 +80,10 @@ time. DATA/operator.json is how the other commands reach it.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, done()) }()
-			conf := o.config(env)
+			conf, err := o.config(env)
+			if err != nil {
+				return err
+			}
 			conf.Keys, conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = keys, git.url, git.branch, git.poll, git.ttl, hook
 			conf.AllowRewrite = git.rewrite
 			return runStack(c.Context(), env, conf, upWelcome)
