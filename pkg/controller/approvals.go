@@ -111,26 +111,46 @@ func (c *Controller) approved(ctx context.Context, from string, to gitsource.Com
 			refused.Void = append(refused.Void, a.Ref+": "+a.Reason)
 		}
 	}
-	var all []string
-	var above []vote // signatures under this step or a later one
-	for i := len(steps) - 1; i >= 0; i-- {
-		for _, a := range signed {
-			if a.Commit == hashes[i] && a.By != "" {
-				above = append(above, vote{names: gitsource.Principals(a.By), shown: a.By})
-			}
+	under := signatures(steps, signed)
+	var short []gitsource.Step // signatures alone are not enough: the forge may know more
+	for i, step := range steps {
+		if approved, _ := tally(rule, step.Authors, under[i]); len(approved) < rule.Count {
+			short = append(short, step)
 		}
-		approved, authors := tally(rule, steps[i].Authors, above)
+	}
+	votes, opened, void, err := c.reviewed(ctx, short, rule)
+	if err != nil {
+		return nil, err
+	}
+	refused.Void = append(refused.Void, void...)
+	var all []string
+	for i, step := range steps {
+		approved, authors := tally(rule, slices.Concat(step.Authors, opened[hashes[i]]), slices.Concat(under[i], votes[hashes[i]]))
 		if len(approved) < rule.Count {
-			refused.Waiting = append(refused.Waiting, Waiting{Commit: steps[i].Commit, Approved: approved, Authors: authors})
+			refused.Waiting = append(refused.Waiting, Waiting{Commit: step.Commit, Approved: approved, Authors: authors})
 		}
 		all = append(all, approved...)
 	}
 	if len(refused.Waiting) > 0 {
-		slices.Reverse(refused.Waiting)
 		return nil, failed(FailedApproval, refused)
 	}
 	slices.Sort(all)
 	return slices.Compact(all), nil
+}
+
+// signatures collects, for each step, those under it or a later one.
+func signatures(steps []gitsource.Step, signed []gitsource.Approval) [][]vote {
+	under := make([][]vote, len(steps))
+	var above []vote
+	for i := len(steps) - 1; i >= 0; i-- {
+		for _, a := range signed {
+			if a.Commit == steps[i].Commit.Hash && a.By != "" {
+				above = append(above, vote{names: gitsource.Principals(a.By), shown: a.By})
+			}
+		}
+		under[i] = slices.Clone(above)
+	}
+	return under
 }
 
 // tally counts the people who approved a step, each once; those who wrote it apart.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vigo.dev/pkg/atomicfile"
@@ -38,6 +39,8 @@ type Config struct {
 	PointerTTL time.Duration
 	// Rules reads from the files of a commit what the next must have to be published; nil: anything goes.
 	Rules func(fsys fs.FS) (Rules, error)
+	// Forge says who approved a commit, and is told what became of it; nil: approvals are signatures, nobody is told.
+	Forge Forge
 	// HookToken lets a forge nudge the controller; empty: no hook.
 	HookToken string
 	// MinAgent is the lowest agent version that understands the bundles; empty: any.
@@ -82,6 +85,9 @@ type Controller struct {
 	pushed  map[string]bool  // digests this process knows to be in the registry
 	clean   map[string]bool  // channels whose pointer was compared with the registry since the start
 	seen    gitsource.Commit // the tip looked at last
+	asked   map[string]asked // what the forge said about commits that wait
+	fresh   atomic.Bool      // a hook nudged: what the forge said is old
+	herald  *herald          // nil: nobody is told
 
 	mu     sync.Mutex
 	status Status
@@ -108,6 +114,9 @@ func New(cfg Config) (*Controller, error) {
 		status: Status{Fleet: st.Fleet, Source: cfg.Git.URL(), Branch: cfg.Git.Branch()},
 		last:   cfg.Now(),
 	}
+	if cfg.Forge != nil {
+		c.herald = newHerald(cfg.Forge, cfg.Git.Branch(), cfg.Log)
+	}
 	c.refresh(nil)
 	return c, nil
 }
@@ -117,6 +126,11 @@ func New(cfg Config) (*Controller, error) {
 func (c *Controller) Run(ctx context.Context) error {
 	tick := time.NewTicker(c.cfg.Poll)
 	defer tick.Stop()
+	if c.herald != nil {
+		var telling sync.WaitGroup
+		telling.Go(func() { c.herald.run(ctx) })
+		defer telling.Wait()
+	}
 	for {
 		_ = c.Step(ctx) // it is in the status, the metrics and the log
 		select {
@@ -181,6 +195,9 @@ func (c *Controller) finish(err error) {
 		c.cfg.Log.Info("publishing works again", "commit", c.state.Built.Commit)
 	}
 	changed := c.refresh(f)
+	if changed {
+		c.herald.note(c.Status())
+	}
 	if changed && c.cfg.Listener != nil {
 		c.cfg.Listener.Note(c.Status())
 	}

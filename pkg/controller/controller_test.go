@@ -29,6 +29,7 @@ type rig struct {
 	keys   testKeys
 	now    time.Time
 	builds int
+	forge  Forge
 	notes  []Status
 	c      *Controller
 }
@@ -70,7 +71,7 @@ func (r *rig) start() *Controller {
 	}
 	r.t.Cleanup(func() { _ = src.Close() })
 	r.c, err = New(Config{
-		Data: r.data, Git: src, Store: r.store, Keys: r.keys, Builder: testBuilder{&r.builds}, HookToken: "hush", Listener: r, Rules: r.rules,
+		Data: r.data, Git: src, Store: r.store, Keys: r.keys, Builder: testBuilder{&r.builds}, HookToken: "hush", Listener: r, Rules: r.rules, Forge: r.forge,
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return r.now },
 	})
 	if err != nil {

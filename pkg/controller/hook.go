@@ -43,6 +43,7 @@ func (c *Controller) hook(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the signature or the token is not that of the hook", http.StatusUnauthorized)
 		return
 	}
+	c.fresh.Store(true)
 	c.Nudge()
 	w.WriteHeader(http.StatusAccepted)
 }

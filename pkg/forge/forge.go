@@ -34,7 +34,7 @@ var ErrLimited = errors.New("the forge limits how much may be asked")
 // Options says which repository of which forge it is about. Kind and URL are required.
 type Options struct {
 	Kind   string
-	URL    string // of the repository, as people open it: https://git.example.com/acme/policy
+	URL    string // of the repository, as people open or clone it: https://git.example.com/acme/policy
 	Token  string
 	Client *http.Client // for its transport; nil: the usual one
 	Now    func() time.Time
@@ -94,6 +94,9 @@ type Client struct {
 // Open makes a client; nothing is asked yet.
 func Open(o Options) (*Client, error) {
 	u, err := url.Parse(strings.TrimSuffix(strings.TrimSuffix(o.URL, "/"), ".git"))
+	if err == nil && u.Scheme == "ssh" { // what is cloned that way is opened over HTTPS
+		u.Scheme, u.Host = "https", u.Hostname()
+	}
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, fault.WithHint(fmt.Errorf("opening the forge: %q is not the address of a repository", o.URL), "https://git.example.com/acme/policy")
 	}

@@ -201,6 +201,7 @@ func TestAddresses(t *testing.T) {
 	for _, tt := range []struct{ kind, url, token, want string }{
 		{GitHub, "https://github.com/acme/policy.git", "x", "https://api.github.com/"},
 		{GitHub, "https://git.example.com/acme/policy/", "x", "https://git.example.com/api/v3"},
+		{GitHub, "ssh://git@git.example.com:2222/acme/policy.git", "x", "https://git.example.com/api/v3"},
 		{GitLab, "https://git.example.com/acme/ops/policy", "x", "https://git.example.com/api/v4"},
 		{Gitea, "http://git.example.com/acme/policy", "", "http://git.example.com/api/v1"},
 		{Gitea, "http://127.0.0.1:3000/acme/policy", "x", "http://127.0.0.1:3000/api/v1"},

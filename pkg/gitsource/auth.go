@@ -96,6 +96,15 @@ func parseURL(raw string) (*transport.Endpoint, error) {
 	return nil, fmt.Errorf("opening git source: unknown kind of URL %q", ep.Protocol)
 }
 
+// PublicURL renders the URL of a repository without what is secret; it is empty for one on this machine.
+func PublicURL(raw string) (string, error) {
+	ep, err := parseURL(raw)
+	if err != nil {
+		return "", err
+	}
+	return publicURL(ep), nil
+}
+
 // publicURL renders an endpoint without what is secret or only means something on this machine.
 func publicURL(ep *transport.Endpoint) string {
 	if ep.Protocol == "file" {

@@ -32,7 +32,8 @@ type PublisherConfig struct {
 	Poll         time.Duration
 	PointerTTL   time.Duration
 	HookToken    string
-	Version      string // of this program
+	Forge        controller.Forge // optional
+	Version      string           // of this program
 	Listener     controller.Listener
 	Log          *slog.Logger
 	Now          func() time.Time
@@ -70,7 +71,7 @@ func NewPublisher(c PublisherConfig) (*Publisher, error) {
 		Data: filepath.Join(c.Data, "controller"), Git: git, Store: c.Store, Keys: c.Keys, Builder: &controller.Bundler{Check: c.Language},
 		Witness: c.Keys, Version: c.Version,
 		Rules: controller.PolicyRules,
-		Poll:  c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Listener: c.Listener, Log: c.Log, Now: c.Now,
+		Poll:  c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Listener: c.Listener, Log: c.Log, Now: c.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, git.Close())

@@ -26,6 +26,7 @@ type gitFlags struct {
 	rewrite     string
 	poll, ttl   time.Duration
 	hookFile    string
+	forge       forgeFlags
 	keys        keyFlags
 }
 
@@ -37,6 +38,7 @@ func (g *gitFlags) add(c *cobra.Command) {
 	f.DurationVar(&g.poll, "poll", 15*time.Second, "time between two looks at the branch")
 	f.DurationVar(&g.ttl, "pointer-ttl", 7*24*time.Hour, "how long a channel pointer is good for; it is issued anew after a quarter of that")
 	f.StringVar(&g.hookFile, "hook-token-file", "", "file with the secret of the webhooks, which make the controller look at once (default: $VIGO_HOOK_TOKEN)")
+	g.forge.add(c)
 	g.keys.add(c)
 	cobra.CheckErr(c.MarkFlagFilename("hook-token-file"))
 	cobra.CheckErr(c.MarkFlagRequired("git"))
@@ -47,15 +49,20 @@ func (g *gitFlags) hookToken(env *cli.Env) (string, error) {
 	if g.hookFile == "" {
 		return env.Getenv("VIGO_HOOK_TOKEN"), nil
 	}
-	data, err := os.ReadFile(g.hookFile)
+	return secretFile("the hook token", g.hookFile)
+}
+
+// secretFile reads a secret that a file holds alone.
+func secretFile(what, path string) (string, error) {
+	data, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("reading the hook token: %w", err)
+		return "", fmt.Errorf("reading %s: %w", what, err)
 	}
-	token := strings.TrimSpace(string(data))
-	if token == "" {
-		return "", fmt.Errorf("reading the hook token: %s is empty", g.hookFile)
+	secret := strings.TrimSpace(string(data))
+	if secret == "" {
+		return "", fmt.Errorf("reading %s: %s is empty", what, path)
 	}
-	return token, nil
+	return secret, nil
 }
 
 type controllerOptions struct {
@@ -112,6 +119,10 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	if err != nil {
 		return err
 	}
+	host, err := o.forge.open(env, o.url)
+	if err != nil {
+		return err
+	}
 	where, done, err := o.keys.options(env)
 	if err != nil {
 		return err
@@ -133,7 +144,7 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	log.Info("listening", "address", l.Addr().String())
 	teller := up.NewTeller()
 	p, err := up.NewPublisher(up.PublisherConfig{Data: o.data, Keys: keys, Git: o.url, Branch: o.branch, AllowRewrite: o.rewrite, Store: store, Language: language(),
-		Poll: o.poll, PointerTTL: o.ttl, HookToken: hook, Version: env.Version, Listener: teller, Log: log, Now: env.Now})
+		Poll: o.poll, PointerTTL: o.ttl, HookToken: hook, Forge: host, Version: env.Version, Listener: teller, Log: log, Now: env.Now})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

@@ -75,6 +75,10 @@ time. DATA/operator.json is how the other commands reach it.`,
 			if err != nil {
 				return err
 			}
+			host, err := git.forge.open(env, git.url)
+			if err != nil {
+				return err
+			}
 			keys, done, err := git.keys.options(env)
 			if err != nil {
 				return err
@@ -85,7 +89,7 @@ time. DATA/operator.json is how the other commands reach it.`,
 				return err
 			}
 			conf.Keys, conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = keys, git.url, git.branch, git.poll, git.ttl, hook
-			conf.AllowRewrite = git.rewrite
+			conf.AllowRewrite, conf.Forge = git.rewrite, host
 			return runStack(c.Context(), env, conf, upWelcome)
 		},
 	}
