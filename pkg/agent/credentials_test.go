@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"os"
@@ -48,7 +49,7 @@ func newEnrolled(t *testing.T) *enrolled {
 	return n
 }
 
-// Renew implements renewer.
+// Renew implements identity.Renewer.
 func (n *enrolled) Renew(context.Context) ([]byte, error) {
 	n.asked++
 	if n.answer != nil {
@@ -66,13 +67,23 @@ func (n *enrolled) Renew(context.Context) ([]byte, error) {
 	return chain, err
 }
 
-func (n *enrolled) load() *credentials {
+func (n *enrolled) load() *identity.Credentials {
 	n.t.Helper()
 	c, err := loadCredentials(n.state, func() time.Time { return n.now })
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	return c
+}
+
+// leaf is the certificate that is shown now.
+func leaf(t *testing.T, c *identity.Credentials) *x509.Certificate {
+	t.Helper()
+	cert, err := c.Certificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert.Leaf
 }
 
 func TestACertificateIsRenewedInItsLastThird(t *testing.T) {
@@ -88,7 +99,7 @@ func TestACertificateIsRenewedInItsLastThird(t *testing.T) {
 			t.Errorf("after %s: asked %d times, want %d; %v", step.after, n.asked, step.asked, err)
 		}
 	}
-	if again := n.load(); !again.cert.Leaf.Equal(c.cert.Leaf) {
+	if again := n.load(); !leaf(t, again).Equal(leaf(t, c)) {
 		t.Error("the new certificate is not on disk")
 	}
 }
@@ -117,14 +128,14 @@ func TestANewCertificateThatCannotBeKeptIsUsedAllTheSame(t *testing.T) {
 	n := newEnrolled(t)
 	c := n.load()
 	n.now = n.now.Add(identity.ClientLife - time.Hour)
-	old := c.cert.Leaf
+	old := leaf(t, c)
 	if err := errors.Join(os.Remove(n.state.Path(certFile)), os.Mkdir(n.state.Path(certFile), 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Renew(t.Context(), n); err == nil {
 		t.Error("nobody was told")
 	}
-	if c.cert.Leaf.Equal(old) || !c.Usable() {
+	if leaf(t, c).Equal(old) || !c.Usable() {
 		t.Error("the new certificate is not used")
 	}
 }

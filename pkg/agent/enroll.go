@@ -12,6 +12,7 @@ import (
 	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/trust"
 )
 
@@ -58,7 +59,7 @@ func Enroll(ctx context.Context, s State, o EnrollOptions) (Enrolment, error) {
 	if _, err := trust.ParseRoot(answer.TrustRoot); err != nil {
 		return Enrolment{}, fmt.Errorf("reading the trust root of the fleet: %w", err)
 	}
-	e := Enrolment{Node: answer.Node, Fleet: answer.Fleet, Channel: answer.Channel, Labels: answer.Labels, Server: o.Server,
+	e := Enrolment{Node: answer.Node, Fleet: answer.Fleet, Channel: answer.Channel, Labels: answer.Labels, Server: o.Server, Servers: answer.Servers,
 		Mirrors: o.Mirrors, Registry: answer.Registry, Interval: answer.Interval}
 	if err := s.beginTrust(e); err != nil {
 		return Enrolment{}, err
@@ -73,12 +74,8 @@ func Enroll(ctx context.Context, s State, o EnrollOptions) (Enrolment, error) {
 
 // checkMirrors finds what is no reference of a registry now, rather than at every start.
 func checkMirrors(refs []string) error {
-	for _, ref := range refs {
-		if _, err := openRegistry(context.Background(), ref, &credentials{}, ConnectOptions{}); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := ocistore.OpenFleet(context.Background(), refs, &identity.Credentials{}, ocistore.Access{}, time.Now)
+	return err
 }
 
 // loadKey reads the key of the node.

@@ -22,7 +22,7 @@ const (
 	caFile        = "ca.crt"         // the fleet's CA, pinned at enrolment
 	rootFile      = "root.json"      // the trust root
 	trustFile     = "trust.json"     // newest pointer accepted for the channel, and what is enforced; see trustDoc
-	counterFile   = "counter.json"   // of signed requests; see counter
+	counterFile   = "counter.json"   // of signed requests
 	journalFile   = "journal.json"
 	lockFile      = "lock"
 	cacheDir      = "cache"
@@ -35,7 +35,8 @@ type Enrolment struct {
 	Fleet    string            `json:"fleet"`
 	Channel  string            `json:"channel"`
 	Labels   map[string]string `json:"labels,omitempty"`
-	Server   string            `json:"server"`            // URL of the report service
+	Server   string            `json:"server"`            // URL of the report service, or of the hub of its site
+	Servers  []string          `json:"servers,omitempty"` // to ask in order while Server does not answer
 	Mirrors  []string          `json:"mirrors,omitempty"` // references to pull from first, in order
 	Registry []string          `json:"registry"`          // references to pull from, in order, as the service has told
 	Interval time.Duration     `json:"interval"`

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 )
 
@@ -126,7 +127,7 @@ func TestADamagedCounterGoesByTheClock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			before, err := openCounter(r.state, r.clock)
+			before, err := identity.OpenNumbers(r.state.Path(counterFile), r.clock)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +141,7 @@ func TestADamagedCounterGoesByTheClock(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.now = r.now.Add(1e9) // a second
-			after, _ := openCounter(r.state, r.clock)
+			after, _ := identity.OpenNumbers(r.state.Path(counterFile), r.clock)
 			n, err := after.Next()
 			if err != nil || n <= last {
 				t.Errorf("after %d came %d, %v", last, n, err)
@@ -154,7 +155,7 @@ func TestNumbersRiseWhateverTheClockDoes(t *testing.T) {
 	r := newRig(t)
 	var last int64
 	for range 5 {
-		c, err := openCounter(r.state, r.clock)
+		c, err := identity.OpenNumbers(r.state.Path(counterFile), r.clock)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"time"
 
-	"vigo.dev/pkg/identity"
 )
 
 // Whoami returns who the holder of the token is to the service.
@@ -41,7 +40,7 @@ type Visitor struct{ wire *wire }
 
 // NewVisitor makes a client; nothing is sent yet.
 func NewVisitor(rawURL, fingerprint string, now func() time.Time) (*Visitor, error) {
-	w, err := newWire(rawURL, identity.PinTLS(fingerprint, now, nil), 0)
+	w, err := newWire([]string{rawURL}, serviceTLS(fingerprint, now), 0, now)
 	if err != nil {
 		return nil, err
 	}

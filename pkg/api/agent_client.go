@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,8 @@ type Counter interface{ Next() (int64, error) }
 
 // AgentOptions is what the client of a node is made of.
 type AgentOptions struct {
-	URL     string // https://host:port
+	URL     string   // https://host:port
+	Others  []string // further addresses, asked in order while URL does not answer
 	Node    string
 	Roots   *x509.CertPool // the fleet's authority
 	Key     identity.NodeKey
@@ -56,34 +58,51 @@ func NewAgentClient(o AgentOptions) (*AgentClient, error) {
 			return cert, nil
 		},
 	}
-	w, err := newWire(o.URL, conf, o.Timeout)
+	w, err := newWire(append([]string{o.URL}, o.Others...), conf, o.Timeout, o.Now)
 	if err != nil {
 		return nil, err
 	}
 	return &AgentClient{wire: w, o: o}, nil
 }
 
+// An Enrolling is who asks for an identity, where and with what.
+type Enrolling struct {
+	URL   string // https://host:port of the service or of a hub
+	Token string
+	Node  string
+	Agent string // version
+	Hub   bool   // the token is one for hubs, and a hub asks
+	Key   identity.NodeKey
+	Now   func() time.Time
+}
+
+// Enroll gets the identity of a node; see [Enrolling.Enroll].
+func Enroll(ctx context.Context, url, token, node, agent string, key identity.NodeKey, now func() time.Time) (EnrollAnswer, error) {
+	return Enrolling{URL: url, Token: token, Node: node, Agent: agent, Key: key, Now: now}.Enroll(ctx)
+}
+
 // Enroll gets an identity with a token. The server is known by the fingerprint in the token; nothing is trusted on first
 // use. It may be repeated with the same key when an answer was lost.
-func Enroll(ctx context.Context, url, token, node, agent string, key identity.NodeKey, now func() time.Time) (EnrollAnswer, error) {
-	secret, err := identity.ParseSecret(token)
+func (e Enrolling) Enroll(ctx context.Context) (EnrollAnswer, error) {
+	node := e.Node
+	secret, err := identity.ParseSecret(e.Token)
 	if err != nil {
 		return EnrollAnswer{}, fmt.Errorf("reading the token: %w", err)
 	}
 	if secret.Operator {
 		return EnrollAnswer{}, fault.WithHint(fmt.Errorf("reading the token: it is an operator's: %w", identity.ErrToken), "`vigo token create` makes one for enrolment")
 	}
-	csr, err := key.CSR(node)
+	csr, err := e.Key.CSR(node)
 	if err != nil {
 		return EnrollAnswer{}, err
 	}
-	w, err := newWire(url, identity.PinTLS(secret.Fingerprint, now, nil), 0)
+	w, err := newWire([]string{e.URL}, identity.PinTLS(secret.Fingerprint, e.Now, nil), 0, e.Now)
 	if err != nil {
 		return EnrollAnswer{}, err
 	}
 	defer w.client.CloseIdleConnections()
 	var answer EnrollAnswer
-	req := EnrollRequest{Token: secret.Text(), Node: node, CSR: string(csr), Agent: agent}
+	req := EnrollRequest{Token: secret.Text(), Node: node, CSR: string(csr), Agent: e.Agent, Hub: e.Hub}
 	if err := w.do(ctx, http.MethodPost, "/v1/enroll", req, &answer, nil); err != nil {
 		return EnrollAnswer{}, fmt.Errorf("enrolling %s: %w", node, err)
 	}
@@ -93,12 +112,20 @@ func Enroll(ctx context.Context, url, token, node, agent string, key identity.No
 	if got, err := identity.FingerprintPEM([]byte(answer.CA)); err != nil || got != secret.Fingerprint {
 		return EnrollAnswer{}, fmt.Errorf("enrolling %s: the authority in the answer is not that of the token: %w", node, errors.Join(err, identity.ErrPin))
 	}
-	if _, err := key.Certificate([]byte(answer.Certificate)); err != nil {
+	if err := answer.checkSeal(); err != nil {
+		return EnrollAnswer{}, fmt.Errorf("enrolling %s: %w", node, err)
+	}
+	if _, err := e.Key.Certificate([]byte(answer.Certificate)); err != nil {
 		return EnrollAnswer{}, fmt.Errorf("enrolling %s: %w", node, err)
 	}
 	for i, ref := range answer.Registry {
 		if strings.HasPrefix(ref, "/") {
 			answer.Registry[i] = w.origin() + ref
+		}
+	}
+	for _, server := range answer.Servers {
+		if _, err := serverBase(server); err != nil {
+			return EnrollAnswer{}, fmt.Errorf("enrolling %s: %w", node, err)
 		}
 	}
 	return answer, nil
@@ -125,18 +152,29 @@ func (c *AgentClient) Renew(ctx context.Context) ([]byte, error) {
 	if err := c.post(ctx, "/v1/renew", RenewRequest{CSR: string(csr)}, &answer); err != nil {
 		return nil, fmt.Errorf("renewing the certificate: %w", err)
 	}
-	if _, err := c.o.Key.Certificate([]byte(answer.Certificate)); err != nil {
+	cert, err := c.o.Key.Certificate([]byte(answer.Certificate))
+	if err == nil { // a hub between could hand on one that nobody accepts, for ever
+		_, err = cert.Leaf.Verify(x509.VerifyOptions{Roots: c.o.Roots, CurrentTime: c.o.Now(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	}
+	if err != nil {
 		return nil, fmt.Errorf("renewing the certificate: %w", err)
 	}
 	c.Close() // the next connection shows the new one
 	return []byte(answer.Certificate), nil
 }
 
-// CheckIn says how the node is.
+// CheckIn says how the node is. Labels in an answer that came through a hub are left out: they decide what a node is for,
+// and the hub could have made them up.
 func (c *AgentClient) CheckIn(ctx context.Context, in report.CheckIn) (report.Answer, error) {
-	var answer report.Answer
+	var answer struct {
+		report.Answer
+		origin
+	}
 	err := c.post(ctx, "/v1/checkin", in, &answer)
-	return answer, err
+	if answer.hub {
+		answer.Labels = nil
+	}
+	return answer.Answer, err
 }
 
 // Put implements report.Sink: when it returns nil, the service has the run on disk.
@@ -159,6 +197,9 @@ func (c *AgentClient) PutFacets(ctx context.Context, f report.Facets) error {
 	}
 	return nil
 }
+
+// Addresses are the servers that are asked, in order.
+func (c *AgentClient) Addresses() []string { return slices.Clone(c.wire.bases) }
 
 // Close ends idle connections. The client can be used again.
 func (c *AgentClient) Close() { c.wire.client.CloseIdleConnections() }

@@ -35,6 +35,7 @@ type EnrollRequest struct {
 	Node  string `json:"node"`
 	CSR   string `json:"csr"` // PEM, of the node's Ed25519 key, for the node's name
 	Agent string `json:"agent,omitempty"`
+	Hub   bool   `json:"hub,omitempty"` // the token is one for hubs, and a hub asks
 }
 
 // EnrollAnswer is all a node must know to begin.
@@ -50,6 +51,12 @@ type EnrollAnswer struct {
 	// Registry holds the references to pull from, in order. One that begins with a slash is on the server that was asked:
 	// only who enrols knows by which address that is reached. [Enroll] puts that in.
 	Registry []string `json:"registry"`
+	// Servers are further addresses of the service, to ask in order while the one that was asked does not answer; a hub names
+	// those it asks itself.
+	Servers []string `json:"servers,omitempty"`
+	// Seal is the signature of the fleet's authority over everything but Interval, Registry and Servers: a hub between can say
+	// where to pull from and whom to ask, and not whom to trust.
+	Seal []byte `json:"seal"`
 }
 
 // RenewRequest asks for a new certificate for the same key.
@@ -72,6 +79,7 @@ type TokenRequest struct {
 	Names   string            `json:"names,omitempty"` // glob; empty: any name
 	Labels  map[string]string `json:"labels,omitempty"`
 	Channel string            `json:"channel,omitempty"` // empty: the default of the service
+	Hub     bool              `json:"hub,omitempty"`     // for hubs, and for nothing else
 	Uses    int               `json:"uses"`              // 0: no limit
 	Life    time.Duration     `json:"life,omitempty"`    // 0: for ever
 	Note    string            `json:"note,omitempty"`
@@ -118,6 +126,12 @@ type Agents interface {
 	PutFacets(ctx context.Context, node string, f report.Facets) error
 }
 
+// Hubs serves the relays of sites.
+type Hubs interface {
+	// HubReport takes the word of a hub for the nodes behind it that have nothing new to say.
+	HubReport(ctx context.Context, hub string, r report.HubReport) (report.HubAnswer, error)
+}
+
 // Gate says who may pass. Its errors are those of this package or of package identity.
 type Gate interface {
 	identity.Counters
@@ -126,7 +140,7 @@ type Gate interface {
 	// Operator returns who holds a bearer token; [ErrUnauthorized].
 	Operator(token string) (Operator, error)
 	// Admit counts a request against the rate of its sender (a node name, or an address before it is known); what is
-	// "enroll", "checkin" or "upload". [ErrTooMany].
+	// "enroll", "checkin", "upload" or, for all that a hub relays, "relay". [ErrTooMany].
 	Admit(what, sender string) error
 }
 

@@ -480,8 +480,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(429, []byte(`{"error":{"code":"too-many"}}`))
 	f.Add(500, []byte(`{"error":null}`))
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
-		resp := &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {string(body)}}}
-		err := refused(resp, body)
+		err := refused(answer{status: status, header: http.Header{"Retry-After": {string(body)}}, data: body})
 		if err == nil {
 			t.Error("a refusal is no error")
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,6 +21,22 @@ type OperatorClient struct {
 	token string
 }
 
+// serviceTLS reaches the report service itself, of a pinned authority: what people send it is not for hubs to see.
+func serviceTLS(fingerprint string, now func() time.Time) *tls.Config {
+	conf := identity.PinTLS(fingerprint, now, nil)
+	pinned := conf.VerifyConnection
+	conf.VerifyConnection = func(cs tls.ConnectionState) error {
+		if err := pinned(cs); err != nil {
+			return err
+		}
+		if identity.OfHub(cs.PeerCertificates[0]) {
+			return fault.WithHint(fmt.Errorf("a hub answers: %w", identity.ErrPin), "operators talk to the report service itself: no hub is to see their token")
+		}
+		return nil
+	}
+	return conf
+}
+
 // NewOperatorClient makes a client; nothing is sent yet. The server is known by the fingerprint in the token.
 func NewOperatorClient(rawURL, token string, now func() time.Time) (*OperatorClient, error) {
 	secret, err := identity.ParseSecret(token)
@@ -29,7 +46,7 @@ func NewOperatorClient(rawURL, token string, now func() time.Time) (*OperatorCli
 	if err != nil {
 		return nil, fmt.Errorf("reading the operator token: %w", err)
 	}
-	w, err := newWire(rawURL, identity.PinTLS(secret.Fingerprint, now, nil), 0)
+	w, err := newWire([]string{rawURL}, serviceTLS(secret.Fingerprint, now), 0, now)
 	if err != nil {
 		return nil, err
 	}

@@ -9,65 +9,89 @@ import (
 )
 
 // signed reads the body of a request of a node and returns it with the name of the node. The signature must hold, and a
-// client certificate, if shown, must be of the same node and key. needCert is whether one must be shown.
-func (s *server) signed(w http.ResponseWriter, r *http.Request, what string, limit int64, needCert bool) (string, []byte, error) {
-	certified, err := s.certified(r)
+// client certificate, if shown, must be of the same node and key, or of a hub that relays the request; hub
+// is then the one that is nearest to the node.
+func (s *server) signed(w http.ResponseWriter, r *http.Request, k kind) (node, hub string, data []byte, err error) {
+	caller, err := s.caller(r)
 	if err != nil {
-		return "", nil, err
+		return "", "", nil, err
 	}
-	if needCert && certified == "" {
-		return "", nil, Refuse(ErrUnauthorized, "no client certificate of this fleet was shown")
+	if k.needCert && caller.Name == "" {
+		return "", "", nil, Refuse(ErrUnauthorized, "no client certificate of this fleet was shown")
 	}
-	if certified != "" {
-		if err := s.Gate.Admit(what, certified); err != nil {
-			return "", nil, err
-		}
-	} else if err := s.Gate.Admit("enroll", address(r)); err != nil {
-		return "", nil, err
+	if err := s.admit(r, k.what, caller); err != nil {
+		return "", "", nil, err
 	}
-	data, err := body(w, r, limit)
-	if err != nil {
-		return "", nil, err
+	if data, err = body(w, r, k.limit); err != nil {
+		return "", "", nil, err
 	}
 	// The node that signs must be the one on the connection before its counter is used up.
 	stamp, err := identity.VerifyStamp(r, data, s.Gate.NodeKey)
 	if err != nil {
-		return "", nil, err
+		return "", "", nil, err
 	}
-	if certified != "" && certified != stamp.KeyID {
-		return "", nil, Refuse(ErrWrongNode, "the certificate is of %s, the signature of %s", certified, stamp.KeyID)
+	if caller.Role == identity.RoleHub && caller.Name != stamp.KeyID {
+		audit.Know(r.Context(), stamp.KeyID, string(identity.RoleNode)) // its signature holds
+		hub, err = s.relayed(r, k, caller, stamp)
+		return stamp.KeyID, hub, data, err
+	}
+	if caller.Name != "" && caller.Name != stamp.KeyID {
+		return "", "", nil, Refuse(ErrWrongNode, "the certificate is of %s, the signature of %s", caller.Name, stamp.KeyID)
 	}
 	if err := identity.Fresh(stamp, s.Gate, s.Now()); err != nil {
-		return "", nil, err
+		return "", "", nil, err
 	}
-	return stamp.KeyID, data, nil
+	return stamp.KeyID, "", data, nil
 }
 
-// certified is the node a verified client certificate names, or "" when none was shown.
-func (s *server) certified(r *http.Request) (string, error) {
+// kind is what is expected of a request of a node.
+type kind struct {
+	what     string // see [Gate]
+	limit    int64  // bytes of the body
+	needCert bool
+	repeats  bool // the same request again changes nothing
+}
+
+// admit counts a request against the rate of who is on the connection.
+func (s *server) admit(r *http.Request, what string, caller identity.Peer) error {
+	switch {
+	case caller.Role == identity.RoleHub:
+		return s.Gate.Admit("relay", caller.Name)
+	case caller.Name != "":
+		return s.Gate.Admit(what, caller.Name)
+	}
+	return s.Gate.Admit("enroll", address(r))
+}
+
+// caller is who a verified client certificate names, a node or a hub; the zero Peer when none was shown.
+func (s *server) caller(r *http.Request) (identity.Peer, error) {
 	if r.TLS == nil {
-		return "", Refuse(ErrUnauthorized, "requests of nodes need TLS")
+		return identity.Peer{}, Refuse(ErrUnauthorized, "requests of nodes need TLS")
 	}
 	if len(r.TLS.VerifiedChains) == 0 {
-		return "", nil
+		return identity.Peer{}, nil
 	}
 	peer, err := identity.PeerOf(r.TLS.PeerCertificates[0])
-	if err != nil || peer.Fleet != s.Fleet || peer.Role != identity.RoleNode {
-		return "", Refuse(ErrWrongNode, "the certificate is not of a node of fleet %s", s.Fleet)
+	if err != nil || peer.Fleet != s.Fleet || peer.Role != identity.RoleNode && peer.Role != identity.RoleHub {
+		return identity.Peer{}, Refuse(ErrWrongNode, "the certificate is not of a node of fleet %s", s.Fleet)
 	}
-	audit.Know(r.Context(), peer.Name, string(identity.RoleNode)) // the authority says so, and the connection proved the key
+	audit.Know(r.Context(), peer.Name, string(peer.Role)) // the authority says so, and the connection proved the key
 	key, err := s.Gate.NodeKey(peer.Name)
 	if err != nil {
-		return "", err
+		return identity.Peer{}, err
 	}
 	if !key.Equal(r.TLS.PeerCertificates[0].PublicKey) {
-		return "", Refuse(ErrWrongNode, "the certificate of %s has another key than the node enrolled with", peer.Name)
+		return identity.Peer{}, Refuse(ErrWrongNode, "the certificate of %s has another key than the node enrolled with", peer.Name)
 	}
-	return peer.Name, nil
+	return peer, nil
 }
 
 func (s *server) enroll(w http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.Gate.Admit("enroll", address(r)); err != nil {
+	caller, err := s.caller(r)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.admit(r, "enroll", caller); err != nil {
 		return nil, err
 	}
 	data, err := body(w, r, MaxSmall)
@@ -84,7 +108,7 @@ func (s *server) enroll(w http.ResponseWriter, r *http.Request) (any, error) {
 // renew needs no client certificate: one that ran out while the node was off is what is renewed, and the signature
 // proves the same key.
 func (s *server) renew(w http.ResponseWriter, r *http.Request) (any, error) {
-	node, data, err := s.signed(w, r, "checkin", MaxSmall, false)
+	node, _, data, err := s.signed(w, r, kind{what: "checkin", limit: MaxSmall})
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +120,7 @@ func (s *server) renew(w http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (s *server) checkIn(w http.ResponseWriter, r *http.Request) (any, error) {
-	node, data, err := s.signed(w, r, "checkin", MaxSmall, true)
+	node, hub, data, err := s.signed(w, r, kind{what: "checkin", limit: MaxSmall, needCert: true})
 	if err != nil {
 		return nil, err
 	}
@@ -107,11 +131,12 @@ func (s *server) checkIn(w http.ResponseWriter, r *http.Request) (any, error) {
 	if c.Node != node {
 		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", node, c.Node)
 	}
+	c.Hub = hub // whatever the node says
 	return s.Agents.CheckIn(r.Context(), c)
 }
 
 func (s *server) runs(w http.ResponseWriter, r *http.Request) (any, error) {
-	node, data, err := s.signed(w, r, "upload", MaxUpload, true)
+	node, _, data, err := s.signed(w, r, kind{what: "upload", limit: MaxUpload, needCert: true, repeats: true})
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +162,7 @@ func (s *server) runs(w http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (s *server) facets(w http.ResponseWriter, r *http.Request) (any, error) {
-	node, data, err := s.signed(w, r, "upload", MaxUpload, true)
+	node, _, data, err := s.signed(w, r, kind{what: "upload", limit: MaxUpload, needCert: true, repeats: true})
 	if err != nil {
 		return nil, err
 	}

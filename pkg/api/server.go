@@ -19,6 +19,7 @@ import (
 // Backend is what a server is made of. Every field but Requests is needed.
 type Backend struct {
 	Agents    Agents
+	Hubs      Hubs
 	Gate      Gate
 	Operators Operators
 	Admin     Admin
@@ -64,6 +65,7 @@ func NewServer(b Backend) http.Handler {
 	handle("POST /v1/checkin", s.checkIn)
 	handle("POST /v1/runs", s.runs)
 	handle("POST /v1/facets", s.facets)
+	handle("POST /v1/hub", s.hub)
 	handle("GET /v1/status", s.status)
 	handle("GET /v1/nodes", s.nodes)
 	handle("GET /v1/nodes/{name}", s.node)

@@ -219,6 +219,9 @@ func TestReferenceIsShownByScripts(t *testing.T) {
 			if rest, ok := strings.CutPrefix(line, "up "); ok {
 				line = "vigo up --data x --git y --listen z " + rest
 			}
+			if rest, ok := strings.CutPrefix(line, "hub "); ok {
+				line = "vigo hub --data x --listen z " + rest
+			}
 			if at := regexp.MustCompile(`\bvigo(-agent)? `).FindStringIndex(line); at != nil {
 				use(used, strings.TrimSuffix(line[at[0]:], "'"))
 			}

@@ -22,9 +22,10 @@ import (
 	"vigo.dev/pkg/trust"
 )
 
-// MirrorConfig says what a mirror copies from where to where. All fields are required.
+// MirrorConfig says what a mirror copies from where to where. All fields but Others are required.
 type MirrorConfig struct {
 	Upstream bundle.Source
+	Others   []bundle.Source // asked in order while what Upstream has cannot be mirrored
 	Local    bundle.Store
 	Fleet    string
 	Channels []string   // the channels its site needs
@@ -38,8 +39,17 @@ type MirrorConfig struct {
 type Mirror struct {
 	MirrorConfig
 
-	mu     sync.Mutex // for one Sync at a time, and for what follows
-	memory mirrorMemory
+	syncing sync.Mutex // held by one Sync at a time
+
+	mu      sync.Mutex
+	memory  mirrorMemory
+	current map[string]current // by channel
+}
+
+// current is a pointer that upstream and site both showed.
+type current struct {
+	digest  string // of its carrier
+	expires time.Time
 }
 
 // mirrorMemory is what must not be forgotten: written before anything is published because of it.
@@ -59,7 +69,7 @@ func NewMirror(c MirrorConfig) (*Mirror, error) {
 	if err := atomicfile.Sweep(c.State); err != nil {
 		return nil, fmt.Errorf("opening the mirror: %w", err)
 	}
-	m := &Mirror{MirrorConfig: c, memory: mirrorMemory{Root: c.Root, Channels: map[string]trust.Memory{}}}
+	m := &Mirror{MirrorConfig: c, memory: mirrorMemory{Root: c.Root, Channels: map[string]trust.Memory{}}, current: map[string]current{}}
 	data, err := os.ReadFile(filepath.Join(c.State, memoryName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -79,25 +89,56 @@ func NewMirror(c MirrorConfig) (*Mirror, error) {
 	return m, nil
 }
 
-// Sync copies what is new. Root documents come first, then for each channel the bundles its pointer names, their
-// signatures, and last the pointer. A channel that is refused or cannot be reached stays as it is and does not keep the
-// others back.
+// Sync copies what is new, from the first upstream of which all can be mirrored. Root documents come first, then for each
+// channel the bundles its pointer names, their signatures, and last the pointer. A channel that is refused or cannot be
+// reached stays as it is and does not keep the others back.
 func (m *Mirror) Sync(ctx context.Context) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	err := m.roots(ctx)
+	m.syncing.Lock()
+	defer m.syncing.Unlock()
+	var failed error
+	for _, upstream := range append([]bundle.Source{m.Upstream}, m.Others...) {
+		err := m.syncFrom(ctx, upstream)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+func (m *Mirror) syncFrom(ctx context.Context, upstream bundle.Source) error {
+	err := m.roots(ctx, upstream)
 	for _, name := range m.Channels {
-		if e := m.channel(ctx, name); e != nil {
+		if e := m.channel(ctx, upstream, name); e != nil {
 			err = errors.Join(err, fmt.Errorf("channel %s: %w", name, e))
 		}
 	}
 	return err
 }
 
+// Versions are the pointers its site is shown, by channel.
+func (m *Mirror) Versions() map[string]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make(map[string]string, len(m.memory.Channels))
+	for name, memory := range m.memory.Channels {
+		all[name] = bundle.Pointer{Epoch: memory.Epoch, Seq: memory.Seq}.Version()
+	}
+	return all
+}
+
+// remembered is a copy of the memory: a Sync reads it, and it alone replaces it.
+func (m *Mirror) remembered() mirrorMemory {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.memory
+}
+
 // roots follows the root documents of upstream and copies each that is followed.
-func (m *Mirror) roots(ctx context.Context) error {
+func (m *Mirror) roots(ctx context.Context, upstream bundle.Source) error {
 	for {
-		next, err := m.memory.Root.Successor(ctx, m.Upstream)
+		memory := m.remembered()
+		next, err := memory.Root.Successor(ctx, upstream)
 		if errors.Is(err, bundle.ErrNotFound) {
 			return nil
 		}
@@ -105,35 +146,40 @@ func (m *Mirror) roots(ctx context.Context) error {
 			return fmt.Errorf("following the trust root: %w", err)
 		}
 		version := next.Root.Version
-		if _, err := bundle.Copy(ctx, m.Local, m.Upstream, next.Carrier); err != nil {
+		if _, err := bundle.Copy(ctx, m.Local, upstream, next.Carrier); err != nil {
 			return fmt.Errorf("copying root %d: %w", version, err)
 		}
 		if err := m.Local.Tag(ctx, next.Carrier, trust.RootTag(version)); err != nil {
 			return fmt.Errorf("tagging root %d: %w", version, err)
 		}
-		memory := m.memory
 		memory.Root = next.Root
 		if err := m.keep(memory); err != nil {
 			return err
 		}
+		clear(m.current) // what keys of the old root have signed is looked at again
 		m.Log.Info("a newer trust root is in force", "version", version)
 	}
 }
 
 // channel brings one channel up to its newest pointer.
-func (m *Mirror) channel(ctx context.Context, name string) error {
-	verifier := trust.NewVerifier(m.memory.Root, m.Now)
-	shown, err := verifier.SignedPointer(ctx, m.Upstream, m.Fleet, name)
+func (m *Mirror) channel(ctx context.Context, upstream bundle.Source, name string) error {
+	if m.isCurrent(ctx, upstream, name) {
+		return nil
+	}
+	memory := m.remembered()
+	verifier := trust.NewVerifier(memory.Root, m.Now)
+	shown, err := verifier.SignedPointer(ctx, upstream, m.Fleet, name)
 	if err != nil {
 		return err
 	}
 	p := shown.Pointer
-	next, err := m.memory.Channels[name].Accept(p, shown.Payload, m.Now())
+	next, err := memory.Channels[name].Accept(p, shown.Payload, m.Now())
 	if err != nil {
 		return err
 	}
 	moving, fixed := p.Tags()
 	if there, err := m.Local.Resolve(ctx, moving); err == nil && there.Digest == shown.Carrier.Digest {
+		m.current[name] = current{shown.Carrier.Digest, p.Expires}
 		return nil
 	}
 	targets := append([]bundle.Target{p.Stable}, p.Prefetch...)
@@ -141,15 +187,14 @@ func (m *Mirror) channel(ctx context.Context, name string) error {
 		targets = append(targets, *p.Candidate)
 	}
 	for _, t := range targets {
-		if err := m.bundle(ctx, verifier, t, name); err != nil {
+		if err := m.bundle(ctx, upstream, verifier, t, name); err != nil {
 			return err
 		}
 	}
-	if _, err := bundle.Copy(ctx, m.Local, m.Upstream, shown.Carrier); err != nil {
+	if _, err := bundle.Copy(ctx, m.Local, upstream, shown.Carrier); err != nil {
 		return err
 	}
-	memory := m.memory.with(name, next)
-	if err := m.keep(memory); err != nil {
+	if err := m.keep(memory.with(name, next)); err != nil {
 		return err
 	}
 	for _, tag := range []string{fixed, moving} {
@@ -157,25 +202,38 @@ func (m *Mirror) channel(ctx context.Context, name string) error {
 			return fmt.Errorf("tagging %s: %w", tag, err)
 		}
 	}
+	m.current[name] = current{shown.Carrier.Digest, p.Expires}
 	m.Log.Info("mirrored", "channel", name, "pointer", p.Version(), "bundle", p.Stable.Digest)
 	return nil
 }
 
+// isCurrent says whether upstream shows what the site is shown already, and it is not past its time: one request, most of
+// the time. Whatever else is the case, it is found out by looking closer.
+func (m *Mirror) isCurrent(ctx context.Context, upstream bundle.Source, name string) bool {
+	known, ok := m.current[name]
+	if !ok || m.Now().After(known.expires) {
+		return false
+	}
+	moving, _ := bundle.Pointer{Channel: name}.Tags()
+	there, err := upstream.Resolve(ctx, moving)
+	return err == nil && there.Digest == known.digest
+}
+
 // bundle verifies a bundle, then copies it with its signatures, and gives it a tag that keeps it from being collected.
-func (m *Mirror) bundle(ctx context.Context, verifier *trust.Verifier, t bundle.Target, channel string) error {
+func (m *Mirror) bundle(ctx context.Context, upstream bundle.Source, verifier *trust.Verifier, t bundle.Target, channel string) error {
 	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: t.Digest, Size: t.Size}
-	if _, err := verifier.Bundle(ctx, m.Upstream, d, m.Fleet, channel); err != nil {
+	if _, err := verifier.Bundle(ctx, upstream, d, m.Fleet, channel); err != nil {
 		return err
 	}
-	if _, err := bundle.Copy(ctx, m.Local, m.Upstream, d); err != nil {
+	if _, err := bundle.Copy(ctx, m.Local, upstream, d); err != nil {
 		return err
 	}
-	signatures, err := m.Upstream.Referrers(ctx, d, bundle.SignatureMediaType)
+	signatures, err := upstream.Referrers(ctx, d, bundle.SignatureMediaType)
 	if err != nil {
 		return fmt.Errorf("looking for the signatures of %s: %w", d.Digest, err)
 	}
 	for _, s := range signatures {
-		if _, err := bundle.Copy(ctx, m.Local, m.Upstream, s); err != nil {
+		if _, err := bundle.Copy(ctx, m.Local, upstream, s); err != nil {
 			m.Log.Warn("a referrer is not mirrored", "referrer", s.Digest, "err", err) // what counts is checked next
 		}
 	}
@@ -206,6 +264,8 @@ func (m *Mirror) keep(memory mirrorMemory) error {
 	if err != nil {
 		return fmt.Errorf("keeping the memory of the mirror: %w", err)
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.memory = memory
 	return nil
 }

@@ -168,6 +168,9 @@ func parseCert(data []byte) (*x509.Certificate, error) {
 	return x509.ParseCertificate(block.Bytes)
 }
 
+// ParseChain reads the first certificate of a PEM chain.
+func ParseChain(chainPEM []byte) (*x509.Certificate, error) { return parseCert(chainPEM) }
+
 // FingerprintPEM returns the fingerprint of a PEM certificate.
 func FingerprintPEM(data []byte) (string, error) {
 	cert, err := parseCert(data)

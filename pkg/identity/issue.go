@@ -60,11 +60,15 @@ func (c *CA) IssueServer(names []string, now time.Time) (tls.Certificate, error)
 type Client struct {
 	Role Role
 	Name string
-	Life time.Duration // 0: [ClientLife]
+	Life time.Duration // 0: [ClientLife], or [ServerLife] for a hub
 }
 
 // IssueClient answers a certificate request: its signature must hold, its key must be Ed25519, and its subject must be
 // the name in who; everything else in it is ignored. It returns the PEM chain (leaf, authority) and the key.
+//
+// The certificate of a hub is good for serving too, under [ServerName], so that the nodes of its site accept it; it says
+// that it is a hub's ([OfHub]), so that it is not taken for the service itself. It lives longer than that of a node: a
+// site goes on while its uplink is down.
 func (c *CA) IssueClient(csrPEM []byte, who Client, now time.Time) ([]byte, ed25519.PublicKey, error) {
 	csr, key, err := ParseCSR(csrPEM)
 	if err != nil {
@@ -75,14 +79,22 @@ func (c *CA) IssueClient(csrPEM []byte, who Client, now time.Time) ([]byte, ed25
 	}
 	if who.Life <= 0 {
 		who.Life = ClientLife
+		if who.Role == RoleHub {
+			who.Life = ServerLife
+		}
 	}
-	leaf, err := c.issue(&x509.Certificate{
+	tmpl := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: who.Name, Organization: []string{c.fleet}},
 		NotAfter:    now.Add(who.Life),
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 		URIs:        []*url.URL{Peer{Fleet: c.fleet, Role: who.Role, Name: who.Name}.uri()},
-	}, key, now)
+	}
+	if who.Role == RoleHub {
+		tmpl.ExtKeyUsage = append(tmpl.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
+		tmpl.DNSNames = []string{ServerName}
+	}
+	leaf, err := c.issue(tmpl, key, now)
 	if err != nil {
 		return nil, nil, fmt.Errorf("issuing a client certificate: %w", err)
 	}

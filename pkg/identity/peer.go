@@ -16,9 +16,11 @@ import (
 type Role string
 
 // The roles. Viewer may read, Operator may also change what the service keeps of nodes and tokens, Admin may do all and
-// says who the others are, Node is an agent, Publisher is a controller that says what is current and can do nothing else.
+// says who the others are, Node is an agent, Hub relays for the nodes of its site, Publisher is a controller that says what
+// is current and can do nothing else.
 const (
 	RoleNode      Role = "node"
+	RoleHub       Role = "hub"
 	RoleViewer    Role = "viewer"
 	RoleOperator  Role = "operator"
 	RoleAdmin     Role = "admin"
@@ -66,6 +68,12 @@ func PeerOf(cert *x509.Certificate) (Peer, error) {
 		return Peer{}, ErrPeer
 	}
 	return p, nil
+}
+
+// OfHub reports whether a certificate is that of a hub. What a server with such a certificate says is the word of a relay.
+func OfHub(cert *x509.Certificate) bool {
+	p, err := PeerOf(cert)
+	return err == nil && p.Role == RoleHub
 }
 
 // NeedsRenewal reports whether less than a third of a certificate's life is left at now.

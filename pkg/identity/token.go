@@ -98,7 +98,8 @@ type Grant struct {
 	Names   string            `json:"names,omitempty"` // glob of path.Match; empty: any name
 	Labels  map[string]string `json:"labels,omitempty"`
 	Channel string            `json:"channel"`
-	Uses    int               `json:"uses"` // how many nodes may enrol; 0: no limit
+	Hub     bool              `json:"hub,omitempty"` // for hubs, and for nothing else
+	Uses    int               `json:"uses"`          // how many nodes may enrol; 0: no limit
 	Used    int               `json:"used"`
 	Created time.Time         `json:"created"`
 	Expires time.Time         `json:"expires,omitzero"` // zero: never

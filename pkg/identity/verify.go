@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -44,6 +45,24 @@ func Fresh(stamp Stamp, counters Counters, now time.Time) error {
 		return fmt.Errorf("counter %d of %s: %w", stamp.Counter, stamp.KeyID, err)
 	}
 	return nil
+}
+
+// RelayLife is how long a hub may keep a request of a node before it delivers it.
+const RelayLife = 30 * 24 * time.Hour
+
+// FreshRelayed is [Fresh] for a request that an authenticated hub received at a time and delivers now. The clock of the
+// node is compared with the time of receipt, which may be up to [RelayLife] ago. With repeats, a counter that was seen or is
+// too old to tell is no replay: for requests that change nothing when they are repeated, and which a hub delivers long
+// after newer ones have come by another way.
+func FreshRelayed(stamp Stamp, counters Counters, received, now time.Time, repeats bool) error {
+	if kept := now.Sub(received); kept > RelayLife || kept < -Skew {
+		return fmt.Errorf("a hub received it at %s, delivered at %s: %w", received.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339), ErrSkew)
+	}
+	err := Fresh(stamp, counters, received)
+	if repeats && errors.Is(err, ErrReplay) {
+		return nil
+	}
+	return err
 }
 
 // VerifyStamp is [Verify] without clock and counter.

@@ -23,6 +23,8 @@ type CheckIn struct {
 	Facets   map[string]string `json:"facets,omitempty"` // name to digest; sent when the root has changed since the last acknowledged check-in
 	Refusals []Refusal         `json:"refusals,omitempty"`
 	Spooled  int               `json:"spooled,omitempty"` // runs waiting on disk
+	// Hub is the hub it came through; the service sets it, whatever is sent.
+	Hub string `json:"hub,omitempty"`
 }
 
 // A Summary is the last run in few bytes.

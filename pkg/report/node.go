@@ -32,6 +32,7 @@ type NodeStatus struct {
 	Since      time.Time         `json:"since,omitzero"`    // when the present compliance began
 	Spooled    int               `json:"spooled,omitempty"` // runs that wait on the node
 	Reason     string            `json:"reason,omitempty"`  // of what is not well, one line
+	Hub        string            `json:"hub,omitempty"`     // the last check-in came through it
 	Refusals   []Refusal         `json:"refusals,omitempty"`
 }
 

@@ -12,6 +12,7 @@ type Status struct {
 	Compliances Compliances `json:"compliance"`
 	Worst       []Worst     `json:"worst,omitempty"` // modules by failing and drifting nodes, most first, at most 5
 	Channels    []Channel   `json:"channels"`        // sorted by name
+	Hubs        []HubStatus `json:"hubs,omitempty"`  // sorted by name; they are not counted as nodes
 	// Problems holds what wants a person, worst first, at most as many as were asked for; ProblemCount counts all.
 	Problems     []Problem `json:"problems"`
 	ProblemCount int       `json:"problemCount"`
@@ -125,7 +126,8 @@ type Problem struct {
 	// one within the last hour: forged, replayed, of a retired node, with a token that is used up); behind (it enforces an older
 	// bundle), frozen (it has an older pointer to the same bundle), ahead (it has a pointer nobody told the service of);
 	// or of a channel: channel (its commit does not compile, or cannot be published), expired, silent (the controller is
-	// not heard of).
+	// not heard of); or of a hub: dark (it is not heard of, nor are the nodes behind it), mirror (it does not show its site
+	// what is current).
 	Kind    string    `json:"kind"`
 	Node    string    `json:"node,omitempty"`
 	Channel string    `json:"channel,omitempty"`

@@ -23,7 +23,7 @@ func (s *Service) CreateToken(ctx context.Context, r api.TokenRequest) (api.Toke
 		return api.TokenAnswer{}, err
 	}
 	now := s.Now().UTC()
-	g := identity.Grant{ID: secret.ID, Names: r.Names, Labels: r.Labels, Channel: r.Channel, Uses: r.Uses, Created: now, Note: r.Note}
+	g := identity.Grant{ID: secret.ID, Names: r.Names, Labels: r.Labels, Channel: r.Channel, Hub: r.Hub, Uses: r.Uses, Created: now, Note: r.Note}
 	if g.Channel == "" {
 		g.Channel = s.Channel
 	}

@@ -28,12 +28,16 @@ func (s *Service) Enroll(ctx context.Context, r api.EnrollRequest) (api.EnrollAn
 		return api.EnrollAnswer{}, err
 	}
 	now := s.Now()
-	chain, key, err := s.CA.IssueClient([]byte(r.CSR), identity.Client{Role: identity.RoleNode, Name: r.Node}, now)
+	chain, key, err := s.CA.IssueClient([]byte(r.CSR), identity.Client{Role: role(r.Hub), Name: r.Node}, now)
 	if err != nil {
 		return api.EnrollAnswer{}, err
 	}
-	n, err := s.DB.Enroll(ctx, secret, sqlstore.Node{Name: r.Node, Key: key, Enrolled: now.UTC(), CertExpires: now.Add(identity.ClientLife).UTC()},
-		func(g identity.Grant) error { return g.Allow(r.Node, now) })
+	expires, err := expiryOf(chain)
+	if err != nil {
+		return api.EnrollAnswer{}, err
+	}
+	n, err := s.DB.Enroll(ctx, secret, sqlstore.Node{Name: r.Node, Key: key, Enrolled: now.UTC(), CertExpires: expires, Hub: r.Hub},
+		func(g identity.Grant) error { return errors.Join(sameSort(g, r.Hub), g.Allow(r.Node, now)) })
 	switch {
 	case errors.Is(err, sqlstore.ErrTaken):
 		return api.EnrollAnswer{}, api.Refuse(api.ErrTaken, "a node named %s is enrolled with another key", r.Node)
@@ -55,7 +59,7 @@ func (s *Service) Enroll(ctx context.Context, r api.EnrollRequest) (api.EnrollAn
 	s.mu.Unlock()
 	s.Log.Info("a node has joined", "node", n.Name, "channel", n.Channel, "token", n.Token)
 	return api.EnrollAnswer{Node: n.Name, Fleet: s.Fleet, Channel: n.Channel, Labels: n.Labels, Interval: interval,
-		Certificate: string(chain), CA: string(s.CA.CertPEM()), TrustRoot: s.TrustRoot, Registry: s.Registry}, nil
+		Certificate: string(chain), CA: string(s.CA.CertPEM()), TrustRoot: s.TrustRoot, Registry: s.Registry}.SealedBy(s.CA)
 }
 
 // Renew implements api.Agents.
@@ -65,17 +69,19 @@ func (s *Service) Renew(ctx context.Context, name, csr string) (api.RenewAnswer,
 		return api.RenewAnswer{}, err
 	}
 	now := s.Now()
-	chain, key, err := s.CA.IssueClient([]byte(csr), identity.Client{Role: identity.RoleNode, Name: name}, now)
+	s.mu.Lock()
+	n := s.nodes[name].Node
+	s.mu.Unlock()
+	chain, key, err := s.CA.IssueClient([]byte(csr), identity.Client{Role: role(n.Hub), Name: name}, now)
 	if err != nil {
 		return api.RenewAnswer{}, err
 	}
 	if !known.Equal(key) {
 		return api.RenewAnswer{}, api.Refuse(api.ErrWrongNode, "the request is for another key than %s enrolled with", name)
 	}
-	s.mu.Lock()
-	n := s.nodes[name].Node
-	s.mu.Unlock()
-	n.CertExpires = now.Add(identity.ClientLife).UTC()
+	if n.CertExpires, err = expiryOf(chain); err != nil {
+		return api.RenewAnswer{}, err
+	}
 	if err := s.DB.PutNode(ctx, n, report.Event{At: now.UTC(), Node: name, Kind: "node.renewed"}); err != nil {
 		return api.RenewAnswer{}, kept(err)
 	}
@@ -105,7 +111,7 @@ func (s *Service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer,
 	s.metrics.checkIns.Inc()
 	s.rate.add(now)
 	channel := s.channelOf(n)
-	n.seen, n.told = now, s.interval(channel)
+	n.seen, n.told, n.account.Heard = now, s.interval(channel), now.UTC()
 	answer := report.Answer{Interval: n.told, Pointer: s.channels[channel].Pointer, Labels: n.Labels}
 	if answer.Labels == nil {
 		answer.Labels = map[string]string{}

@@ -17,7 +17,7 @@ import (
 // certificate of the fleet's authority.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", api.NewServer(api.Backend{Agents: s, Gate: s, Operators: s, Admin: s, Staff: s, Auditor: s, Access: s, Logins: s, Fleet: s.Fleet, Log: s.Log, Now: s.Now, Observe: s.metrics.observe}))
+	mux.Handle("/v1/", api.NewServer(api.Backend{Agents: s, Hubs: s, Gate: s, Operators: s, Admin: s, Staff: s, Auditor: s, Access: s, Logins: s, Fleet: s.Fleet, Log: s.Log, Now: s.Now, Observe: s.metrics.observe}))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
@@ -69,7 +69,12 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	digests := map[report.Digest]int{report.DigestCurrent: 0, report.DigestBehind: 0, report.DigestAhead: 0, report.DigestUnknown: 0}
 	c.s.mu.Lock()
 	now := c.s.Now()
+	hubs := map[report.Presence]int{report.Live: 0, report.Late: 0, report.Stale: 0, report.Missing: 0, report.Never: 0}
 	for _, n := range c.s.nodes {
+		if n.Hub {
+			hubs[c.s.presence(n, now)]++
+			continue
+		}
 		st := c.s.nodeStatus(n, now)
 		presences[st.Presence]++
 		if st.Presence != report.Retired {
@@ -89,6 +94,7 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(ch, describe("channel_heard_timestamp_seconds", "When the controller was last heard of.", "channel"), float64(note.Heard.Unix()), name)
 	}
 	send(ch, describe("nodes", "Nodes by presence.", "presence"), presences)
+	send(ch, describe("hubs", "Hubs by presence.", "presence"), hubs)
 	send(ch, describe("nodes_compliance", "Nodes by compliance.", "compliance"), compliances)
 	send(ch, describe("nodes_digest", "Nodes by how their bundle stands to that of their channel.", "digest"), digests)
 }

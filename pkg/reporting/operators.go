@@ -24,6 +24,9 @@ func (s *Service) Nodes(_ context.Context, q report.Query) ([]report.NodeStatus,
 	now := s.Now()
 	list := []report.NodeStatus{}
 	for _, n := range s.nodes {
+		if n.Hub {
+			continue
+		}
 		if st := s.nodeStatus(n, now); q.Matches(st) {
 			list = append(list, st)
 		}
@@ -38,7 +41,7 @@ func (s *Service) nodeStatus(n *node, now time.Time) report.NodeStatus {
 		Name: n.Name, Channel: s.channelOf(n), Labels: n.Labels, Presence: s.presence(n, now), Seen: n.seen, Interval: n.told,
 		Compliance: a.State, Digest: s.digest(n), Bundle: a.Last.Bundle, Commit: s.commits[a.Last.Bundle],
 		Pointer: a.Last.Pointer, Agent: a.Last.Agent, Run: a.Last.Run, Failing: a.Failing, Since: a.Since, Spooled: a.Last.Spooled,
-		Reason: a.Reason, Refusals: a.Last.Refusals,
+		Reason: a.Reason, Refusals: a.Last.Refusals, Hub: a.Last.Hub,
 	}
 }
 

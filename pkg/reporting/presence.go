@@ -86,7 +86,7 @@ func (s *Service) Tick(ctx context.Context) {
 		if at == n.shown {
 			continue
 		}
-		if kind := transition(n.shown, at); kind != "" {
+		if kind := s.eventOf(n, transition(n.shown, at), now); kind != "" {
 			events = append(events, report.Event{At: now.UTC(), Node: name, Kind: kind, Text: fmt.Sprintf("last seen %s", n.seen.UTC().Format(time.RFC3339))})
 		}
 		n.shown = at

@@ -91,6 +91,8 @@ type account struct {
 	Changed time.Time         `json:"changed,omitzero"`
 	Failed  map[string]string `json:"failed,omitempty"` // resource to outcome, of the last run that was reported whole
 	Ahead   time.Time         `json:"ahead,omitzero"`   // since when it has a pointer the service was not told of
+	Heard   time.Time         `json:"heard,omitzero"`   // its own last check-in, not the word of a hub
+	Report  report.HubReport  `json:"report,omitzero"`  // of a hub: its last one, without sightings
 }
 
 // defaultInterval is what nodes are told when neither the configuration nor a policy has said anything.

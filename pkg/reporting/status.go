@@ -29,6 +29,9 @@ func (s *Service) Status(_ context.Context, problems int) (report.Status, error)
 	worst := map[string]int{}
 	all := []report.Problem{}
 	for _, n := range s.nodes {
+		if n.Hub {
+			continue
+		}
 		ns := s.nodeStatus(n, now)
 		st.Presences.Add(ns.Presence)
 		if ns.Presence == report.Retired {
@@ -49,6 +52,9 @@ func (s *Service) Status(_ context.Context, problems int) (report.Status, error)
 		all = append(all, s.channelProblems(channels[name].ChannelNote, now)...)
 	}
 	all = append(all, s.away.problems(now)...)
+	var inHubs []report.Problem
+	st.Hubs, inHubs = s.hubs(now)
+	all = append(all, inHubs...)
 	st.Worst = topModules(worst)
 	slices.SortFunc(all, func(a, b report.Problem) int {
 		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), strings.Compare(a.Node, b.Node), strings.Compare(a.Text, b.Text))
@@ -77,7 +83,7 @@ func count(channels map[string]*report.Channel, n report.NodeStatus) {
 
 // rank orders kinds of problems, worst first.
 func rank(kind string) int {
-	order := []string{"refused", "request", "channel", "expired", "silent", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
+	order := []string{"refused", "request", "channel", "expired", "silent", "dark", "mirror", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
 	if at := slices.Index(order, kind); at >= 0 {
 		return at
 	}
@@ -90,8 +96,8 @@ func (s *Service) problems(n *node, ns report.NodeStatus, now time.Time) []repor
 	add := func(kind, text string, first time.Time, count int) {
 		list = append(list, report.Problem{Kind: kind, Node: n.Name, Channel: ns.Channel, Text: text, First: first, Count: count, Bundle: ns.Bundle, Commit: ns.Commit})
 	}
-	switch ns.Presence {
-	case report.Stale, report.Missing:
+	switch {
+	case silent(ns.Presence) && !s.behindDark(n, now):
 		add(string(ns.Presence), fmt.Sprintf("last seen %s ago (interval %s)", now.Sub(n.seen).Round(time.Second), n.told), n.seen, 0)
 	}
 	for _, r := range ns.Refusals {

@@ -30,6 +30,7 @@ type Node struct {
 	Token       string            `json:"token"` // ID of the token
 	Enrolled    time.Time         `json:"enrolled"`
 	CertExpires time.Time         `json:"certExpires"`
+	Hub         bool              `json:"hub,omitempty"` // it relays for others
 }
 
 // Enroll uses a token once to keep a node. allow is asked with the grant as it is in this very moment; the node's

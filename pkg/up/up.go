@@ -102,7 +102,7 @@ func Open(ctx context.Context, c Config) (s *Stack, err error) {
 	}
 	s.Addr = s.listener.Addr()
 	if s.Advertise == "" {
-		s.Advertise = advertised(s.Addr.String())
+		s.Advertise = Advertised(s.Addr.String())
 	}
 	if err = s.openCA(ctx); err != nil {
 		return s, err
@@ -187,9 +187,9 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 	return err
 }
 
-// advertised is the host:port to tell people of, for the address listened on: every address of this machine is told by
+// Advertised is the host:port to tell people of, for the address listened on: every address of this machine is told by
 // the name of the machine.
-func advertised(listen string) string {
+func Advertised(listen string) string {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		return listen

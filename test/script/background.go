@@ -132,7 +132,24 @@ func up(ts *testscript.TestScript, neg bool, args []string) {
 	running(ts)[args[0]] = p
 }
 
-// down stops what up started.
+// hub starts `vigo hub` and waits until it listens.
+func hub(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: hub DATA ARG...")
+	}
+	p, out := start(ts, "vigo", append([]string{"hub", "--data", args[0], "--listen", "127.0.0.1:0"}, args[1:]...))
+	text, ok := p.await(ts, out, regexp.MustCompile(`(?m)^  vigo-agent enroll --server (\S+) --token TOKEN$`))
+	if !ok {
+		ts.Fatalf("vigo hub did not come up:\n%s%s", text, p.said())
+	}
+	ts.Logf("%s", text)
+	server := regexp.MustCompile(`--server (\S+)`).FindStringSubmatch(text)[1]
+	ts.Setenv("HUB", server)
+	ts.Setenv("HUB_ADDRESS", strings.TrimPrefix(server, "https://"))
+	running(ts)[args[0]] = p
+}
+
+// down stops what up or hub started.
 func down(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 || running(ts)[args[0]] == nil {
 		ts.Fatalf("usage: down DATA")

@@ -9,7 +9,8 @@
 //	key NAME                    make NAME.key and NAME.pub
 //	cosign-key NAME PASSWORD    the same, encrypted as cosign does
 //	up DATA REPOSITORY ARG...   start `vigo up` on a free port; sets SERVER, ADDRESS and VIGO_CONFIG; it is stopped at the end
-//	down DATA                   stop it, and wait until it has ended
+//	hub DATA ARG...             start `vigo hub` on a free port unless --listen is given; sets HUB and HUB_ADDRESS
+//	down DATA                   stop one of them, and wait until it has ended
 //	forge DIR                   serve the files of a folder as the answers of a forge; sets FORGE; what is posted goes to DIR/posted
 //	registry                    start a registry on a free port; sets REGISTRY and REGISTRY_TOKEN, which pushing needs
 //	shows PROGRAM ARG... -- RE  start a program that does not end by itself, wait until its output matches, stop it
@@ -57,7 +58,7 @@ func Run(t *testing.T, dir string, update bool) {
 			return os.MkdirAll(home, 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "key": key, "cosign-key": cosignKey, "keyless": keyless, "up": up, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt, "workflow": workflow,
+			"exits": exits, "key": key, "cosign-key": cosignKey, "keyless": keyless, "up": up, "hub": hub, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt, "workflow": workflow,
 			"forge": startForge, "issuer": issuer, "browse": browse,
 		},
 	})

@@ -160,6 +160,9 @@ func printNode(env *cli.Env, n report.NodeDetail) error {
 		{"channel", n.Channel}, {"labels", labelText(n.Labels)}, {"agent", orDash(n.Agent)}, {"interval", n.Interval.String()},
 		{"certificate", "until " + n.CertExpires.Local().Format("2006-01-02 15:04")}, {"spooled", fmt.Sprint(n.Spooled)},
 	}
+	if n.Hub != "" {
+		rows = append(rows, []string{"hub", n.Hub})
+	}
 	if n.Reason != "" {
 		rows = append(rows, []string{"reason", strings.ReplaceAll(n.Reason, "\n", " ")})
 	}

@@ -101,6 +101,7 @@ func printStatus(env *cli.Env, st report.Status, wide bool) {
 	if err := printChannels(env, st); err != nil {
 		return
 	}
+	printHubs(env, st)
 	printProblems(env, st, wide)
 }
 
@@ -122,6 +123,23 @@ func printChannels(env *cli.Env, st report.Status) error {
 		}
 	}
 	return env.Columns(heads, rows)
+}
+
+// printHubs says in one line how the hubs are.
+func printHubs(env *cli.Env, st report.Status) {
+	if len(st.Hubs) == 0 {
+		return
+	}
+	well, dark := 0, ""
+	for _, h := range st.Hubs {
+		switch h.Presence {
+		case report.Stale, report.Missing:
+			dark += fmt.Sprintf("  %s %s %s (%d nodes)", h.Name, env.Paint("red", "DARK"), span(st.Now.Sub(h.Seen)), h.Nodes)
+		case report.Live, report.Late:
+			well++
+		}
+	}
+	fmt.Fprintf(env.Stdout, "%s   %d/%d ok%s\n", env.Paint("bold", "HUBS"), well, len(st.Hubs), dark)
 }
 
 func printProblems(env *cli.Env, st report.Status, wide bool) {

@@ -2,6 +2,7 @@ package vigocmd
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,8 @@ func newTokenCreateCommand(env *cli.Env) *cobra.Command {
 		Use:   "create",
 		Short: "Make an enrolment token and print it; it is seen this once",
 		Example: `  vigo token create --label role=web --label environment=production
-  vigo token create --names 'kiosk-*' --uses 50 --life 24h --note "lobby screens"`,
+  vigo token create --names 'kiosk-*' --uses 50 --life 24h --note "lobby screens"
+  vigo token create --hub --names plant-3`,
 		Args: cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := conn.open(env)
@@ -52,6 +54,7 @@ func newTokenCreateCommand(env *cli.Env) *cobra.Command {
 	f.StringArrayVar(&labels, "label", nil, "label to grant, as name=value; may be repeated")
 	f.StringVar(&r.Names, "names", "", "only for nodes whose name matches this pattern")
 	f.StringVar(&r.Channel, "channel", "", "channel of the nodes (default: that of the service)")
+	f.BoolVar(&r.Hub, "hub", false, "for a hub instead of a node: what enrols with it may serve a site")
 	f.IntVar(&r.Uses, "uses", 1, "how many nodes may enrol with it; 0: no limit")
 	f.DurationVar(&r.Life, "life", time.Hour, "how long it can be used; 0: for ever")
 	f.StringVar(&r.Note, "note", "", "what it is for")
@@ -81,7 +84,7 @@ func newTokenListCommand(env *cli.Env) *cobra.Command {
 			}
 			rows := make([][]string, len(list))
 			for i, g := range list {
-				rows[i] = []string{g.ID, orDash(g.Names), labelText(g.Labels), orDash(g.Channel), usesOf(g), expiry(g), orDash(g.Note)}
+				rows[i] = []string{g.ID, orDash(g.Names), labelText(g.Labels), orDash(g.Channel), usesOf(g), expiry(g), orDash(noteOf(g))}
 			}
 			return env.Columns([]string{"ID", "NAMES", "LABELS", "CHANNEL", "USED", "EXPIRES", "NOTE"}, rows)
 		},
@@ -89,6 +92,14 @@ func newTokenListCommand(env *cli.Env) *cobra.Command {
 	conn.flags(c)
 	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML)
 	return c
+}
+
+// noteOf is what a token is for.
+func noteOf(g identity.Grant) string {
+	if g.Hub {
+		return strings.TrimSpace("(hub) " + g.Note)
+	}
+	return g.Note
 }
 
 // usesOf is how often a token was used, of how often it can be.

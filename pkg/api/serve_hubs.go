@@ -1,0 +1,50 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/report"
+)
+
+// The headers a hub adds to what it relays. The request of the node, with its signature, stays as it was.
+const (
+	headerReceived = "Vigo-Received" // when the hub that is nearest to the node received it; RFC 3339
+	headerHub      = "Vigo-Hub"      // the name of that hub
+)
+
+// relayed checks a request of a node that a hub has brought, and returns the hub that is nearest to the node.
+func (s *server) relayed(r *http.Request, k kind, caller identity.Peer, stamp identity.Stamp) (string, error) {
+	received, err := time.Parse(time.RFC3339Nano, r.Header.Get(headerReceived))
+	if err != nil {
+		return "", Refuse(ErrWrongNode, "the certificate is of hub %s, the signature of %s, and the hub does not say when it received that", caller.Name, stamp.KeyID)
+	}
+	nearest := r.Header.Get(headerHub)
+	if identity.CheckName(nearest) != nil {
+		return "", Refuse(ErrBadRequest, "%s: %.140q is not a name", headerHub, nearest)
+	}
+	if err := s.Gate.Admit(k.what, stamp.KeyID); err != nil { // a node is no more behind a hub than elsewhere
+		return "", err
+	}
+	return nearest, identity.FreshRelayed(stamp, s.Gate, received, s.Now(), k.repeats)
+}
+
+// hub takes the report of a hub, which may come through another one.
+func (s *server) hub(w http.ResponseWriter, r *http.Request) (any, error) {
+	name, _, data, err := s.signed(w, r, kind{what: "checkin", limit: MaxNotes, needCert: true})
+	if err != nil {
+		return nil, err
+	}
+	var req report.HubReport
+	if err := decode(data, &req); err != nil {
+		return nil, err
+	}
+	if req.Hub != name {
+		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", name, req.Hub)
+	}
+	if len(req.Seen) > report.MaxSeen {
+		return nil, Refuse(ErrTooLarge, "%d nodes, at most %d", len(req.Seen), report.MaxSeen)
+	}
+	return s.Hubs.HubReport(r.Context(), name, req)
+}
