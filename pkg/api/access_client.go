@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"time"
-
 )
 
 // Whoami returns who the holder of the token is to the service.
