@@ -30,6 +30,7 @@ lint: ## gofmt, vet, staticcheck
 
 docs: ## generate docs/reference from the code
 	go test ./pkg/manual ./pkg/cli -run Reference -update
+	go test ./test/attack -run TestList -update
 
 bench: build ## our figures beside physical limits and peers
 	go run ./test/bench -bin bin

@@ -267,7 +267,9 @@ func (s *Stack) Run(ctx context.Context) error {
 		group.Go(func() error { s.teller.Run(ctx, s.reports, s.publish.Status, s.Log); return nil })
 	}
 	group.Go(func() error { return s.reports.Run(ctx) })
-	group.Go(func() error { return Serve(ctx, s.listener, mux, server.TLS(), s.Log) })
+	group.Go(func() error {
+		return Serve(ctx, s.listener, mux, server.TLS(), slog.New(s.reports.Handshakes(s.Log.Handler())))
+	})
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

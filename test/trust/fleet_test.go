@@ -20,6 +20,7 @@ import (
 	"vigo.dev/pkg/gitsource/gitsourcetest"
 	"vigo.dev/pkg/ocistore/registry"
 	"vigo.dev/pkg/trust"
+	"vigo.dev/test/programs"
 )
 
 const (
@@ -41,7 +42,7 @@ type fleet struct {
 	dir      string // all that is on disk
 	bundle   string // key files of the controller
 	channel  string
-	up       *server
+	up       *programs.Server
 	service  string          // URL of the report service
 	version  int64           // of the root in force
 	stolen   int64           // pointers that thieves have made
@@ -70,7 +71,7 @@ func newFleet(t *testing.T) *fleet {
 	for _, owner := range []string{"ada", "ben", "cleo"} {
 		init = append(init, "--root-key", f.key(owner)+".pub")
 	}
-	run(t, nil, "vigo", init...)
+	programs.Run(t, nil, "vigo", init...)
 	f.bundle, f.channel = f.path("data/keys/bundle.key"), f.path("data/keys/channel.key")
 	return f
 }
@@ -129,7 +130,7 @@ func registryUser() []string {
 // start starts the controller with its keys and waits until the newest commit is what its channel shows.
 func (f *fleet) start(commit string) {
 	f.t.Helper()
-	up, line := serve(f.t, registryUser(), "vigo is up", "vigo", "up", "--data", f.path("data"), "--git", f.repo.Dir, "--listen", "127.0.0.1:0", "--poll", "100ms",
+	up, line := programs.Serve(f.t, registryUser(), "vigo is up", "vigo", "up", "--data", f.path("data"), "--git", f.repo.Dir, "--listen", "127.0.0.1:0", "--poll", "100ms",
 		"--registry", f.registry+"/"+repository, "--plain-http", "--bundle-key", f.bundle, "--channel-key", "file:"+f.channel)
 	f.up, f.service = up, line[strings.Index(line, "https://"):]
 	f.await(commit)
@@ -137,7 +138,7 @@ func (f *fleet) start(commit string) {
 
 func (f *fleet) await(commit string) {
 	f.t.Helper()
-	late := time.After(patience)
+	late := time.After(programs.Patience)
 	for {
 		if p, err := f.pointer(); err == nil && p.Stable.Commit == commit && p.Epoch == f.version {
 			return
@@ -184,8 +185,8 @@ func (f *fleet) enrol() {
 		if err := os.MkdirAll(f.root(n), 0o755); err != nil {
 			f.t.Fatal(err)
 		}
-		token := run(f.t, env, "vigo", "token", "create")
-		run(f.t, nil, "vigo-agent", "enroll", "--server", f.service, "--root", f.root(n), "--node", fmt.Sprint("n", n), "--token", token)
+		token := programs.Run(f.t, env, "vigo", "token", "create")
+		programs.Run(f.t, nil, "vigo-agent", "enroll", "--server", f.service, "--root", f.root(n), "--node", fmt.Sprint("n", n), "--token", token)
 	}
 }
 
@@ -201,7 +202,7 @@ func (f *fleet) cycle(from, to int) {
 		if err := os.WriteFile(file, []byte(byHand), 0o644); err != nil {
 			f.t.Fatal(err)
 		}
-		cmd := command(f.t, nil, "vigo-agent", "run", "--once", "--root", f.root(n))
+		cmd := programs.Command(f.t, nil, "vigo-agent", "run", "--once", "--root", f.root(n))
 		group.Go(func() {
 			out, err := cmd.CombinedOutput()
 			if err != nil {

@@ -10,26 +10,27 @@ import (
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/gitsource/gitsourcetest"
 	"vigo.dev/pkg/trust"
+	"vigo.dev/test/programs"
 )
 
 // replace puts the next root in force, as docs/trust.md has it: the controller is stopped, changes are proposed, two owners
 // sign on folders of their own, and it is published. The controller is not started yet.
 func (f *fleet) replace(owners []string, changes ...[]string) {
 	f.t.Helper()
-	f.up.stop(f.t)
+	f.up.Stop(f.t)
 	desk, err := os.MkdirTemp(f.dir, "desk")
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	for _, change := range changes {
-		run(f.t, nil, "vigo", append([]string{"trust", change[0], f.path("data/keys/root.json"), "--dir", desk}, change[1:]...)...)
+		programs.Run(f.t, nil, "vigo", append([]string{"trust", change[0], f.path("data/keys/root.json"), "--dir", desk}, change[1:]...)...)
 	}
 	f.version++
 	proposal := fmt.Sprintf("%s/root-%d.json", desk, f.version)
 	for _, owner := range owners {
-		run(f.t, nil, "vigo", "trust", "sign", proposal, "--key", f.path(owner+".key"))
+		programs.Run(f.t, nil, "vigo", "trust", "sign", proposal, "--key", f.path(owner+".key"))
 	}
-	run(f.t, nil, "vigo", "trust", "publish", proposal, "--data", f.path("data"))
+	programs.Run(f.t, nil, "vigo", "trust", "publish", proposal, "--data", f.path("data"))
 }
 
 // changeKeys is the change to new keys of the controller.
@@ -83,7 +84,7 @@ func (th thief) build(words string) bundle.Target {
 	t.Helper()
 	repo := gitsourcetest.New(t)
 	repo.Put(policy(words)).Commit(words)
-	digest := run(t, registryUser(), "vigo", "build", repo.Dir, "--rev", "main", "--key", th.bundle, "--plain-http", "-o", th.f.registry+"/"+repository+":"+words)
+	digest := programs.Run(t, registryUser(), "vigo", "build", repo.Dir, "--rev", "main", "--key", th.bundle, "--plain-http", "-o", th.f.registry+"/"+repository+":"+words)
 	d, err := th.f.store.Resolve(t.Context(), words)
 	if err != nil || d.Digest != digest {
 		t.Fatalf("%s, %v, want %s", d.Digest, err, digest)
@@ -151,7 +152,7 @@ func TestRehearsal(t *testing.T) {
 		f.cycle(0, nodes)
 		f.want(0, nodes, "sixth")
 	}
-	f.up.stop(t)
+	f.up.Stop(t)
 	for n := nodes - away; n < nodes; n++ {
 		for _, words := range f.seen[n] {
 			if words == "evil" || words == "third" {
@@ -179,6 +180,6 @@ func (f *fleet) recover(words string, thieves []thief, theirs bundle.Target, rol
 	}
 	f.cutOff()
 	f.want(nodes-away, nodes, "second")
-	f.up.stop(f.t)
+	f.up.Stop(f.t)
 	f.start(commit) // what the thieves have put over the pointer is put right
 }

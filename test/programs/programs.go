@@ -1,4 +1,6 @@
-package trust
+// Package programs builds vigo and vigo-agent once for a test binary, and runs them as people do. It refuses to hide what a
+// program says when it fails.
+package programs
 
 import (
 	"bufio"
@@ -16,14 +18,14 @@ import (
 	"time"
 )
 
-// patience bounds what is waited for.
-const patience = time.Minute
+// Patience bounds what is waited for.
+const Patience = time.Minute
 
 var built = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv("VIGO_BIN"); dir != "" {
 		return filepath.Abs(dir)
 	}
-	dir, err := os.MkdirTemp("", "vigo-trust-")
+	dir, err := os.MkdirTemp("", "vigo-programs-")
 	if err != nil {
 		return "", err
 	}
@@ -34,7 +36,9 @@ var built = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
-func TestMain(m *testing.M) {
+// Main is what TestMain calls: it runs the tests and removes what was built. VIGO_BIN names a folder of programs that are
+// built already.
+func Main(m *testing.M) int {
 	code := m.Run()
 	if dir, err := built(); os.Getenv("VIGO_BIN") == "" && err == nil {
 		if err := os.RemoveAll(dir); err != nil {
@@ -42,26 +46,36 @@ func TestMain(m *testing.M) {
 			code = 1
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
-func command(t *testing.T, env []string, name string, args ...string) *exec.Cmd {
+// Command is a program with more environment; it ends with the test.
+func Command(t testing.TB, env []string, name string, args ...string) *exec.Cmd {
+	t.Helper()
+	return prepare(exec.CommandContext(t.Context(), path(t, name), args...), env)
+}
+
+// path is where a program was built.
+func path(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, name), args...)
+	return filepath.Join(dir, name)
+}
+
+func prepare(cmd *exec.Cmd, env []string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = time.Second
 	return cmd
 }
 
-// run runs a program to its end, which must be good.
-func run(t *testing.T, env []string, name string, args ...string) string {
+// Run runs a program to its end, which must be good, and returns its standard output.
+func Run(t testing.TB, env []string, name string, args ...string) string {
 	t.Helper()
-	cmd := command(t, env, name, args...)
+	cmd := Command(t, env, name, args...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -71,16 +85,16 @@ func run(t *testing.T, env []string, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// A server is a program that goes on.
-type server struct {
+// A Server is a program that goes on.
+type Server struct {
 	cmd  *exec.Cmd
 	said bytes.Buffer // on standard error; whole when it has ended
 }
 
-// serve starts a program and waits until it writes a line with a word; it returns that line too.
-func serve(t *testing.T, env []string, word, name string, args ...string) (*server, string) {
+// Serve starts a program and waits until it writes a line with a word; it returns that line too.
+func Serve(t testing.TB, env []string, word, name string, args ...string) (*Server, string) {
 	t.Helper()
-	s := &server{cmd: command(t, env, name, args...)}
+	s := &Server{cmd: prepare(exec.Command(path(t, name), args...), env)} // it may be stopped in a cleanup
 	s.cmd.Stderr = &s.said
 	out, err := s.cmd.StdoutPipe()
 	if err == nil {
@@ -89,7 +103,8 @@ func serve(t *testing.T, env []string, word, name string, args ...string) (*serv
 	if err != nil {
 		t.Fatal(err)
 	}
-	late := time.AfterFunc(patience, func() { _ = s.cmd.Process.Kill() })
+	t.Cleanup(func() { _ = s.cmd.Process.Kill() }) // gone already is as good
+	late := time.AfterFunc(Patience, func() { _ = s.cmd.Process.Kill() })
 	defer late.Stop()
 	reader := bufio.NewReader(out)
 	for {
@@ -104,8 +119,8 @@ func serve(t *testing.T, env []string, word, name string, args ...string) (*serv
 	}
 }
 
-// stop asks the program to end, and waits until it has.
-func (s *server) stop(t *testing.T) {
+// Stop asks the program to end, and waits until it has.
+func (s *Server) Stop(t testing.TB) {
 	t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

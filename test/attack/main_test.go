@@ -1,0 +1,10 @@
+package attack
+
+import (
+	"os"
+	"testing"
+
+	"vigo.dev/test/programs"
+)
+
+func TestMain(m *testing.M) { os.Exit(programs.Main(m)) }
