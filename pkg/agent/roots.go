@@ -18,7 +18,7 @@ import (
 const rootInterval = time.Hour
 
 // Refusals that a newer trust root may resolve.
-var ofKeys = []string{bundle.WrongKey, bundle.KeyExpired, bundle.Threshold, bundle.WrongEpoch}
+var ofKeys = []string{bundle.WrongKey, bundle.KeyExpired, bundle.Threshold, bundle.WrongEpoch, bundle.Approvals}
 
 // mayNeedRoot says whether err is a refusal that a newer trust root may resolve.
 func mayNeedRoot(err error) bool {

@@ -19,6 +19,8 @@ type trustDoc struct {
 	Enforced release        `json:"enforced,omitzero"` // verified, complete in the cache and known to compile
 	// Previous is what was enforced before, for going back when Enforced crashes the agent.
 	Previous release `json:"previous,omitzero"`
+	// Promoted is where the channel was when what people approved last was asked for.
+	Promoted trust.Base `json:"promoted,omitzero"`
 	// Attempts counts, for a bundle that no run has come to its end with, the processes that began to work with it.
 	Attempts map[string]int `json:"attempts,omitempty"`
 	// Aside are digests that could not be compiled or crashed the agent. They are not tried again by the same version of

@@ -88,6 +88,10 @@ func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stag
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
+	approval, err := a.approved(ctx, stage, d)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
 	if err := a.begin(digest); err != nil {
 		return a.notBegun(err)
 	}
@@ -105,6 +109,9 @@ func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stag
 	}
 	doc = a.trustCopy()
 	doc.Previous, doc.Enforced, doc.Aside = doc.Enforced, release{d, l.config.Source.Commit}, nil
+	if len(approval.Keys) > 0 {
+		doc.Promoted = approval.Request.From
+	}
 	if err := a.saveTrust(doc); err != nil {
 		return a.trouble(err)
 	}
@@ -114,6 +121,19 @@ func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stag
 	a.Log.Info("enforcing a new bundle", "digest", digest, "commit", doc.Enforced.Commit, "pointer", p.Version())
 	a.prune(ctx, doc)
 	return nil
+}
+
+// approved refuses new content that people have not approved for this channel, when the trust root asks for that. What is
+// enforced already stays, whoever approves from now on.
+func (a *Agent) approved(ctx context.Context, src bundle.Source, d bundle.Descriptor) (approval trust.Approval, err error) {
+	err = a.verifying(func(v *trust.Verifier) (err error) {
+		approval, err = v.Approved(ctx, src, d, a.Enrolment.Fleet, a.Enrolment.Channel)
+		return err
+	})
+	if err == nil && len(approval.Keys) > 0 {
+		err = approval.After(a.trustCopy().Promoted)
+	}
+	return approval, err
 }
 
 // notBegun reports why work with a bundle was not begun: it is put aside, or that could not be written down.

@@ -28,6 +28,7 @@ const (
 	Trailing     = "trailing"       // bytes after the end
 	Revoked      = "revoked"        // named as not to be run
 	OldAgent     = "old-agent"      // asks for a newer agent than this
+	Approvals    = "approvals"      // fewer people than asked for have approved it for this channel
 	Conflicting  = "conflict"       // what is signed about it and what it says of itself differ
 	BadFormat    = "format"         // not a document of this kind, or of a version not known here
 )
@@ -68,6 +69,8 @@ func (r *Refusal) Hint() string {
 		return "sign it with `vigo build --key` or `cosign sign`; a mirror must copy signatures (referrers) too"
 	case WrongKey:
 		return "is the public key of whoever signed it in the trusted root?"
+	case Approvals:
+		return "vigo approve CHANNEL shows who has approved what is asked for; a mirror must copy approvals (referrers) too"
 	case Predicate:
 		return "an attestation is not a signature: sign it as a bundle"
 	case Equivocation:

@@ -118,12 +118,12 @@ func (c *Controller) push(ctx context.Context, commit gitsource.Commit, built Ar
 
 // attest states from what a bundle was built. The time in it is not part of the bundle, whose digest stays a function of
 // the commit.
-func (c *Controller) attest(ctx context.Context, d bundle.Descriptor, cfg bundle.Config) error {
+func (c *Controller) attest(ctx context.Context, d bundle.Descriptor, cfg bundle.Config, promotions ...trust.Promotion) error {
 	if c.cfg.Witness == nil {
 		return nil
 	}
 	p := trust.Provenance{
-		Repository: cfg.Source.Repo, Ref: cfg.Source.Ref, Commit: cfg.Source.Commit, Fleet: cfg.Fleet, Approvals: cfg.Source.Approvals,
+		Repository: cfg.Source.Repo, Ref: cfg.Source.Ref, Commit: cfg.Source.Commit, Fleet: cfg.Fleet, Approvals: cfg.Source.Approvals, Promotions: promotions,
 		Builder: trust.BuilderID, Version: c.cfg.Version, Finished: c.cfg.Now(),
 	}
 	if err := c.cfg.Witness.Attest(ctx, c.cfg.Store, d, p, c.cfg.Now()); err != nil {

@@ -33,6 +33,7 @@ type Config struct {
 	// Witness states from what each bundle was built; nil: nobody does.
 	Witness Witness
 	Version string // of this controller, as its provenance says
+	Gates   Gates  // nil: nothing is held back
 	// Poll is the time between two looks at the branch; default 15 s.
 	Poll time.Duration
 	// PointerTTL is how long a pointer is good for; it is issued anew after a quarter of that. Default 7 days.
@@ -84,6 +85,7 @@ type Controller struct {
 	rebuild bool
 	pushed  map[string]bool  // digests this process knows to be in the registry
 	clean   map[string]bool  // channels whose pointer was compared with the registry since the start
+	waits   map[string]Wait  // what channels are not given yet
 	seen    gitsource.Commit // the tip looked at last
 	asked   map[string]asked // what the forge said about commits that wait
 	fresh   atomic.Bool      // a hook nudged: what the forge said is old
@@ -110,7 +112,7 @@ func New(cfg Config) (*Controller, error) {
 		return nil, err
 	}
 	c := &Controller{
-		cfg: cfg, metrics: newMetrics(), nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{}, pushed: map[string]bool{},
+		cfg: cfg, metrics: newMetrics(), nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{}, pushed: map[string]bool{}, waits: map[string]Wait{},
 		status: Status{Fleet: st.Fleet, Source: cfg.Git.URL(), Branch: cfg.Git.Branch()},
 		last:   cfg.Now(),
 	}
@@ -207,7 +209,7 @@ func (c *Controller) finish(err error) {
 func (c *Controller) refresh(f *Failure) bool {
 	s := Status{
 		Fleet: c.state.Fleet, Source: c.cfg.Git.URL(), Branch: c.cfg.Git.Branch(), Seen: revisionOf(c.seen),
-		Built: c.state.Built, Bundle: c.state.Bundle.Digest, Approvals: c.state.Approvals, Interval: c.state.Interval, Failure: f,
+		Built: c.state.Built, Bundle: c.state.Bundle.Digest, Approvals: c.state.Approvals, Interval: c.state.Interval, Failure: f, Waiting: c.waiting(),
 	}
 	for _, name := range c.state.Names {
 		if p, ok := c.state.Channels[name]; ok && p.Done {
@@ -232,7 +234,7 @@ func (c *Controller) refresh(f *Failure) bool {
 func sameStatus(a, b Status) bool {
 	sameFailure := (a.Failure == nil) == (b.Failure == nil) && (a.Failure == nil || a.Failure.Message == b.Failure.Message && a.Failure.Commit == b.Failure.Commit)
 	return a.Fleet == b.Fleet && a.Seen == b.Seen && a.Built == b.Built && a.Bundle == b.Bundle && a.Interval == b.Interval && slices.Equal(a.Channels, b.Channels) &&
-		slices.Equal(a.Approvals, b.Approvals) && sameFailure
+		slices.Equal(a.Approvals, b.Approvals) && slices.Equal(a.Waiting, b.Waiting) && sameFailure
 }
 
 // beat returns when the loop was last alive.

@@ -322,7 +322,7 @@ func TestInterruptedPublicationUsesTheSameBytes(t *testing.T) {
 	r.store.fail = nil
 	r.step()
 	// Signed and stored, but not sent: as if killed in between.
-	signed, err := r.c.sign(t.Context(), "staging", r.c.state.Channels["staging"])
+	signed, err := r.c.sign(t.Context(), "staging", r.c.state.Channels["staging"], r.c.state.Bundle)
 	if err != nil {
 		t.Fatal(err)
 	}

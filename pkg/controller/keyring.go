@@ -52,6 +52,7 @@ type Keyring struct {
 var (
 	_ Keys    = (*Keyring)(nil)
 	_ Witness = (*Keyring)(nil)
+	_ Gates   = (*Keyring)(nil)
 )
 
 // OpenKeyring opens the keys and reads the root document in dir, and makes them when there are none. Some of them without
@@ -189,10 +190,13 @@ func (k *Keyring) Attest(ctx context.Context, store bundle.Store, d bundle.Descr
 	if err != nil {
 		return err
 	}
-	for _, known := range there {
-		if len(known.Promotions) >= len(p.Promotions) {
-			return nil
-		}
+	told := func(promotion trust.Promotion) bool {
+		return slices.ContainsFunc(there, func(known trust.Provenance) bool {
+			return slices.ContainsFunc(known.Promotions, func(q trust.Promotion) bool { return q.Channel == promotion.Channel })
+		})
+	}
+	if len(there) > 0 && !slices.ContainsFunc(p.Promotions, func(q trust.Promotion) bool { return !told(q) }) {
+		return nil
 	}
 	signed, err := k.bundles.SignProvenance(ctx, d, p)
 	if err != nil {

@@ -66,7 +66,7 @@ func (o *owned) start() *Keyring {
 		o.t.Fatal(err)
 	}
 	o.t.Cleanup(func() { _ = src.Close() })
-	o.c, err = New(Config{Data: o.data, Git: src, Store: o.store, Keys: ring, Builder: testBuilder{&o.builds}, Witness: ring, Version: "1.2.3",
+	o.c, err = New(Config{Data: o.data, Git: src, Store: o.store, Keys: ring, Builder: testBuilder{&o.builds}, Witness: ring, Gates: ring, Version: "1.2.3",
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return o.now }})
 	if err != nil {
 		o.t.Fatal(err)
@@ -77,6 +77,19 @@ func (o *owned) start() *Keyring {
 // succeed installs the next root, in which the keys of the controller are new ones.
 func (o *owned) succeed() {
 	o.t.Helper()
+	o.amend(func(next *trust.Root) {
+		for role, ref := range map[string]*string{trust.RoleBundle: &o.options.Bundle, trust.RoleAnyChannel: &o.options.Channel} {
+			path, public := keyFile(o.t)
+			*ref = path
+			delete(next.Roles, role)
+			next.Grant(role, 1, trust.Key{Public: public})
+		}
+	})
+}
+
+// amend installs the next root, which change has changed.
+func (o *owned) amend(change func(next *trust.Root)) {
+	o.t.Helper()
 	data, err := os.ReadFile(filepath.Join(o.dir, rootName))
 	if err != nil {
 		o.t.Fatal(err)
@@ -86,12 +99,7 @@ func (o *owned) succeed() {
 		o.t.Fatal(err)
 	}
 	next := root.Next()
-	for role, ref := range map[string]*string{trust.RoleBundle: &o.options.Bundle, trust.RoleAnyChannel: &o.options.Channel} {
-		path, public := keyFile(o.t)
-		*ref = path
-		delete(next.Roles, role)
-		next.Grant(role, 1, trust.Key{Public: public})
-	}
+	change(&next)
 	signature, err := o.owner.SignRoot(o.t.Context(), next)
 	if err != nil {
 		o.t.Fatal(err)

@@ -49,31 +49,56 @@ func (c *Controller) publish(ctx context.Context, name string) error {
 	if ok && !p.Done && (c.rebuild || p.Pointer.Epoch >= epoch) {
 		return nil // after the bundle was pushed again
 	}
-	if p.Pointer.Epoch < epoch {
-		d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: c.state.Bundle.Digest, Size: c.state.Bundle.Size}
-		if err := errors.Join(c.attestAgain(ctx, d), c.cfg.Keys.Attach(ctx, c.cfg.Store, d, c.cfg.Now())); err != nil {
-			return failed(FailedRegistry, fmt.Errorf("signing the bundle: %w", err))
+	fresh := p.Pointer.Epoch < epoch
+	if fresh { // what was built here is ours, whoever else had the keys; people may only approve what is signed
+		if err := c.signAgain(ctx, c.state.Bundle); err != nil {
+			return err
 		}
-	} else if p.Pointer.Stable.Digest == c.state.Bundle.Digest && c.cfg.Now().Sub(p.Pointer.Issued) < c.cfg.PointerTTL/4 {
+	}
+	target, approval, ok, err := c.wanted(ctx, name, p)
+	if err != nil || !ok {
+		return err
+	}
+	switch {
+	case fresh && target.Digest != c.state.Bundle.Digest:
+		if err := c.signAgain(ctx, target); err != nil {
+			return err
+		}
+	case !fresh && p.Pointer.Stable.Digest == target.Digest && c.cfg.Now().Sub(p.Pointer.Issued) < c.cfg.PointerTTL/4:
 		return nil
 	}
-	next, err := c.sign(ctx, name, p)
+	if err := c.promoted(ctx, name, descriptorOf(target), approval); err != nil {
+		return failed(FailedRegistry, err)
+	}
+	next, err := c.sign(ctx, name, p, target)
 	if err != nil {
 		return err
 	}
 	// The signed bytes are stored first: after a crash these very bytes are published, never others of the same number.
 	c.state.Channels[name] = next
+	if len(approval.Keys) > 0 {
+		c.state.Promoted[name] = approval.Request.From
+	}
 	if err := c.state.save(c.cfg.Data); err != nil {
 		return err
 	}
 	return c.send(ctx, name, next)
 }
 
+// signAgain signs a bundle with the key of the root in force, and states where it comes from.
+func (c *Controller) signAgain(ctx context.Context, t bundle.Target) error {
+	d := descriptorOf(t)
+	if err := errors.Join(c.attestAgain(ctx, d), c.cfg.Keys.Attach(ctx, c.cfg.Store, d, c.cfg.Now())); err != nil {
+		return failed(FailedRegistry, fmt.Errorf("signing the bundle: %w", err))
+	}
+	return nil
+}
+
 // sign makes the next pointer of a channel. The first of an epoch takes over nothing from the one before, which may have been
 // signed by a thief of its key.
-func (c *Controller) sign(ctx context.Context, name string, prev published) (published, error) {
+func (c *Controller) sign(ctx context.Context, name string, prev published, target bundle.Target) (published, error) {
 	now := c.cfg.Now().UTC().Truncate(time.Second)
-	p := bundle.Pointer{Fleet: c.state.Fleet, Channel: name, Epoch: c.cfg.Keys.Epoch(), Seq: 1, Stable: c.state.Bundle, Prev: prev.Payload}
+	p := bundle.Pointer{Fleet: c.state.Fleet, Channel: name, Epoch: c.cfg.Keys.Epoch(), Seq: 1, Stable: target, Prev: prev.Payload}
 	if p.Epoch <= prev.Pointer.Epoch {
 		p.Epoch, p.Seq, p.Revoked, p.Modes = prev.Pointer.Epoch, prev.Pointer.Seq+1, prev.Pointer.Revoked, prev.Pointer.Modes
 		if now.Before(prev.Pointer.Issued) { // the clock went back; time in pointers does not

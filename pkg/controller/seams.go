@@ -54,6 +54,6 @@ type Keys interface {
 
 // A Witness states, with the bundle key, from what a bundle was built.
 type Witness interface {
-	// Attest attaches a provenance, unless one is there that a trusted key signed and that names as many promotions.
+	// Attest attaches a provenance, unless trusted keys have stated it already, with the promotions it names.
 	Attest(ctx context.Context, store bundle.Store, d bundle.Descriptor, p trust.Provenance, now time.Time) error
 }

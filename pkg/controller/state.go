@@ -11,6 +11,7 @@ import (
 
 	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/trust"
 )
 
 const stateName = "controller.json"
@@ -29,6 +30,8 @@ type state struct {
 	// Approvals are who approved Built.
 	Approvals []string             `json:"approvals,omitempty"`
 	Channels  map[string]published `json:"channels"`
+	// Promoted is, by channel, where it was when what people approved last was asked for: no older approval counts again.
+	Promoted map[string]trust.Base `json:"promoted,omitempty"`
 }
 
 // published is the newest pointer of a channel, as signed.
@@ -40,7 +43,7 @@ type published struct {
 }
 
 func loadState(dir string) (state, error) {
-	s := state{Format: 1, Channels: map[string]published{}}
+	s := state{Format: 1, Channels: map[string]published{}, Promoted: map[string]trust.Base{}}
 	path := filepath.Join(dir, stateName)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,6 +60,9 @@ func loadState(dir string) (state, error) {
 	}
 	if s.Channels == nil {
 		s.Channels = map[string]published{}
+	}
+	if s.Promoted == nil {
+		s.Promoted = map[string]trust.Base{}
 	}
 	return s, nil
 }

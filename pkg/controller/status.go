@@ -39,6 +39,7 @@ type Status struct {
 	// Interval is how often nodes are to check in, as the policy says; 0: nothing was built yet.
 	Interval time.Duration `json:"interval,omitempty"`
 	Channels []Channel     `json:"channels"`
+	Waiting  []Wait        `json:"waiting,omitempty"` // for people to approve
 	Failure  *Failure      `json:"failure,omitempty"` // what does not work now
 }
 

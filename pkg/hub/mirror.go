@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -186,8 +187,14 @@ func (m *Mirror) channel(ctx context.Context, upstream bundle.Source, name strin
 	if p.Candidate != nil {
 		targets = append(targets, *p.Candidate)
 	}
+	running, _, err := verifier.Pointer(ctx, m.Local, m.Fleet, name)
+	if err != nil {
+		running = bundle.Pointer{} // nothing that the site's agents take
+	}
 	for _, t := range targets {
-		if err := m.bundle(ctx, upstream, verifier, t, name); err != nil {
+		// What is fetched ahead may be approved later.
+		news := t.Digest != running.Stable.Digest && !slices.Contains(p.Prefetch, t)
+		if err := m.bundle(ctx, upstream, verifier, t, name, news); err != nil {
 			return err
 		}
 	}
@@ -219,10 +226,18 @@ func (m *Mirror) isCurrent(ctx context.Context, upstream bundle.Source, name str
 	return err == nil && there.Digest == known.digest
 }
 
-// bundle verifies a bundle, then copies it with its signatures, and gives it a tag that keeps it from being collected.
-func (m *Mirror) bundle(ctx context.Context, upstream bundle.Source, verifier *trust.Verifier, t bundle.Target, channel string) error {
+// bundle verifies a bundle, then copies it with what refers to it (signatures, provenance, approvals), and gives it a tag
+// that keeps it from being collected. What is news to the site must have the approvals that agents ask for.
+func (m *Mirror) bundle(ctx context.Context, upstream bundle.Source, verifier *trust.Verifier, t bundle.Target, channel string, news bool) error {
 	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: t.Digest, Size: t.Size}
-	if _, err := verifier.Bundle(ctx, upstream, d, m.Fleet, channel); err != nil {
+	holds := func(src bundle.Source) error {
+		if _, err := verifier.Bundle(ctx, src, d, m.Fleet, channel); err != nil || !news {
+			return err
+		}
+		_, err := verifier.Approved(ctx, src, d, m.Fleet, channel)
+		return err
+	}
+	if err := holds(upstream); err != nil {
 		return err
 	}
 	if _, err := bundle.Copy(ctx, m.Local, upstream, d); err != nil {
@@ -230,7 +245,7 @@ func (m *Mirror) bundle(ctx context.Context, upstream bundle.Source, verifier *t
 	}
 	signatures, err := upstream.Referrers(ctx, d, bundle.SignatureMediaType)
 	if err != nil {
-		return fmt.Errorf("looking for the signatures of %s: %w", d.Digest, err)
+		return fmt.Errorf("looking for what refers to %s: %w", d.Digest, err)
 	}
 	for _, s := range signatures {
 		if _, err := bundle.Copy(ctx, m.Local, upstream, s); err != nil {
@@ -238,7 +253,7 @@ func (m *Mirror) bundle(ctx context.Context, upstream bundle.Source, verifier *t
 		}
 	}
 	// What agents of the site will find is what counts, not what was found upstream.
-	if _, err := verifier.Bundle(ctx, m.Local, d, m.Fleet, channel); err != nil {
+	if err := holds(m.Local); err != nil {
 		return fmt.Errorf("the copy does not hold up: %w", err)
 	}
 	return m.Local.Tag(ctx, d, "b-"+t.Digest[len("sha256:"):][:24])

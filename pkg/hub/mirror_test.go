@@ -292,3 +292,55 @@ func TestAMemoryThatCannotBeReadIsAnError(t *testing.T) {
 		t.Error("the hub begins anew and could show an old pointer")
 	}
 }
+
+// A hub shows its site nothing new that people have not approved, and their approvals with what they have.
+func TestAMirrorCopiesApprovals(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	ctx := t.Context()
+	var people [2]*trust.Signer
+	for i := range people {
+		key, err := trust.NewKey()
+		s.must(err)
+		people[i] = key
+		s.root.Grant(trust.RoleApproval("stable"), 2, trust.Key{Public: key.Public()})
+	}
+	built := s.publish(1, "one", s.bundleKey)
+	r := trust.Request{Fleet: "acme", Channel: "stable", Bundle: bundle.Target{Digest: built.Descriptor.Digest, Size: built.Descriptor.Size}, Requested: noon}
+	m := s.mirror()
+	for i, key := range people {
+		var refused *trust.Refusal
+		if err := m.Sync(ctx); !errors.As(err, &refused) || refused.Name != bundle.Approvals {
+			t.Fatalf("with %d of 2 approvals: %v", i, err)
+		}
+		if _, err := s.local.Resolve(ctx, "channel-stable"); !errors.Is(err, bundle.ErrNotFound) {
+			t.Fatalf("with %d of 2 approvals the hub shows it: %v", i, err)
+		}
+		approval, err := key.Approve(ctx, r)
+		s.must(err)
+		s.must(trust.AttachApproval(ctx, s.centre, r, approval, noon))
+	}
+	s.must(m.Sync(ctx))
+	s.shows(1, s.root)
+	if _, err := trust.NewVerifier(s.root, func() time.Time { return noon }).Approved(ctx, s.local, built.Descriptor, "acme", "stable"); err != nil {
+		t.Errorf("an agent of the site: %v", err)
+	}
+
+	// When one of them has left, what runs is still renewed; what is new is not shown.
+	s.root.Withdraw(trust.RoleApproval("stable"), people[0].Public().ID())
+	s.root.Grant(trust.RoleApproval("stable"), 1)
+	s.root.Withdraw(trust.RoleApproval("stable"), people[1].Public().ID())
+	stranger, err := trust.NewKey()
+	s.must(err)
+	s.root.Grant(trust.RoleApproval("stable"), 1, trust.Key{Public: stranger.Public()})
+	s.state = t.TempDir()
+	s.point(s.pointer(2, built))
+	m = s.mirror()
+	s.must(m.Sync(ctx))
+	s.shows(2, s.root)
+	s.publish(3, "three", s.bundleKey)
+	if err := m.Sync(ctx); err == nil {
+		t.Error("the hub shows what nobody has approved")
+	}
+	s.shows(2, s.root)
+}

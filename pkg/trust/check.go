@@ -52,6 +52,8 @@ const (
 	CheckExpiry     = "expiry"     // it is not past its time
 	CheckConfig     = "config"     // the config and the layers are of one bundle
 	CheckContent    = "content"    // every blob has its digest
+	CheckApproval   = "approval"   // somebody approves of it for a channel
+	CheckApprovals  = "approvals"  // enough people do
 	CheckProvenance = "provenance" // the builder says what it was built from
 )
 

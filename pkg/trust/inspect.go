@@ -150,6 +150,8 @@ func (v *Verifier) inspectPointer(ctx context.Context, src bundle.Source, d bund
 			continue
 		}
 		v.inspectBundle(ctx, src, one, p.Fleet, p.Channel, i)
+		_, err := v.Approved(ctx, src, one, p.Fleet, p.Channel)
+		i.settle(v, CheckApprovals, t.Digest, err)
 		i.Blobs += v.content(ctx, src, one, m)
 	}
 }

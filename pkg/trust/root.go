@@ -166,7 +166,7 @@ const (
 	maxRoles = 256
 )
 
-var roleName = regexp.MustCompile(`^(root|bundle|task|channel/(\*|[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?))$`)
+var roleName = regexp.MustCompile(`^(root|bundle|task|channel/\*|(channel|approval)/[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?)$`)
 
 // Validate refuses a root that could not be used, or with which nothing could be verified safely.
 func (r Root) Validate() error {
@@ -191,7 +191,7 @@ func (r Root) Validate() error {
 	for _, name := range slices.Sorted(maps.Keys(r.Roles)) {
 		role := r.Roles[name]
 		if !roleName.MatchString(name) {
-			return bad("role %.80q is not root, bundle, task, channel/<name> or channel/*", name)
+			return bad("role %.80q is not root, bundle, task, channel/<name>, channel/* or approval/<name>", name)
 		}
 		if role.Threshold < 1 || role.Threshold > len(role.Keys) {
 			return bad("role %s asks for %d of %d keys", name, role.Threshold, len(role.Keys))
@@ -204,6 +204,9 @@ func (r Root) Validate() error {
 				return bad("role %s names key %s twice", name, id)
 			}
 		}
+	}
+	if err := r.apart(); err != nil {
+		return bad("%s", err.Error())
 	}
 	for _, need := range []string{RoleRoot, RoleBundle} {
 		if _, ok := r.Roles[need]; !ok {

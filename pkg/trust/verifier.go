@@ -125,7 +125,7 @@ func (v *Verifier) signatures(ctx context.Context, src bundle.Source, d bundle.D
 		case s.PredicateType != SignPredicate:
 			err := &Refusal{Name: bundle.Predicate, Detail: fmt.Sprintf("a trusted key signed it as %.120q, which is not a signature of a bundle (%s)", s.PredicateType, SignPredicate)}
 			t.note(err)
-			if s.PredicateType != ProvenancePredicate { // which is looked at for itself
+			if s.PredicateType != ProvenancePredicate && s.PredicateType != PromotionPredicate { // which are looked at for themselves
 				v.ignore(aspect(err), r.Digest, err)
 			}
 		default:

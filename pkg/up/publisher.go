@@ -69,7 +69,7 @@ func NewPublisher(c PublisherConfig) (*Publisher, error) {
 	}
 	ctl, err := controller.New(controller.Config{
 		Data: filepath.Join(c.Data, "controller"), Git: git, Store: c.Store, Keys: c.Keys, Builder: &controller.Bundler{Check: c.Language},
-		Witness: c.Keys, Version: c.Version,
+		Witness: c.Keys, Gates: c.Keys, Version: c.Version,
 		Rules: controller.PolicyRules,
 		Poll:  c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Listener: c.Listener, Log: c.Log, Now: c.Now,
 	})

@@ -93,14 +93,14 @@ func (f *fleet) key(name string) string {
 	return f.path(name)
 }
 
-// line is the way to the registry. It says when a channel's tag was moved.
+// line is the way to the registry. It says when a tag was moved.
 func (f *fleet) line(to http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f.cut.Load() {
 			panic(http.ErrAbortHandler)
 		}
 		to.ServeHTTP(w, r)
-		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/channel-"+channel) {
+		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/") {
 			select {
 			case f.moved <- struct{}{}:
 			default:
@@ -130,10 +130,16 @@ func registryUser() []string {
 // start starts the controller with its keys and waits until the newest commit is what its channel shows.
 func (f *fleet) start(commit string) {
 	f.t.Helper()
+	f.run()
+	f.await(commit)
+}
+
+// run starts the controller with its keys.
+func (f *fleet) run() {
+	f.t.Helper()
 	up, line := programs.Serve(f.t, registryUser(), "vigo is up", "vigo", "up", "--data", f.path("data"), "--git", f.repo.Dir, "--listen", "127.0.0.1:0", "--poll", "100ms",
 		"--registry", f.registry+"/"+repository, "--plain-http", "--bundle-key", f.bundle, "--channel-key", "file:"+f.channel)
 	f.up, f.service = up, line[strings.Index(line, "https://"):]
-	f.await(commit)
 }
 
 func (f *fleet) await(commit string) {
@@ -155,16 +161,22 @@ func (f *fleet) await(commit string) {
 
 // pointer is what the registry shows to who trusts the root in force.
 func (f *fleet) pointer() (bundle.Pointer, error) {
+	p, _, err := trust.NewVerifier(f.root(), time.Now).Pointer(f.t.Context(), f.store, "acme", channel)
+	return p, err
+}
+
+// root is the root document in force.
+func (f *fleet) root() trust.Root {
+	f.t.Helper()
 	data, err := os.ReadFile(f.path("data/keys/root.json"))
 	if err != nil {
-		return bundle.Pointer{}, err
+		f.t.Fatal(err)
 	}
 	root, err := trust.ParseRoot(data)
 	if err != nil {
-		return bundle.Pointer{}, err
+		f.t.Fatal(err)
 	}
-	p, _, err := trust.NewVerifier(root, time.Now).Pointer(f.t.Context(), f.store, "acme", channel)
-	return p, err
+	return root
 }
 
 // current is the bundle that the channel names.
@@ -182,15 +194,15 @@ func (f *fleet) enrol() {
 	f.t.Helper()
 	env := []string{"VIGO_CONFIG=" + f.path("data/operator.json")}
 	for n := range nodes {
-		if err := os.MkdirAll(f.root(n), 0o755); err != nil {
+		if err := os.MkdirAll(f.node(n), 0o755); err != nil {
 			f.t.Fatal(err)
 		}
 		token := programs.Run(f.t, env, "vigo", "token", "create")
-		programs.Run(f.t, nil, "vigo-agent", "enroll", "--server", f.service, "--root", f.root(n), "--node", fmt.Sprint("n", n), "--token", token)
+		programs.Run(f.t, nil, "vigo-agent", "enroll", "--server", f.service, "--root", f.node(n), "--node", fmt.Sprint("n", n), "--token", token)
 	}
 }
 
-func (f *fleet) root(n int) string { return f.path(fmt.Sprint("node", n)) }
+func (f *fleet) node(n int) string { return f.path(fmt.Sprint("node", n)) }
 
 // cycle runs the agents of some nodes once. Before, somebody has changed their file by hand: an agent that enforces puts it
 // right. What it cannot do is in what the nodes have afterwards, so its status is not looked at.
@@ -198,11 +210,11 @@ func (f *fleet) cycle(from, to int) {
 	f.t.Helper()
 	var group sync.WaitGroup
 	for n := from; n < to; n++ {
-		file := filepath.Join(f.root(n), "motd")
+		file := filepath.Join(f.node(n), "motd")
 		if err := os.WriteFile(file, []byte(byHand), 0o644); err != nil {
 			f.t.Fatal(err)
 		}
-		cmd := programs.Command(f.t, nil, "vigo-agent", "run", "--once", "--root", f.root(n))
+		cmd := programs.Command(f.t, nil, "vigo-agent", "run", "--once", "--root", f.node(n))
 		group.Go(func() {
 			out, err := cmd.CombinedOutput()
 			if err != nil {
@@ -212,7 +224,7 @@ func (f *fleet) cycle(from, to int) {
 	}
 	group.Wait()
 	for n := from; n < to; n++ {
-		data, err := os.ReadFile(filepath.Join(f.root(n), "motd"))
+		data, err := os.ReadFile(filepath.Join(f.node(n), "motd"))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			f.t.Fatal(err)
 		}

@@ -41,8 +41,8 @@ func newTrustAddCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add-key ROOT ROLE PUB",
 		Short: "Propose a root that lists one more key for a role",
-		Long: `Propose a root that lists one more key for a role: root, bundle, channel/NAME, channel/* (channels without a role of their own)
-or task.` + changeHelp,
+		Long: `Propose a root that lists one more key for a role: root, bundle, channel/NAME, channel/* (channels without a role of their own),
+approval/NAME (who must approve what a channel is given) or task.` + changeHelp,
 		Example: `  vigo trust add-key root.json root cleo.pub --threshold 2
   vigo trust add-key root.json channel/production release.pub --not-after 2027-12-31`,
 		Args: cli.Args(3, 3),
