@@ -21,6 +21,9 @@ func TestReadme(t *testing.T) {
 	if len(blocks) != 2 {
 		t.Fatalf("the section has %d blocks of commands, want one for the central machine and one for the nodes", len(blocks))
 	}
+	if typed := len(blocks[1]); typed > 5 || !strings.HasPrefix(blocks[1][typed-1], "vigo status") {
+		t.Errorf("after `vigo up`, %d commands and the look at the status; five are promised together", typed-1)
+	}
 	for _, n := range nodes {
 		n.CopyIn(t, s.vigoBin(), "/root/bin/vigo", 0o755)
 		n.CopyIn(t, s.bin+"/vigo-agent", "/root/bin/vigo-agent", 0o755)
@@ -43,37 +46,27 @@ func TestReadme(t *testing.T) {
 	token := ""
 	for _, command := range blocks[1] {
 		on := node
-		if strings.HasPrefix(command, "vigo ") || strings.HasPrefix(command, "export ") {
+		if strings.HasPrefix(command, "vigo ") {
 			on = server
 		}
 		switch {
 		case strings.HasPrefix(command, "vigo token"):
-			token = on.shell(t, exports(blocks[1])+command)
+			token = on.shell(t, command)
 		case strings.HasPrefix(command, "vigo status"):
 			eventually(t, command, func(ctx context.Context) error {
-				out, stderr, code, err := on.Exec(ctx, "sh", "-c", exports(blocks[1])+command)
+				out, stderr, code, err := on.Exec(ctx, "sh", "-c", command)
 				if err == nil && (code != 0 || !strings.Contains(out, "1/1 live") || !strings.Contains(out, "no problems")) {
 					err = errors.New(out + stderr)
 				}
 				return err
 			})
-			t.Logf("%s\n%s", command, on.shell(t, exports(blocks[1])+command))
+			t.Logf("%s\n%s", command, on.shell(t, command))
 		default:
 			on.shell(t, "cp -n /root/bin/vigo-agent /usr/local/bin/; "+strings.Replace(command, "TOKEN", token, 1))
 		}
 	}
 	node.becomes(t, check{"systemctl is-enabled vigo-agent; systemctl is-active vigo-agent; cat /srv/www/index.html; systemctl is-active nginx",
 		"enabled\nactive\n<h1>" + web + "</h1>\nactive"})
-}
-
-// exports are the lines that set a variable for those after them.
-func exports(block []string) string {
-	for _, line := range block {
-		if strings.HasPrefix(line, "export ") {
-			return line + "; "
-		}
-	}
-	return ""
 }
 
 // shellBlocks returns the lines of the blocks of shell commands in a section of a Markdown file.

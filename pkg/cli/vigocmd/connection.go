@@ -38,12 +38,12 @@ type operatorConfig struct {
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.config, "config", "", "operator configuration (default $VIGO_CONFIG, ~/.config/vigo/operator.json)")
+	cmd.Flags().StringVar(&c.config, "config", "", "operator configuration (default $VIGO_CONFIG, ~/.config/vigo/operator.json, then "+systemConfig+")")
 	cmd.Flags().StringVar(&c.server, "server", "", "URL of the report service, instead of that in the configuration")
 }
 
 func (c *connection) open(env *cli.Env) (*api.OperatorClient, error) {
-	conf, err := readOperatorConfig(c.path(env))
+	conf, err := readOperatorConfig(c.existing(env))
 	if errors.Is(err, errNoConfig) {
 		err = fault.WithCode(fault.WithHint(err, "`vigo up` writes DATA/operator.json: export VIGO_CONFIG=DATA/operator.json"), fault.Drift)
 	}
@@ -64,7 +64,7 @@ func (c *connection) address(env *cli.Env) (string, error) {
 	if c.server != "" {
 		return c.server, nil
 	}
-	conf, err := readOperatorConfig(c.path(env))
+	conf, err := readOperatorConfig(c.existing(env))
 	return conf.Server, err
 }
 
@@ -87,6 +87,26 @@ func readOperatorConfig(path string) (operatorConfig, error) {
 	return conf, nil
 }
 
+// systemConfig is where the usual `vigo up` leaves the configuration of its first operator. On that machine it does for those
+// who may read it and have none of their own.
+const systemConfig = "/var/lib/vigo/operator.json"
+
+// existing is the file that is read: that of [connection.path], unless it is not there and was not asked for.
+func (c *connection) existing(env *cli.Env) string {
+	own := c.path(env)
+	if c.config != "" || env.Getenv("VIGO_CONFIG") != "" {
+		return own
+	}
+	if _, err := os.Stat(own); !errors.Is(err, fs.ErrNotExist) {
+		return own
+	}
+	if _, err := os.Stat(systemConfig); err == nil {
+		return systemConfig
+	}
+	return own
+}
+
+// path is the file that is written.
 func (c *connection) path(env *cli.Env) string {
 	if c.config != "" {
 		return c.config

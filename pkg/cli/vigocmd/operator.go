@@ -33,7 +33,7 @@ ROLES
 		Example: "  vigo operator create jane --role operator --out jane.json\n  vigo operator create controller-2 --role publisher --out controller.json",
 		Args:    cli.Args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			conf, err := readOperatorConfig(conn.path(env))
+			conf, err := readOperatorConfig(conn.existing(env))
 			if err != nil {
 				return err
 			}

@@ -32,7 +32,7 @@ of a program that leaked is revoked alone; the operator and its other tokens sta
   vigo operator token create ci --life 24h --out ci.json`,
 		Args: cli.Args(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			conf, err := readOperatorConfig(conn.path(env))
+			conf, err := readOperatorConfig(conn.existing(env))
 			if err != nil {
 				return err
 			}
