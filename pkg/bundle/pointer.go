@@ -51,3 +51,15 @@ func (p Pointer) Tags() (moving, fixed string) {
 	moving = "channel-" + p.Channel
 	return moving, moving + "-" + p.Version()
 }
+
+// Names returns the digests of all bundles the pointer names as such that may run: stable, candidate, and those to prefetch.
+func (p Pointer) Names() []string {
+	names := []string{p.Stable.Digest}
+	if p.Candidate != nil {
+		names = append(names, p.Candidate.Digest)
+	}
+	for _, t := range p.Prefetch {
+		names = append(names, t.Digest)
+	}
+	return names
+}

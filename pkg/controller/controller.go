@@ -47,8 +47,10 @@ type Config struct {
 	// MinAgent is the lowest agent version that understands the bundles; empty: any.
 	MinAgent string
 	Listener Listener // optional
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Retention says what is removed from Store by and by; zero: nothing.
+	Retention Retention
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // Validate fills in what may be left out and says what is missing.
@@ -91,9 +93,12 @@ type Controller struct {
 	fresh   atomic.Bool      // a hook nudged: what the forge said is old
 	herald  *herald          // nil: nobody is told
 
+	repository sync.Mutex // held by who publishes, or removes something from the store
+
 	mu     sync.Mutex
 	status Status
 	last   time.Time // the loop was alive
+	wanted []string  // digests of bundles that are published, or are about to be
 }
 
 // New reads the state and finishes nothing yet: what was interrupted is finished by the first Step.
@@ -133,6 +138,9 @@ func (c *Controller) Run(ctx context.Context) error {
 		telling.Go(func() { c.herald.run(ctx) })
 		defer telling.Wait()
 	}
+	var pruning sync.WaitGroup
+	defer pruning.Wait()
+	pruning.Go(func() { c.keepPruned(ctx) })
 	for {
 		_ = c.Step(ctx) // it is in the status, the metrics and the log
 		select {
@@ -164,6 +172,8 @@ func (c *Controller) Status() Status {
 // Step does one round: finish what was interrupted, look at the branch, build what is new, and keep the pointers fresh.
 // A branch that cannot be read or does not compile does not keep the pointers from being issued anew.
 func (c *Controller) Step(ctx context.Context) error {
+	c.repository.Lock()
+	defer c.repository.Unlock()
 	started := c.cfg.Now()
 	news, err := c.build(ctx)
 	if err == nil || !errors.Is(err, ctx.Err()) {
@@ -220,6 +230,7 @@ func (c *Controller) refresh(f *Failure) bool {
 	if c.state.Built.Commit != "" {
 		c.metrics.built(c.state.Built)
 	}
+	c.noteWanted()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.Polled = c.status.Polled

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"vigo.dev/pkg/prune"
 )
 
 // metrics are those of one controller; they are registered nowhere until somebody asks.
@@ -22,6 +24,9 @@ type metrics struct {
 	seq      *prometheus.GaugeVec
 	issued   *prometheus.GaugeVec
 	expires  *prometheus.GaugeVec
+
+	pruned        *prometheus.CounterVec
+	pruneFailures prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -49,8 +54,14 @@ func newMetrics() *metrics {
 		seq:      gauge("pointer_seq", "Sequence number of the newest pointer.", "channel"),
 		issued:   gauge("pointer_issued_timestamp_seconds", "When the newest pointer was issued.", "channel"),
 		expires:  gauge("pointer_expires_timestamp_seconds", "When the newest pointer expires.", "channel"),
+
+		pruned:        count("pruned_total", "Bundles and pointers removed from the registry because nothing needs them.", "kind"),
+		pruneFailures: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_controller_prune_failures_total", Help: "Times removing old bundles did not work."}),
 	}
-	m.registry.MustRegister(m.commit, m.counter, m.compile, m.publish, m.polls, m.failures, m.failing, m.bundles, m.layers, m.pointers, m.seq, m.issued, m.expires)
+	m.registry.MustRegister(m.commit, m.counter, m.compile, m.publish, m.polls, m.failures, m.failing, m.bundles, m.layers, m.pointers, m.seq, m.issued, m.expires, m.pruned, m.pruneFailures)
+	for _, kind := range []string{prune.Bundle, prune.Pointer} {
+		m.pruned.WithLabelValues(kind)
+	}
 	for _, kind := range kinds() {
 		m.failures.WithLabelValues(kind)
 		m.failing.WithLabelValues(kind)

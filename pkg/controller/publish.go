@@ -118,6 +118,9 @@ func (c *Controller) send(ctx context.Context, name string, p published) error {
 	if err := c.cfg.Keys.Publish(ctx, c.cfg.Store, p.Pointer, p.Signatures); err != nil {
 		return failed(FailedRegistry, fmt.Errorf("publishing the pointer: %w", err))
 	}
+	if err := c.assure(ctx, name, p); err != nil {
+		return err
+	}
 	p.Done = true
 	c.state.Channels[name] = p
 	if err := c.state.save(c.cfg.Data); err != nil {

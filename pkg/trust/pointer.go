@@ -148,3 +148,27 @@ func (v *Verifier) belongs(p bundle.Pointer, fleet, channel string) error {
 	v.see(CheckEpoch, what, fmt.Sprintf("its epoch is %d, which the trusted root knows", p.Epoch))
 	return nil
 }
+
+// ClaimedPointers returns what a manifest claims to be pointers, without verifying anything: for who wants to know which
+// bundles may be needed, whoever says so. What cannot be read as a pointer is left out; an error means that it could not
+// be looked at.
+func ClaimedPointers(ctx context.Context, src bundle.Source, m bundle.Manifest) ([]bundle.Pointer, error) {
+	var claimed []bundle.Pointer
+	for _, layer := range m.Layers {
+		raw, err := bundle.Fetch(ctx, src, layer, maxSignature)
+		if errors.As(err, new(*Refusal)) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		payload, err := payloadOf(raw)
+		if err != nil {
+			continue
+		}
+		if p, err := parsePointer(payload); err == nil {
+			claimed = append(claimed, p)
+		}
+	}
+	return claimed, nil
+}

@@ -33,7 +33,8 @@ type PublisherConfig struct {
 	PointerTTL   time.Duration
 	HookToken    string
 	Forge        controller.Forge // optional
-	Version      string           // of this program
+	Retention    controller.Retention
+	Version      string // of this program
 	Listener     controller.Listener
 	Log          *slog.Logger
 	Now          func() time.Time
@@ -71,7 +72,7 @@ func NewPublisher(c PublisherConfig) (*Publisher, error) {
 		Data: filepath.Join(c.Data, "controller"), Git: git, Store: c.Store, Keys: c.Keys, Builder: &controller.Bundler{Check: c.Language},
 		Witness: c.Keys, Gates: c.Keys, Version: c.Version,
 		Rules: controller.PolicyRules,
-		Poll:  c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Listener: c.Listener, Log: c.Log, Now: c.Now,
+		Poll:  c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Retention: c.Retention, Listener: c.Listener, Log: c.Log, Now: c.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, git.Close())

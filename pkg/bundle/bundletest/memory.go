@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 
@@ -55,6 +56,9 @@ func (m *Memory) Resolve(_ context.Context, tag string) (bundle.Descriptor, erro
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	d, ok := m.tags[tag]
+	if i := slices.IndexFunc(m.manifests, func(e bundle.Descriptor) bool { return e.Digest == tag }); i >= 0 {
+		d, ok = m.manifests[i], true
+	}
 	if m.down != nil || !ok {
 		return bundle.Descriptor{}, m.absent("tag " + tag)
 	}
@@ -144,4 +148,42 @@ func (m *Memory) Untag(tag string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.tags, tag)
+}
+
+// Tags calls visit for every tag, in no order, until it fails.
+func (m *Memory) Tags(_ context.Context, visit func(tag string) error) error {
+	m.mu.Lock()
+	tags, down := slices.Collect(maps.Keys(m.tags)), m.down
+	m.mu.Unlock()
+	if down != nil {
+		return down
+	}
+	for _, tag := range tags {
+		if err := visit(tag); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Delete removes a manifest with its tags, and what no other manifest names.
+func (m *Memory) Delete(_ context.Context, d bundle.Descriptor) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.blobs[d.Digest]; m.down != nil || !ok {
+		return m.absent(d.Digest)
+	}
+	m.manifests = slices.DeleteFunc(m.manifests, func(e bundle.Descriptor) bool { return e.Digest == d.Digest })
+	maps.DeleteFunc(m.tags, func(_ string, e bundle.Descriptor) bool { return e.Digest == d.Digest })
+	named := map[string]bool{}
+	for _, e := range m.manifests {
+		named[e.Digest] = true
+		if doc, err := bundle.ReadManifest(m.blobs[e.Digest]); err == nil {
+			for _, part := range append([]bundle.Descriptor{doc.Config}, doc.Layers...) {
+				named[part.Digest] = true
+			}
+		}
+	}
+	maps.DeleteFunc(m.blobs, func(digest string, _ []byte) bool { return !named[digest] })
+	return nil
 }

@@ -70,6 +70,7 @@ type controllerOptions struct {
 	data, registry, listen string
 	report                 string
 	plain                  bool
+	prune                  pruneFlags
 }
 
 func newControllerCommand(env *cli.Env) *cobra.Command {
@@ -93,6 +94,7 @@ what is published, and which commit could not be.`,
 	f.StringVar(&o.registry, "registry", "", "registry and repository to publish to")
 	f.StringVar(&o.report, "report", "", "file that says how to reach the report service: a copy of controller.json in its data folder")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8444", "address of health, metrics and the webhook")
+	o.prune.add(c, 0, "")
 	f.BoolVar(&o.plain, "plain-http", false, "reach the registry without TLS")
 	cobra.CheckErr(c.MarkFlagRequired("registry"))
 	return c
@@ -100,6 +102,10 @@ what is published, and which commit could not be.`,
 
 func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err error) {
 	log := serviceLog(env)
+	retention, err := o.prune.retention()
+	if err != nil {
+		return err
+	}
 	var reports *api.OperatorClient
 	if o.report != "" {
 		conf, err := readOperatorConfig(o.report)
@@ -144,7 +150,7 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	log.Info("listening", "address", l.Addr().String())
 	teller := up.NewTeller()
 	p, err := up.NewPublisher(up.PublisherConfig{Data: o.data, Keys: keys, Git: o.url, Branch: o.branch, AllowRewrite: o.rewrite, Store: store, Language: language(),
-		Poll: o.poll, PointerTTL: o.ttl, HookToken: hook, Forge: host, Version: env.Version, Listener: teller, Log: log, Now: env.Now})
+		Poll: o.poll, PointerTTL: o.ttl, HookToken: hook, Forge: host, Retention: retention, Version: env.Version, Listener: teller, Log: log, Now: env.Now})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

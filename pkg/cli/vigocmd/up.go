@@ -62,6 +62,7 @@ func (o *serviceFlags) config(env *cli.Env) (up.Config, error) {
 func newUpCommand(env *cli.Env) *cobra.Command {
 	var o serviceFlags
 	var git gitFlags
+	var old pruneFlags
 	c := &cobra.Command{
 		Use:   "up --data DIR --git URL",
 		Short: "Run controller, registry, report service and CA in one process",
@@ -71,6 +72,13 @@ time. DATA/operator.json is how the other commands reach it.`,
   export VIGO_CONFIG=/var/lib/vigo/operator.json; vigo token create`,
 		Args: cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) (err error) {
+			retention, err := old.retention()
+			if err != nil {
+				return err
+			}
+			if o.registry != "" && !c.Flags().Changed("prune-every") {
+				retention.Every = 0 // what others own is not cleared without a word
+			}
 			hook, err := git.hookToken(env)
 			if err != nil {
 				return err
@@ -89,12 +97,13 @@ time. DATA/operator.json is how the other commands reach it.`,
 				return err
 			}
 			conf.Keys, conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = keys, git.url, git.branch, git.poll, git.ttl, hook
-			conf.AllowRewrite, conf.Forge = git.rewrite, host
+			conf.AllowRewrite, conf.Forge, conf.Retention = git.rewrite, host, retention
 			return runStack(c.Context(), env, conf, upWelcome)
 		},
 	}
 	git.add(c)
 	o.add(c)
+	old.add(c, 24*time.Hour, " (in one that --registry names: only when this is given)")
 	return c
 }
 

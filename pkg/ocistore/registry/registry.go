@@ -59,12 +59,12 @@ func New(o Options) (*Registry, error) {
 		return nil, fmt.Errorf("opening the registry in %s: %w", o.Dir, err)
 	}
 	r := &Registry{token: sha256.Sum256([]byte(o.Token)), open: o.Token != "", dir: o.Dir}
-	no := false
+	no, yes := false, true
 	c := config.Config{Log: o.Log}
 	c.Storage = config.ConfigStorage{StoreType: config.StoreDir, RootDir: o.Dir}
 	c.Storage.GC.Untagged, c.Storage.GC.ReferrersDangling, c.Storage.GC.EmptyRepo = &no, &no, &no
 	c.Storage.GC.GracePeriod = o.Grace
-	c.API.DeleteEnabled = &no
+	c.API.DeleteEnabled = &yes // for those inside, see authorize
 	c.API.Manifest.Limit = bundle.MaxManifest
 	c.Auth.Handler = r.authorize
 	r.server = olareg.New(c)
@@ -103,13 +103,15 @@ const (
 
 type insider struct{}
 
-// authorize lets everybody read and those who may write; nobody deletes.
+// authorize lets everybody read and those who may write; only who is inside deletes.
 func (r *Registry) authorize(_ string, access config.AuthAccess, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		switch {
 		case access == config.AuthRead:
 			next.ServeHTTP(w, req)
 		case access == config.AuthWrite && r.mayPush(req):
+			next.ServeHTTP(w, req)
+		case access == config.AuthDelete && inside(req):
 			next.ServeHTTP(w, req)
 		default:
 			w.Header().Set("WWW-Authenticate", `Basic realm="vigo"`)
@@ -120,8 +122,11 @@ func (r *Registry) authorize(_ string, access config.AuthAccess, next http.Handl
 	})
 }
 
+// inside says whether a request comes from this process.
+func inside(req *http.Request) bool { return req.Context().Value(insider{}) != nil }
+
 func (r *Registry) mayPush(req *http.Request) bool {
-	if req.Context().Value(insider{}) != nil {
+	if inside(req) {
 		return true
 	}
 	if !r.open {
