@@ -98,7 +98,7 @@ type Controller struct {
 	mu     sync.Mutex
 	status Status
 	last   time.Time // the loop was alive
-	wanted []string  // digests of bundles that are published, or are about to be
+	inUse  []string  // digests of bundles that are published, or are about to be
 }
 
 // New reads the state and finishes nothing yet: what was interrupted is finished by the first Step.
@@ -230,7 +230,7 @@ func (c *Controller) refresh(f *Failure) bool {
 	if c.state.Built.Commit != "" {
 		c.metrics.built(c.state.Built)
 	}
-	c.noteWanted()
+	c.noteInUse()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.Polled = c.status.Polled

@@ -84,18 +84,18 @@ func (c *Controller) prune(ctx context.Context, repo prune.Repository) error {
 func (c *Controller) publishing() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.wanted
+	return c.inUse
 }
 
-// noteWanted remembers for publishing what the state says.
-func (c *Controller) noteWanted() {
+// noteInUse remembers for publishing what the state says.
+func (c *Controller) noteInUse() {
 	digests := []string{c.state.Bundle.Digest}
 	for _, p := range c.state.Channels {
 		digests = append(digests, p.Pointer.Names()...)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.wanted = digests
+	c.inUse = digests
 }
 
 // assure looks whether a bundle is there that a pointer was just published to: somebody else who removes old bundles may have

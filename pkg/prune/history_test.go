@@ -27,6 +27,7 @@ type history struct {
 	channels map[string][]bundle.Pointer // all that were published, oldest first
 	built    []*made
 	weight   int                 // bytes that each bundle has for itself
+	asked    map[string]string   // what is to be promoted to a channel
 	owned    []bundle.Descriptor // bundles with a tag of a person
 }
 
@@ -51,7 +52,7 @@ func newHistory(t *testing.T, seed uint64) *history {
 		t.Fatal(err)
 	}
 	return &history{t: t, rng: rand.New(rand.NewPCG(seed, 1)), repo: bundletest.NewMemory(), key: key,
-		now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), channels: map[string][]bundle.Pointer{}}
+		now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), channels: map[string][]bundle.Pointer{}, asked: map[string]string{}}
 }
 
 func (h *history) must(err error) {
@@ -166,10 +167,16 @@ func (h *history) wanted(o prune.Options) map[string]string {
 			}
 		}
 	}
-	for _, m := range h.built {
-		if h.now.Sub(m.signed) < o.Grace {
-			why[m.Descriptor.Digest] = "it was signed just now"
+	for i, m := range h.built {
+		if h.now.Sub(m.signed) < max(o.Grace, o.KeepFor) {
+			why[m.Descriptor.Digest] = "it was signed not long ago"
 		}
+		if len(h.built)-i <= o.Keep {
+			why[m.Descriptor.Digest] = "it was built last"
+		}
+	}
+	for channel, digest := range h.asked {
+		why[digest] = "it is asked for " + channel
 	}
 	for _, d := range h.owned {
 		why[d.Digest] = "somebody gave it a tag"
@@ -224,6 +231,10 @@ func (h *history) live() {
 		m := any()
 		h.must(h.repo.Tag(h.t.Context(), m.Descriptor, fmt.Sprintf("v1.%d", len(h.owned))))
 		h.owned = append(h.owned, m.Descriptor)
+	case n == 9 && h.rng.IntN(2) == 0: // it is asked that a channel be given one
+		m := any()
+		h.must(trust.PublishRequest(h.t.Context(), h.repo, trust.Request{Fleet: "lab", Channel: channel, Bundle: target(m), Requested: h.now}))
+		h.asked[channel] = m.Descriptor.Digest
 	default: // it is signed by one more key
 		h.sign(any())
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"time"
 
 	"vigo.dev/pkg/bundle"
@@ -29,11 +30,13 @@ const (
 type artifact struct {
 	bundle.Descriptor
 	kind     string // Bundle, Pointer; empty: something else
+	counter  int64  // release counter of a bundle
 	ours     bool   // all its tags are of the kind that is made anew for each
 	tags     []string
 	parts    []bundle.Descriptor // itself, its config and its layers
 	created  time.Time
 	pointers []bundle.Pointer // what a pointer says, as far as it can be read
+	asked    string           // digest of the bundle that a promotion request asks for
 }
 
 // use marks what an artifact consists of.
@@ -137,6 +140,9 @@ func read(ctx context.Context, repo Repository, d bundle.Descriptor) (artifact, 
 	switch m.ArtifactType {
 	case bundle.ArtifactType:
 		a.kind, a.ours = Bundle, true
+		a.counter, _ = strconv.ParseInt(m.Annotations[bundle.AnnotationVersion], 10, 64) // without one it is the oldest
+	case trust.PromotionType:
+		a.asked, err = trust.RequestedBundle(ctx, repo, m)
 	case bundle.PointerType:
 		a.kind, a.ours = Pointer, true
 		a.pointers, err = trust.ClaimedPointers(ctx, repo, m)
@@ -177,10 +183,17 @@ func referrers(ctx context.Context, repo Repository, d bundle.Descriptor) ([]art
 	return all, nil
 }
 
-// needed returns the digests of the pointers to keep, and of the bundles these name.
+// needed returns the digests of the pointers to keep, and of the bundles that these name, that were asked for, or that were
+// built last and may be.
 func (inv inventory) needed(o Options) map[string]bool {
 	needed := map[string]bool{}
+	for _, a := range inv.newestBundles(o.Keep) {
+		needed[a.Digest] = true
+	}
 	for _, a := range inv.artifacts {
+		if a.asked != "" {
+			needed[a.asked] = true
+		}
 		if a.kind == Pointer && (!a.ours || o.Now().Sub(newest(a).Issued) < o.KeepFor) {
 			needed[a.Digest] = true
 		}
@@ -204,6 +217,20 @@ func (inv inventory) needed(o Options) map[string]bool {
 		}
 	}
 	return needed
+}
+
+// newestBundles returns the n bundles that were built last.
+func (inv inventory) newestBundles(n int) []artifact {
+	var bundles []artifact
+	for _, a := range inv.artifacts {
+		if a.kind == Bundle {
+			bundles = append(bundles, a)
+		}
+	}
+	slices.SortFunc(bundles, func(a, b artifact) int {
+		return cmp.Or(cmp.Compare(b.counter, a.counter), b.created.Compare(a.created), cmp.Compare(a.Digest, b.Digest))
+	})
+	return bundles[:min(n, len(bundles))]
 }
 
 // byChannel sorts pointers by channel, the newest first.

@@ -40,12 +40,13 @@ const (
 
 // Options say what is needed beside what the channels point to now.
 type Options struct {
-	// Keep is the number of different bundles of each channel to keep as targets of a rollback, the present one among them; at
-	// least 1.
+	// Keep is the number of different bundles of each channel to keep as targets of a rollback, the present one among them, and
+	// of the bundles that were built last, which a channel may be promoted to; at least 1.
 	Keep int
-	// KeepFor is how long a pointer is kept after it was issued, with all that it names.
+	// KeepFor is how long a pointer is kept after it was issued, with all that it names, and a bundle after it was built or
+	// signed, whichever is later.
 	KeepFor time.Duration
-	// Grace is how long a bundle is kept after it was built or signed, whichever is later: it may be about to be published.
+	// Grace is the least of KeepFor for bundles: one may be about to be published.
 	Grace time.Duration
 	// Protect, if not nil, returns digests of manifests to keep whatever the repository says.
 	Protect func() []string
@@ -84,7 +85,7 @@ type Plan struct {
 	Bundles  int       `json:"bundles"`  // that stay
 	Pointers int       `json:"pointers"` // that stay
 	Others   int       `json:"others"`   // tagged artifacts that are none of ours
-	Young    int       `json:"young"`    // bundles that stay because they may be about to be published
+	Young    int       `json:"young"`    // bundles that stay only because they were built or signed not long ago
 	Bytes    int64     `json:"bytes"`    // that are freed once the registry has collected its garbage
 
 	channels map[string]string // moving tag to digest, as the plan was made for
@@ -146,7 +147,7 @@ func (p *Plan) consider(ctx context.Context, repo Repository, a artifact, o Opti
 			r.Created = ref.created
 		}
 	}
-	if a.kind == Bundle && o.Now().Sub(r.Created) < o.Grace {
+	if a.kind == Bundle && o.Now().Sub(r.Created) < max(o.Grace, o.KeepFor) {
 		p.Young++
 		p.Bundles++
 		a.use(used)

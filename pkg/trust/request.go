@@ -172,6 +172,19 @@ func OpenRequest(ctx context.Context, src bundle.Source, fleet, channel string) 
 	return r, bundle.DigestOf(payload), nil
 }
 
+// RequestedBundle returns the digest of the bundle that a manifest of [PromotionType] asks for.
+func RequestedBundle(ctx context.Context, src bundle.Source, m bundle.Manifest) (string, error) {
+	if len(m.Layers) != 1 {
+		return "", &Refusal{Name: bundle.BadFormat, Detail: "it is no promotion request"}
+	}
+	payload, err := bundle.Fetch(ctx, src, m.Layers[0], maxRequest)
+	if err != nil {
+		return "", err
+	}
+	r, err := parseRequest(payload)
+	return r.Bundle.Digest, err
+}
+
 // Approve signs a request. The result is a Sigstore bundle for [AttachApproval].
 func (s *Signer) Approve(ctx context.Context, r Request) ([]byte, error) {
 	payload, err := r.Payload()

@@ -56,8 +56,9 @@ func newPruneCommand(env *cli.Env) *cobra.Command {
 		Long: `Remove bundles and channel pointers that nothing needs from a registry, with their signatures. What stays:
 
   what a channel points to now: stable, candidate, and what is fetched ahead
-  the newest --keep different bundles of each channel, as targets of a rollback
-  all that pointers named which were issued within --keep-for
+  the newest --keep different bundles of each channel, as targets of a rollback, and the --keep bundles that were built last
+  all that pointers named which were issued within --keep-for, and bundles that were built or signed in that time
+  bundles that a channel is asked to be promoted to
   bundles that were built or signed within --grace: they may be about to be published
   bundles with a tag of their own, root documents, and all that is not of Vigo
 
