@@ -22,7 +22,7 @@ type attack struct {
 
 // contentAttacks are those on what a node pulls.
 func contentAttacks() []attack {
-	return slices.Concat(pointerAttacks(), signatureAttacks(), layerAttacks(), wireAttacks())
+	return slices.Concat(pointerAttacks(), signatureAttacks(), approvalAttacks(), layerAttacks(), wireAttacks())
 }
 
 func TestContent(t *testing.T) {

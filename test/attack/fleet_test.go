@@ -23,6 +23,7 @@ const (
 	fleetName = "acme"
 	channel   = "stable"
 	strict    = "strict" // a channel whose pointers two keys must sign
+	held      = "held"   // a channel that is given only what two people have approved
 )
 
 // A fleet is a report service, and a registry with a repository for each node, which belongs to its attacker: requests for
@@ -51,6 +52,7 @@ type keys struct {
 	bundle, channel         *trust.Signer
 	oldBundle, oldChannel   *trust.Signer
 	secondBundle, secondKey *trust.Signer
+	ada, ben                *trust.Signer // who approve
 }
 
 func newKey(t *testing.T) *trust.Signer {
@@ -65,7 +67,7 @@ func newKey(t *testing.T) *trust.Signer {
 // newKeys makes a root document that asks for the signatures of so many on a bundle.
 func newKeys(t *testing.T, bundles int) keys {
 	k := keys{owner: newKey(t), bundle: newKey(t), channel: newKey(t), oldBundle: newKey(t), oldChannel: newKey(t),
-		secondBundle: newKey(t), secondKey: newKey(t)}
+		secondBundle: newKey(t), secondKey: newKey(t), ada: newKey(t), ben: newKey(t)}
 	yesterday := time.Now().Add(-24 * time.Hour)
 	key := func(s *trust.Signer) trust.Key { return trust.Key{Public: s.Public()} }
 	old := func(s *trust.Signer) trust.Key { return trust.Key{Public: s.Public(), NotAfter: yesterday} }
@@ -74,6 +76,7 @@ func newKeys(t *testing.T, bundles int) keys {
 	k.root.Grant(trust.RoleBundle, bundles, key(k.bundle), key(k.secondBundle), old(k.oldBundle))
 	k.root.Grant(trust.RoleAnyChannel, 1, key(k.channel), old(k.oldChannel))
 	k.root.Grant(trust.RoleChannel(strict), 2, key(k.channel), key(k.secondKey))
+	k.root.Grant(trust.RoleApproval(held), 2, key(k.ada), key(k.ben))
 	return k
 }
 

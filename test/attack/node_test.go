@@ -123,7 +123,7 @@ func (n *node) outside() map[string]string {
 func policy(words string) fstest.MapFS {
 	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text), Mode: 0o644} }
 	return fstest.MapFS{
-		"fleet.yaml":               file("kind: Fleet\nname: " + fleetName + "\nchannels: {" + channel + ": {}, " + strict + ": {}}\n"),
+		"fleet.yaml":               file("kind: Fleet\nname: " + fleetName + "\nchannels: {" + channel + ": {}, " + strict + ": {}, " + held + ": {}}\n"),
 		"roles/all.yaml":           file("kind: Role\nmodules: [motd]\n"),
 		"modules/motd/module.yaml": file("kind: Module\nresources:\n  - file: /etc/motd\n    content: " + words + "\n"),
 	}
@@ -223,6 +223,9 @@ func (n *node) publish(words string) bundle.Built {
 	n.t.Helper()
 	b := n.build(words, nil, bundle.Builder{})
 	n.sign(b.Descriptor, n.keys.bundle, n.keys.secondBundle)
+	if n.chann == held {
+		n.approve(n.request(b.Descriptor), b.Descriptor, n.keys.ada, n.keys.ben)
+	}
 	n.point(b.Descriptor)
 	return b
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 )
@@ -164,9 +165,59 @@ func requestAttacks() []requestAttack {
 				other.ID = token.ID
 				return other.Text()
 			}, "web-2", "token")},
+		{name: "hub-forges", holds: "a hub", does: "hands on a check-in of a node that it signed itself", want: "signature",
+			make: func(f *fleet, n *node) []string {
+				c := n.as()
+				c.key = newNodeKey(c)
+				return []string{f.handsOn(n, c.request(checkIns, evilCheckIn(n.name)))}
+			}},
+		{name: "hub-replays", holds: "a hub", does: "hands on a check-in twice", want: "replay",
+			make: func(f *fleet, n *node) []string {
+				c := n.as()
+				first, second := copyOf(c, c.request(checkIns, n.honest()))
+				if code := c.send(first); code != "" {
+					n.t.Fatalf("the check-in itself was refused: %s", code)
+				}
+				return []string{f.handsOn(n, second)}
+			}},
+		{name: "hub-alters", holds: "a hub", does: "changes what a node says before it hands it on", want: "content-digest",
+			make: func(f *fleet, n *node) []string {
+				return []string{f.handsOn(n, body(n.as().request(checkIns, n.honest()), `{"node":"web-1"}`))}
+			}},
+		{name: "node-as-hub", holds: "a node", does: "hands on the check-in of another as a hub would", want: "wrong-node",
+			make: func(f *fleet, n *node) []string {
+				r := n.as().request(checkIns, evilCheckIn(n.name))
+				return []string{f.join(n.t, "web-2", channel).as().send(received(r, "web-2"))}
+			}},
 		{name: "name-taken", holds: "a token", does: "enrols under the name of a node that is there", want: "name-taken",
 			make: enrolling(func(f *fleet, n *node) string { return f.vigo(n.t, "token", "create") }, "web-1", "name-taken")},
 	}
+}
+
+// handsOn is what the service says to a hub that brings a request of a node.
+func (f *fleet) handsOn(n *node, r *http.Request) string {
+	n.t.Helper()
+	key, err := identity.NewNodeKey()
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	answer, err := api.Enrolling{URL: f.service, Token: f.vigo(n.t, "token", "create", "--hub"), Node: "plant", Agent: "0", Hub: true, Key: key, Now: time.Now}.Enroll(n.t.Context())
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	c := n.as()
+	c.key = key
+	if c.cert, err = key.Certificate([]byte(answer.Certificate)); err != nil {
+		n.t.Fatal(err)
+	}
+	return c.send(received(r, "plant"))
+}
+
+// received says of a request what a hub does: when it came, and which hub it is.
+func received(r *http.Request, hub string) *http.Request {
+	r.Header.Set("Vigo-Received", time.Now().UTC().Format(time.RFC3339Nano))
+	r.Header.Set("Vigo-Hub", hub)
+	return r
 }
 
 // honest is the check-in that the agent itself would send.
