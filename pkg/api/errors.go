@@ -49,11 +49,13 @@ var (
 	ErrReplay       = refusal(http.StatusConflict, "replay", "request was seen before", "a node that was restored from a backup must be enrolled again")
 	ErrSkew         = refusal(http.StatusUnauthorized, "clock", "clock differs too much", "set the clock of the node")
 	ErrToken        = refusal(http.StatusForbidden, "token", "token not valid", "`vigo token create` makes a new one")
+	ErrNotApproved  = refusal(http.StatusForbidden, "not-approved", "the site does not approve this node", "its operators decide with the program that --approve-with of the service names")
 	ErrInternal     = refusal(http.StatusInternalServerError, "internal", "the service failed; its log says why", "")
 	// The three that pass by themselves; they say when to come back.
-	ErrTooMany = later(refusal(http.StatusTooManyRequests, "too-many", "too many requests", ""), 30*time.Second)
-	ErrBusy    = later(refusal(http.StatusServiceUnavailable, "busy", "the service is busy", ""), 5*time.Second)
-	ErrStore   = later(refusal(http.StatusServiceUnavailable, "store", "the service cannot keep anything at the moment; its log says why", "has the disk of its data folder room?"), 30*time.Second)
+	ErrTooMany  = later(refusal(http.StatusTooManyRequests, "too-many", "too many requests", ""), 30*time.Second)
+	ErrBusy     = later(refusal(http.StatusServiceUnavailable, "busy", "the service is busy", ""), 5*time.Second)
+	ErrApproval = later(refusal(http.StatusServiceUnavailable, "approval", "the site cannot be asked for its approval; the log of the service says why", ""), 30*time.Second)
+	ErrStore    = later(refusal(http.StatusServiceUnavailable, "store", "the service cannot keep anything at the moment; its log says why", "has the disk of its data folder room?"), 30*time.Second)
 )
 
 func refusal(status int, code, message, hint string) *Error {

@@ -39,12 +39,13 @@ var (
 	ErrNoCA = errors.New("there is no certificate authority yet")
 )
 
-// A CA is the certificate authority of one fleet: an ECDSA P-256 key and its self-signed certificate. It is safe for
-// concurrent use.
+// A CA is the certificate authority of one fleet: a key and its certificate, self-signed unless it is [External]. It is
+// safe for concurrent use.
 type CA struct {
-	cert  *x509.Certificate
-	key   crypto.Signer
-	fleet string
+	cert   *x509.Certificate
+	key    crypto.Signer
+	remote *remote // instead of key
+	fleet  string
 }
 
 // NewCA makes the authority of a fleet, valid from now for twenty years.

@@ -31,6 +31,9 @@ var ErrCSR = errors.New("certificate request refused")
 // [ServerName], valid for [ServerLife] from now. The chain includes the authority, so that a client that only knows
 // the fingerprint can find it.
 func (c *CA) IssueServer(names []string, now time.Time) (tls.Certificate, error) {
+	if c.remote != nil {
+		return c.remoteServer(names, now)
+	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("making a server key: %w", err)
@@ -82,6 +85,13 @@ func (c *CA) IssueClient(csrPEM []byte, who Client, now time.Time) ([]byte, ed25
 		if who.Role == RoleHub {
 			who.Life = ServerLife
 		}
+	}
+	if c.remote != nil {
+		leaf, err := c.remoteClient(csrPEM, who, key, now)
+		if err != nil {
+			return nil, nil, fmt.Errorf("having a client certificate signed: %w", err)
+		}
+		return append(certPEM(leaf.Raw), c.CertPEM()...), key, nil
 	}
 	tmpl := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: who.Name, Organization: []string{c.fleet}},

@@ -26,6 +26,9 @@ const (
 // that lacks a file was damaged, and a new authority in its place would lock every node out, so that is an error. So is
 // a key that others on this machine may read.
 func OpenCA(dir, fleet string, now time.Time) (*CA, error) {
+	if err := elsewhere(dir); err != nil {
+		return nil, err
+	}
 	cert, certErr := os.ReadFile(filepath.Join(dir, caCertFile))
 	key, keyErr := readPrivate(filepath.Join(dir, caKeyFile))
 	if errors.Is(certErr, fs.ErrNotExist) && errors.Is(keyErr, fs.ErrNotExist) {
@@ -100,9 +103,13 @@ type Server struct {
 	names []string
 	now   func() time.Time
 
-	mu   sync.Mutex
-	cert *tls.Certificate
+	mu    sync.Mutex
+	cert  *tls.Certificate
+	tried time.Time // to renew it
 }
+
+// renewPause is between two tries to renew a certificate that is still valid, when the authority cannot be used.
+const renewPause = time.Minute
 
 // NewServer returns the holder of a server certificate for the given names and addresses (see [CA.IssueServer]).
 func (c *CA) NewServer(names []string, now func() time.Time) *Server {
@@ -114,12 +121,16 @@ func (s *Server) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.now()
-	if s.cert == nil || NeedsRenewal(s.cert.Leaf, now) {
-		cert, err := s.ca.IssueServer(s.names, now)
-		if err != nil {
-			return nil, err
-		}
+	if s.cert != nil && (!NeedsRenewal(s.cert.Leaf, now) || now.Sub(s.tried) < renewPause && !Expired(s.cert.Leaf, now)) {
+		return s.cert, nil
+	}
+	s.tried = now
+	cert, err := s.ca.IssueServer(s.names, now)
+	switch {
+	case err == nil:
 		s.cert = &cert
+	case s.cert == nil || Expired(s.cert.Leaf, now):
+		return nil, err
 	}
 	return s.cert, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/hook"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
@@ -28,23 +29,23 @@ func (s *Service) Enroll(ctx context.Context, r api.EnrollRequest) (api.EnrollAn
 		return api.EnrollAnswer{}, err
 	}
 	now := s.Now()
-	chain, key, err := s.CA.IssueClient([]byte(r.CSR), identity.Client{Role: role(r.Hub), Name: r.Node}, now)
+	_, key, err := identity.ParseCSR([]byte(r.CSR))
 	if err != nil {
 		return api.EnrollAnswer{}, err
 	}
-	expires, err := expiryOf(chain)
+	n := sqlstore.Node{Name: r.Node, Key: key, Enrolled: now.UTC(), Hub: r.Hub}
+	allow := func(g identity.Grant) error { return errors.Join(sameSort(g, r.Hub), g.Allow(r.Node, now)) }
+	grant, err := s.DB.MayEnroll(ctx, secret, n, allow) // before anybody is asked, and anything signed
+	if err != nil {
+		return api.EnrollAnswer{}, notEnrolled(r.Node, err)
+	}
+	chain, expires, err := s.certify(ctx, hook.Request{Operation: "enroll", Node: r.Node, Role: role(r.Hub), CSR: r.CSR, Agent: r.Agent, Token: &grant}, now)
 	if err != nil {
 		return api.EnrollAnswer{}, err
 	}
-	n, err := s.DB.Enroll(ctx, secret, sqlstore.Node{Name: r.Node, Key: key, Enrolled: now.UTC(), CertExpires: expires, Hub: r.Hub},
-		func(g identity.Grant) error { return errors.Join(sameSort(g, r.Hub), g.Allow(r.Node, now)) })
-	switch {
-	case errors.Is(err, sqlstore.ErrTaken):
-		return api.EnrollAnswer{}, api.Refuse(api.ErrTaken, "a node named %s is enrolled with another key", r.Node)
-	case errors.Is(err, sqlstore.ErrKeyRetired):
-		return api.EnrollAnswer{}, api.ErrRetired
-	case err != nil:
-		return api.EnrollAnswer{}, kept(err)
+	n.CertExpires = expires
+	if n, err = s.DB.Enroll(ctx, secret, n, allow); err != nil {
+		return api.EnrollAnswer{}, notEnrolled(r.Node, err)
 	}
 	if n.Channel == "" {
 		n.Channel = s.Channel
@@ -62,6 +63,17 @@ func (s *Service) Enroll(ctx context.Context, r api.EnrollRequest) (api.EnrollAn
 		Certificate: string(chain), CA: string(s.CA.CertPEM()), TrustRoot: s.TrustRoot, Registry: s.Registry}.SealedBy(s.CA)
 }
 
+// notEnrolled says what an error of the store means for who enrols.
+func notEnrolled(name string, err error) error {
+	switch {
+	case errors.Is(err, sqlstore.ErrTaken):
+		return api.Refuse(api.ErrTaken, "a node named %s is enrolled with another key", name)
+	case errors.Is(err, sqlstore.ErrKeyRetired):
+		return api.ErrRetired
+	}
+	return kept(err)
+}
+
 // Renew implements api.Agents.
 func (s *Service) Renew(ctx context.Context, name, csr string) (api.RenewAnswer, error) {
 	known, err := s.NodeKey(name)
@@ -69,19 +81,19 @@ func (s *Service) Renew(ctx context.Context, name, csr string) (api.RenewAnswer,
 		return api.RenewAnswer{}, err
 	}
 	now := s.Now()
+	if _, key, err := identity.ParseCSR([]byte(csr)); err != nil {
+		return api.RenewAnswer{}, err
+	} else if !known.Equal(key) {
+		return api.RenewAnswer{}, api.Refuse(api.ErrWrongNode, "the request is for another key than %s enrolled with", name)
+	}
 	s.mu.Lock()
 	n := s.nodes[name].Node
 	s.mu.Unlock()
-	chain, key, err := s.CA.IssueClient([]byte(csr), identity.Client{Role: role(n.Hub), Name: name}, now)
+	chain, expires, err := s.certify(ctx, hook.Request{Operation: "renew", Node: name, Role: role(n.Hub), CSR: csr}, now)
 	if err != nil {
 		return api.RenewAnswer{}, err
 	}
-	if !known.Equal(key) {
-		return api.RenewAnswer{}, api.Refuse(api.ErrWrongNode, "the request is for another key than %s enrolled with", name)
-	}
-	if n.CertExpires, err = expiryOf(chain); err != nil {
-		return api.RenewAnswer{}, err
-	}
+	n.CertExpires = expires
 	if err := s.DB.PutNode(ctx, n, report.Event{At: now.UTC(), Node: name, Kind: "node.renewed"}); err != nil {
 		return api.RenewAnswer{}, kept(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/hook"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
@@ -37,6 +38,8 @@ type Config struct {
 	// Anchor is a file beside the store that holds the newest audit checkpoint, so that a store that was cut shows at the next
 	// start; "": none.
 	Anchor string
+	// Approve says whether the site wants a certificate to be issued, hook.ErrRefused if not; nil: it does.
+	Approve func(context.Context, hook.Request) error
 	// OIDC lets people in who an identity provider vouches for; nil: nobody is.
 	OIDC LoginVerifier
 	// AuditKeep is how long entries of the audit log are kept; 0: for ever.

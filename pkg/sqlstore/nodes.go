@@ -33,6 +33,25 @@ type Node struct {
 	Hub         bool              `json:"hub,omitempty"` // it relays for others
 }
 
+// MayEnroll says whether [DB.Enroll] would keep a node now, and what its token allows. It changes nothing.
+func (d *DB) MayEnroll(ctx context.Context, s identity.Secret, n Node, allow func(identity.Grant) error) (grant identity.Grant, err error) {
+	err = d.commit(ctx, func(t *tx) error {
+		if grant, err = t.grant(s); err != nil {
+			return err
+		}
+		old, err := t.enrolledBefore(n)
+		if err != nil {
+			return err
+		}
+		asked := grant
+		if old.Token == grant.ID {
+			asked.Used--
+		}
+		return allow(asked)
+	})
+	return grant, err
+}
+
 // Enroll uses a token once to keep a node. allow is asked with the grant as it is in this very moment; the node's
 // channel and labels are taken from the grant. A node that is there already with the same key and token is answered
 // again without using the token up: its first answer was lost. [identity.ErrToken], [ErrTaken], [ErrKeyRetired], or what

@@ -79,6 +79,9 @@ func (s *Signer) PEM() ([]byte, error) {
 // Public returns the public half.
 func (s *Signer) Public() PublicKey { return s.public }
 
+// Key gives the key to code that signs something of another kind, such as certificates.
+func (s *Signer) Key() crypto.Signer { return s.key }
+
 // SignManifest signs a manifest as a bundle that may run. The result is a Sigstore bundle for [Attach].
 func (s *Signer) SignManifest(ctx context.Context, d bundle.Descriptor) ([]byte, error) {
 	payload, err := manifestStatement(d.Digest)

@@ -20,6 +20,7 @@ import (
 	"vigo.dev/pkg/controller"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/gitsource"
+	"vigo.dev/pkg/hook"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/ocistore/registry"
@@ -59,7 +60,9 @@ type Config struct {
 	Channel      string                    // of nodes whose token names none
 	Interval     time.Duration             // nodes are told; 0: what fleet.yaml says
 	AuditKeep    time.Duration             // how long entries of the audit log are kept; 0: for ever
-	OIDC         reporting.LoginVerifier   // lets people in; nil: only operators of the service
+	Authority    *identity.External        // nil: one of its own, in Data
+	Approve      func(context.Context, hook.Request) error
+	OIDC         reporting.LoginVerifier // lets people in; nil: only operators of the service
 	Poll         time.Duration
 	PointerTTL   time.Duration
 	HookToken    string
@@ -132,6 +135,10 @@ func Open(ctx context.Context, c Config) (s *Stack, err error) {
 // are told depends on it, so it does not guess.
 func (s *Stack) openCA(ctx context.Context) (err error) {
 	dir := filepath.Join(s.Data, "ca")
+	if s.Authority != nil {
+		s.ca, err = identity.OpenExternal(dir, s.Fleet, *s.Authority, s.Now())
+		return err
+	}
 	s.ca, err = identity.OpenCA(dir, s.Fleet, s.Now())
 	if errors.Is(err, identity.ErrNoCA) {
 		var name string
@@ -184,7 +191,7 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 	}
 	s.reports, err = reporting.New(ctx, reporting.Config{DB: s.db, CA: s.ca, Fleet: s.Fleet, Channel: s.Channel, Interval: s.Interval,
 		Registry: []string{reference}, TrustRoot: root, Schema: s.Language.Schema, Log: s.Log, Now: s.Now,
-		Anchor: filepath.Join(s.Data, "audit.checkpoint"), AuditKeep: s.AuditKeep, OIDC: s.OIDC})
+		Anchor: filepath.Join(s.Data, "audit.checkpoint"), AuditKeep: s.AuditKeep, OIDC: s.OIDC, Approve: s.Approve})
 	return err
 }
 

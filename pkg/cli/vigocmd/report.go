@@ -2,6 +2,7 @@ package vigocmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,11 +27,16 @@ DATA/operator.json is how the other commands reach the service, DATA/controller.
 (` + "`vigo controller --report FILE`" + `).`,
 		Example: "  vigo report --data /var/lib/vigo --fleet acme --registry registry.example.com/vigo/acme --trust-root root.json --listen :8443",
 		Args:    cli.Args(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
+		RunE: func(c *cobra.Command, _ []string) (err error) {
 			conf, err := o.config(env)
 			if err != nil {
 				return err
 			}
+			asked, err := o.authority.open(c.Context(), env, &conf)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, asked()) }()
 			if conf.TrustRoot, err = os.ReadFile(root); err != nil {
 				return fmt.Errorf("reading the trust root: %w", err)
 			}

@@ -23,6 +23,7 @@ type serviceFlags struct {
 	interval, auditKeep                               time.Duration
 	plain                                             bool
 	oidc                                              string
+	authority                                         authorityFlags
 }
 
 func (o *serviceFlags) add(c *cobra.Command) {
@@ -37,6 +38,7 @@ func (o *serviceFlags) add(c *cobra.Command) {
 	f.StringVar(&o.registry, "registry", "", "registry and repository to use instead of the embedded one")
 	f.BoolVar(&o.plain, "plain-http", false, "reach --registry without TLS")
 	f.DurationVar(&o.auditKeep, "audit-keep", 0, "how long entries of the audit log are kept (default: for ever)")
+	o.authority.add(c)
 	f.StringVar(&o.oidc, "oidc", "", "file that says through which identity provider people log in, and who gets which role")
 	cobra.CheckErr(c.MarkFlagFilename("oidc"))
 	cobra.CheckErr(c.MarkFlagRequired("data"))
@@ -96,6 +98,11 @@ time. DATA/operator.json is how the other commands reach it.`,
 			if err != nil {
 				return err
 			}
+			asked, err := o.authority.open(c.Context(), env, &conf)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, asked()) }()
 			conf.Keys, conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = keys, git.url, git.branch, git.poll, git.ttl, hook
 			conf.AllowRewrite, conf.Forge, conf.Retention = git.rewrite, host, retention
 			return runStack(c.Context(), env, conf, upWelcome)
