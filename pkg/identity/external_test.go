@@ -92,7 +92,7 @@ func (s site) program(t *testing.T, edit func(*x509.Certificate)) SignCSR {
 		} else if len(r.Names) > 0 {
 			tmpl.ExtKeyUsage, tmpl.DNSNames = append(tmpl.ExtKeyUsage, x509.ExtKeyUsageServerAuth), r.Names
 		}
-		var pub any = csr.PublicKey
+		pub := csr.PublicKey
 		if edit != nil && r.Peer.Role == RoleNode {
 			edit(tmpl)
 			if tmpl.PublicKey != nil {
