@@ -34,7 +34,7 @@ func (s *server) operator(r *http.Request) (Operator, error) {
 	}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		peer, err := identity.PeerOf(r.TLS.PeerCertificates[0])
-		if err == nil && peer.Fleet == s.Fleet && peer.Role != identity.RoleNode {
+		if err == nil && peer.Fleet == s.Fleet && slices.Contains(operatorRoles(), peer.Role) { // not a node, a hub or the service
 			return Operator{Name: peer.Name, Role: peer.Role}, nil
 		}
 	}
