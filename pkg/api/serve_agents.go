@@ -8,40 +8,46 @@ import (
 	"vigo.dev/pkg/report"
 )
 
-// signed reads the body of a request of a node and returns it with the name of the node. The signature must hold, and a
-// client certificate, if shown, must be of the same node and key, or of a hub that relays the request; hub
-// is then the one that is nearest to the node.
-func (s *server) signed(w http.ResponseWriter, r *http.Request, k kind) (node, hub string, data []byte, err error) {
+// word is a request of a node that was found genuine.
+type word struct {
+	node    string
+	hub     string // that is nearest to the node; empty: it came by itself
+	counter int64  // rises with every request of the node
+	data    []byte
+}
+
+// signed reads the body of a request of a node. The signature must hold, and a client certificate, if shown, must be of the
+// same node and key, or of a hub that relays the request.
+func (s *server) signed(w http.ResponseWriter, r *http.Request, k kind) (word, error) {
 	caller, err := s.caller(r)
 	if err != nil {
-		return "", "", nil, err
+		return word{}, err
 	}
 	if k.needCert && caller.Name == "" {
-		return "", "", nil, Refuse(ErrUnauthorized, "no client certificate of this fleet was shown")
+		return word{}, Refuse(ErrUnauthorized, "no client certificate of this fleet was shown")
 	}
 	if err := s.admit(r, k.what, caller); err != nil {
-		return "", "", nil, err
+		return word{}, err
 	}
-	if data, err = body(w, r, k.limit); err != nil {
-		return "", "", nil, err
+	data, err := body(w, r, k.limit)
+	if err != nil {
+		return word{}, err
 	}
 	// The node that signs must be the one on the connection before its counter is used up.
 	stamp, err := identity.VerifyStamp(r, data, s.Gate.NodeKey)
 	if err != nil {
-		return "", "", nil, err
+		return word{}, err
 	}
+	said := word{node: stamp.KeyID, counter: stamp.Counter, data: data}
 	if caller.Role == identity.RoleHub && caller.Name != stamp.KeyID {
 		audit.Know(r.Context(), stamp.KeyID, string(identity.RoleNode)) // its signature holds
-		hub, err = s.relayed(r, k, caller, stamp)
-		return stamp.KeyID, hub, data, err
+		said.hub, err = s.relayed(r, k, caller, stamp)
+		return said, err
 	}
 	if caller.Name != "" && caller.Name != stamp.KeyID {
-		return "", "", nil, Refuse(ErrWrongNode, "the certificate is of %s, the signature of %s", caller.Name, stamp.KeyID)
+		return word{}, Refuse(ErrWrongNode, "the certificate is of %s, the signature of %s", caller.Name, stamp.KeyID)
 	}
-	if err := identity.Fresh(stamp, s.Gate, s.Now()); err != nil {
-		return "", "", nil, err
-	}
-	return stamp.KeyID, "", data, nil
+	return said, identity.Fresh(stamp, s.Gate, s.Now())
 }
 
 // kind is what is expected of a request of a node.
@@ -108,40 +114,40 @@ func (s *server) enroll(w http.ResponseWriter, r *http.Request) (any, error) {
 // renew needs no client certificate: one that ran out while the node was off is what is renewed, and the signature
 // proves the same key.
 func (s *server) renew(w http.ResponseWriter, r *http.Request) (any, error) {
-	node, _, data, err := s.signed(w, r, kind{what: "checkin", limit: MaxSmall})
+	said, err := s.signed(w, r, kind{what: "checkin", limit: MaxSmall})
 	if err != nil {
 		return nil, err
 	}
 	var req RenewRequest
-	if err := decode(data, &req); err != nil {
+	if err := decode(said.data, &req); err != nil {
 		return nil, err
 	}
-	return s.Agents.Renew(r.Context(), node, req.CSR)
+	return s.Agents.Renew(r.Context(), said.node, req.CSR)
 }
 
 func (s *server) checkIn(w http.ResponseWriter, r *http.Request) (any, error) {
-	node, hub, data, err := s.signed(w, r, kind{what: "checkin", limit: MaxSmall, needCert: true})
+	said, err := s.signed(w, r, kind{what: "checkin", limit: MaxSmall, needCert: true})
 	if err != nil {
 		return nil, err
 	}
 	var c report.CheckIn
-	if err := decode(data, &c); err != nil {
+	if err := decode(said.data, &c); err != nil {
 		return nil, err
 	}
-	if c.Node != node {
-		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", node, c.Node)
+	if c.Node != said.node {
+		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", said.node, c.Node)
 	}
-	c.Hub = hub // whatever the node says
+	c.Hub, c.Seq = said.hub, said.counter // whatever the node says
 	return s.Agents.CheckIn(r.Context(), c)
 }
 
 func (s *server) runs(w http.ResponseWriter, r *http.Request) (any, error) {
-	node, _, data, err := s.signed(w, r, kind{what: "upload", limit: MaxUpload, needCert: true, repeats: true})
+	said, err := s.signed(w, r, kind{what: "upload", limit: MaxUpload, needCert: true, repeats: true})
 	if err != nil {
 		return nil, err
 	}
 	var req RunsRequest
-	if err := decode(data, &req); err != nil {
+	if err := decode(said.data, &req); err != nil {
 		return nil, err
 	}
 	if len(req.Runs) > MaxRuns {
@@ -150,28 +156,28 @@ func (s *server) runs(w http.ResponseWriter, r *http.Request) (any, error) {
 	for i := range req.Runs {
 		run := &req.Runs[i]
 		switch {
-		case run.Node != node:
-			return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", node, run.Node)
+		case run.Node != said.node:
+			return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", said.node, run.Node)
 		case run.ID == "" || len(run.ID) > 128:
 			return nil, Refuse(ErrBadRequest, "a run must have an ID of at most 128 bytes")
 		case len(run.Results) > MaxResults:
 			return nil, Refuse(ErrTooLarge, "%d results in run %s, at most %d", len(run.Results), run.ID, MaxResults)
 		}
 	}
-	return nil, s.Agents.PutRuns(r.Context(), node, req.Runs)
+	return nil, s.Agents.PutRuns(r.Context(), said.node, req.Runs)
 }
 
 func (s *server) facets(w http.ResponseWriter, r *http.Request) (any, error) {
-	node, _, data, err := s.signed(w, r, kind{what: "upload", limit: MaxUpload, needCert: true, repeats: true})
+	said, err := s.signed(w, r, kind{what: "upload", limit: MaxUpload, needCert: true, repeats: true})
 	if err != nil {
 		return nil, err
 	}
 	var f report.Facets
-	if err := decode(data, &f); err != nil {
+	if err := decode(said.data, &f); err != nil {
 		return nil, err
 	}
-	if f.Node != node {
-		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", node, f.Node)
+	if f.Node != said.node {
+		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", said.node, f.Node)
 	}
 	if len(f.Facets) > MaxFacets {
 		return nil, Refuse(ErrTooLarge, "%d facets, at most %d", len(f.Facets), MaxFacets)
@@ -181,5 +187,5 @@ func (s *server) facets(w http.ResponseWriter, r *http.Request) (any, error) {
 			return nil, Refuse(ErrDigest, "trait %.64q does not have the digest it names", facet.Name)
 		}
 	}
-	return nil, s.Agents.PutFacets(r.Context(), node, f)
+	return nil, s.Agents.PutFacets(r.Context(), said.node, f)
 }

@@ -32,19 +32,19 @@ func (s *server) relayed(r *http.Request, k kind, caller identity.Peer, stamp id
 
 // hub takes the report of a hub, which may come through another one.
 func (s *server) hub(w http.ResponseWriter, r *http.Request) (any, error) {
-	name, _, data, err := s.signed(w, r, kind{what: "checkin", limit: MaxNotes, needCert: true})
+	said, err := s.signed(w, r, kind{what: "checkin", limit: MaxNotes, needCert: true})
 	if err != nil {
 		return nil, err
 	}
 	var req report.HubReport
-	if err := decode(data, &req); err != nil {
+	if err := decode(said.data, &req); err != nil {
 		return nil, err
 	}
-	if req.Hub != name {
-		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", name, req.Hub)
+	if req.Hub != said.node {
+		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", said.node, req.Hub)
 	}
 	if len(req.Seen) > report.MaxSeen {
 		return nil, Refuse(ErrTooLarge, "%d nodes, at most %d", len(req.Seen), report.MaxSeen)
 	}
-	return s.Hubs.HubReport(r.Context(), name, req)
+	return s.Hubs.HubReport(r.Context(), said.node, req)
 }

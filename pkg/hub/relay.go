@@ -96,9 +96,10 @@ func (h *Hub) CheckIn(ctx context.Context, c report.CheckIn, r api.Relayed) (api
 		h.metrics.passed.Inc()
 		h.nodes.Passed(c, answer, now)
 	case errors.Is(err, api.ErrBusy), errors.Is(err, api.ErrStore), errors.Is(err, api.ErrTooMany), errors.Is(err, api.ErrInternal):
-		if said.Status == 0 {
+		if said.Status == 0 && ctx.Err() == nil { // and the node has not gone meanwhile
 			h.lost(err)
 		}
+		h.nodes.Doubt(c.Node)
 		h.metrics.alone.Inc()
 		return h.answer(c, interval)
 	default:

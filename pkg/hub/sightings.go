@@ -105,6 +105,15 @@ func (s *sightings) Forget(node string) {
 	}
 }
 
+// Doubt has the next check-in of a node handed on, since nobody knows whether the last one has arrived.
+func (s *sightings) Doubt(node string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.nodes[node]; n != nil {
+		n.print = [sha256.Size]byte{}
+	}
+}
+
 // Take returns what the service does not know yet, at most [report.MaxSeen], and how many nodes there are. What is taken
 // counts as told; Untold gives it back.
 func (s *sightings) Take(now time.Time) (list []report.Sighting, nodes int) {

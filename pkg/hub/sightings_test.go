@@ -85,6 +85,22 @@ func TestWhatAHubTells(t *testing.T) {
 	}
 }
 
+// After a check-in of which nobody knows whether it has arrived, the node is not spoken for: the service may have that one, or
+// the one before.
+func TestAHubThatIsInDoubt(t *testing.T) {
+	t.Parallel()
+	s := newSightings()
+	s.Known(quiet(1), noonTime)
+	s.Passed(quiet(1), report.Answer{}, noonTime)
+	s.Doubt("web-1")
+	if known, _ := s.Known(quiet(2), noonTime.Add(time.Minute)); known {
+		t.Error("it speaks for a node of which the service may know something else")
+	}
+	if list, _ := s.Take(noonTime.Add(time.Minute)); len(list) != 1 {
+		t.Errorf("that the node was there is told all the same, got %v", list)
+	}
+}
+
 // Nodes are handed on at different times: a site that started at once does not come back at once.
 func TestNodesAreSpread(t *testing.T) {
 	t.Parallel()

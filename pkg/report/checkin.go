@@ -9,7 +9,7 @@ import (
 // A CheckIn is what a node says every interval. Unchanged, it is about 250 bytes.
 type CheckIn struct {
 	Node     string            `json:"node"`
-	Seq      int64             `json:"seq"` // rises with every check-in of the node, also over restarts
+	Seq      int64             `json:"seq"` // rises with every request of the node, also over restarts; the service sets it, whatever is sent
 	Boot     string            `json:"boot,omitempty"`
 	Agent    string            `json:"agent"` // version
 	Interval time.Duration     `json:"interval"`

@@ -122,6 +122,9 @@ func (s *Service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer,
 	}
 	s.metrics.checkIns.Inc()
 	s.rate.add(now)
+	if c.Seq != 0 && c.Seq < n.account.Last.Seq { // one that was overtaken on a bad line says nothing of how the node is
+		return report.Answer{Interval: n.told}, nil
+	}
 	channel := s.channelOf(n)
 	n.seen, n.told, n.account.Heard = now, s.interval(channel), now.UTC()
 	answer := report.Answer{Interval: n.told, Pointer: s.channels[channel].Pointer, Labels: n.Labels}

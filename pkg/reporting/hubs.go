@@ -51,14 +51,14 @@ const (
 	hubInterval = 10 * time.Second
 )
 
-// hubEvery is how often hubs report: twice in the shortest interval of nodes, so that a hub is known to be dark before the
-// nodes behind it are. The caller holds the lock.
+// hubEvery is how often hubs report: four times in the shortest interval of nodes, so that a hub is known to be dark before
+// the nodes behind it are, and its word for them is not late. The caller holds the lock.
 func (s *Service) hubEvery() time.Duration {
 	shortest := s.interval("")
 	for name := range s.channels {
 		shortest = min(shortest, s.interval(name))
 	}
-	return max(min(shortest/2, hubInterval), 100*time.Millisecond)
+	return max(min(shortest/4, hubInterval), 100*time.Millisecond)
 }
 
 // HubReport implements api.Hubs.

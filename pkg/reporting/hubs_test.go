@@ -231,6 +231,22 @@ func TestWhatAHubMayHandOn(t *testing.T) {
 	}
 }
 
+// A line that loses packets delivers some of them late: a check-in that was overtaken by a newer one is no news.
+func TestAnOvertakenCheckInIsNoNews(t *testing.T) {
+	t.Parallel()
+	r := newRelayRig(t)
+	before := r.request(t, "/v1/checkin", report.CheckIn{Node: "web-1", Bundle: older}, time.Now())
+	after := r.request(t, "/v1/checkin", report.CheckIn{Node: "web-1", Bundle: current}, time.Now())
+	for _, req := range []api.Relayed{after, before} {
+		if got := r.relay(t, req); got != "" {
+			t.Errorf("it is refused as %s", got)
+		}
+	}
+	if n := r.node(t, "web-1"); n.Bundle != current {
+		t.Errorf("the node is taken to have %s", n.Bundle)
+	}
+}
+
 // Only a hub may relay: a node with the request of another is refused, whatever headers it adds.
 func TestANodeIsNoHub(t *testing.T) {
 	t.Parallel()

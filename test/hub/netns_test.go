@@ -14,11 +14,19 @@ func (at *place) do(fn func() error) error {
 		return fn()
 	}
 	return onThread(func() error {
-		if err := unix.Setns(int(at.netns.Fd()), unix.CLONE_NEWNET); err != nil {
+		if err := at.enter(); err != nil {
 			return err
 		}
 		return fn()
 	})
+}
+
+// enter moves this thread, which must be locked, into the namespace of the place.
+func (at *place) enter() error {
+	if at.netns == nil {
+		return nil
+	}
+	return unix.Setns(int(at.netns.Fd()), unix.CLONE_NEWNET)
 }
 
 // onThread runs fn on a thread of its own, which may change its network namespace: it is put back afterwards, and the

@@ -85,8 +85,13 @@ func (at *place) start(t *testing.T, cmd *exec.Cmd) *process {
 	started := make(chan error)
 	go func() {
 		defer close(p.done)
-		runtime.LockOSThread() // the signal at the death of the parent is sent when this thread ends
-		err := at.do(cmd.Start)
+		// The signal at the death of the parent is sent when this thread ends: it is kept for as long as the program runs, and
+		// ends with this goroutine.
+		runtime.LockOSThread()
+		err := at.enter()
+		if err == nil {
+			err = cmd.Start()
+		}
 		started <- err
 		if err == nil {
 			_ = cmd.Wait() // how it ended is in ProcessState

@@ -174,6 +174,19 @@ func (f *fleet) well(st report.Status) error {
 	return nil
 }
 
+// delivered is a status with all nodes current and nothing waiting on the hubs, whatever the line makes of presence.
+func (f *fleet) delivered(st report.Status) error {
+	if len(st.Channels) != 1 || st.Channels[0].Cur != len(f.nodes) {
+		return fmt.Errorf("channels %+v", st.Channels)
+	}
+	for _, h := range st.Hubs {
+		if h.Spooled != 0 {
+			return fmt.Errorf("hub %+v", h)
+		}
+	}
+	return nil
+}
+
 var written = regexp.MustCompile(`(?m)^([-+])version (\d+)`)
 
 // arrived stops the centre and compares what it has kept with what must have happened: on each node, every report arrived

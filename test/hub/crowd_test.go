@@ -1,0 +1,377 @@
+package hub
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/ocistore"
+	"vigo.dev/pkg/ocistore/registry"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/reporting"
+	"vigo.dev/pkg/sqlstore"
+	"vigo.dev/pkg/trust"
+)
+
+// The crowd, and what it may cost.
+const (
+	crowdSize     = 1000
+	crowdInterval = 10 * time.Second // a busy one; 30 s is usual
+	crowdPoll     = 5 * time.Second  // of the hub, as it is unless somebody says otherwise
+	centreMost    = 5.0              // requests a second at the centre when nothing changes
+	memoryMost    = 150 << 20        // of the hub
+)
+
+// calm is how long is measured that nothing changes; VIGO_HUB_CALM says longer, to see nodes be handed on in turn.
+func calm(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("VIGO_HUB_CALM")
+	if text == "" {
+		return 20 * time.Second
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestACrowdBehindOneHub has a thousand nodes, each with connections of its own, behind a hub that is a process, and counts
+// what reaches the centre. It runs alone: others would be measured too.
+func TestACrowdBehindOneHub(t *testing.T) {
+	c := newCentral(t)
+	first := c.publish(1)
+	nodes := c.enrolMany(crowdSize)
+	hub, address := c.startHub()
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer cancel()
+	crowd := &crowd{t: t, c: c, hub: address}
+	for i := range nodes {
+		all.Go(func() { crowd.live(ctx, &nodes[i]) })
+	}
+	await(t, "every node with the first pointer", func() error { return crowd.have(first, crowdSize) })
+	await(t, "the centre to know of all", func() error {
+		st, err := c.service.Status(t.Context(), 1)
+		if err == nil && (st.Presences.Live != crowdSize || st.Channels[0].Cur != crowdSize) {
+			err = fmt.Errorf("%+v, %d current", st.Presences, st.Channels[0].Cur)
+		}
+		return err
+	})
+
+	before, answered, began := c.requests.Load(), crowd.answered.Load(), time.Now()
+	time.Sleep(calm(t)) // this is what is measured
+	took := time.Since(began).Seconds()
+	rate := float64(c.requests.Load()-before) / took
+	t.Logf("nothing changes for %.0f s: the hub answers %.0f check-ins a second, the centre %.2f requests a second (of all kinds); %d rounds of nodes got no answer",
+		took, float64(crowd.answered.Load()-answered)/took, rate, crowd.missed.Load())
+	if rate > centreMost {
+		t.Errorf("the centre has %.2f requests a second, want at most %.0f", rate, centreMost)
+	}
+	if st, err := c.service.Status(t.Context(), 1); err != nil || st.Presences.Live+st.Presences.Late != crowdSize {
+		t.Errorf("by the word of the hub these are there: %+v, %v", st.Presences, err)
+	} else {
+		t.Logf("by the word of the hub: %d live, %d late", st.Presences.Live, st.Presences.Late)
+	}
+
+	began = time.Now()
+	second := c.publish(2)
+	await(t, "every node with the second pointer", func() error { return crowd.have(second, crowdSize) })
+	slowest, median := crowd.since(began)
+	t.Logf("a pointer published at the centre was on half of the nodes after %.1f s, on all after %.1f s; interval %s, looks of the hub every %s", median.Seconds(),
+		slowest.Seconds(), crowdInterval, crowdPoll)
+	if most := crowdInterval*11/10 + crowdPoll + 3*time.Second; slowest > most {
+		t.Errorf("it took %s, want at most %s", slowest, most)
+	}
+	rss, peak := memory(t, hub)
+	t.Logf("memory of the hub: %.1f MB, at most %.1f MB", float64(rss)/(1<<20), float64(peak)/(1<<20))
+	if peak > memoryMost {
+		t.Errorf("the hub took %d bytes, want at most %d", peak, memoryMost)
+	}
+}
+
+// central is a report service and a registry in this process, which counts every request to either.
+type central struct {
+	t                             *testing.T
+	dir, address                  string
+	ca                            *identity.CA
+	service                       *reporting.Service
+	store                         bundle.Store
+	rootKey, bundleKey, channelOf *trust.Signer
+	root                          trust.Root
+	requests                      atomic.Int64
+}
+
+func newCentral(t *testing.T) *central {
+	t.Helper()
+	c := &central{t: t, dir: t.TempDir()}
+	for _, key := range []**trust.Signer{&c.rootKey, &c.bundleKey, &c.channelOf} {
+		k, err := trust.NewKey()
+		c.must(err)
+		*key = k
+	}
+	c.root = trust.Root{Version: 1}
+	c.root.Grant(trust.RoleRoot, 1, trust.Key{Public: c.rootKey.Public()})
+	c.root.Grant(trust.RoleBundle, 1, trust.Key{Public: c.bundleKey.Public()})
+	c.root.Grant(trust.RoleAnyChannel, 1, trust.Key{Public: c.channelOf.Public()})
+	root, err := c.root.Marshal()
+	c.must(err)
+	c.ca, err = identity.NewCA("acme", time.Now())
+	c.must(err)
+	db, err := sqlstore.Open(t.Context(), filepath.Join(c.dir, "report.db"), sqlstore.Options{})
+	c.must(err)
+	quiet := slog.New(slog.DiscardHandler)
+	c.service, err = reporting.New(t.Context(), reporting.Config{DB: db, CA: c.ca, Fleet: "acme", Channel: "stable", Interval: crowdInterval, TrustRoot: root,
+		Registry: []string{"/vigo/bundles"}, Log: quiet, Now: time.Now})
+	c.must(err)
+	r, err := registry.New(registry.Options{Dir: filepath.Join(c.dir, "registry"), Log: quiet})
+	c.must(err)
+	c.store, err = r.Store(t.Context(), "vigo/bundles")
+	c.must(err)
+	mux := http.NewServeMux()
+	mux.Handle("/", c.service.Handler())
+	mux.Handle("/v2/", r)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		c.requests.Add(1)
+		mux.ServeHTTP(w, req)
+	}))
+	cert, err := c.ca.IssueServer([]string{"127.0.0.1"}, time.Now())
+	c.must(err)
+	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.VerifyClientCertIfGiven, ClientCAs: c.ca.Pool(), NextProtos: []string{"http/1.1"}}
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	s.StartTLS()
+	c.address = s.Listener.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- c.service.Run(ctx) }()
+	t.Cleanup(func() {
+		s.Close()
+		cancel()
+		if err := errors.Join(<-ended, r.Close(), db.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func (c *central) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// publish shows a bundle and a pointer to it, and returns the digest of the bundle.
+func (c *central) publish(seq int64) string {
+	c.t.Helper()
+	ctx, now := c.t.Context(), time.Now().UTC()
+	built, err := bundle.Build(bundle.Config{Fleet: "acme", Channels: []string{"stable"}}, []bundle.LayerInput{
+		{Files: []bundle.File{{Path: "compiled.json", Data: []byte("{}")}}},
+		{Module: "motd", Files: []bundle.File{{Path: "compiled.json", Data: []byte("{}")}, {Path: "files/motd", Data: []byte(strconv.FormatInt(seq, 10))}}},
+	})
+	c.must(err)
+	c.must(built.Push(ctx, c.store, ""))
+	signature, err := c.bundleKey.SignManifest(ctx, built.Descriptor)
+	c.must(err)
+	_, err = trust.Attach(ctx, c.store, built.Descriptor, signature, now)
+	c.must(err)
+	p := bundle.Pointer{Fleet: "acme", Channel: "stable", Epoch: 1, Seq: seq, Issued: now, Expires: now.Add(time.Hour),
+		Stable: bundle.Target{Digest: built.Descriptor.Digest, Size: built.Descriptor.Size}}
+	signature, err = c.channelOf.SignPointer(ctx, p)
+	c.must(err)
+	c.must(trust.PublishPointer(ctx, c.store, p, [][]byte{signature}))
+	c.must(c.service.PutChannels(ctx, []report.ChannelNote{{Channel: "stable", Pointer: p.Version(), Issued: now, Expires: p.Expires, Digest: p.Stable.Digest}}))
+	return p.Stable.Digest
+}
+
+// enrolMany enrols at the service itself: over the network only so many may in a minute.
+func (c *central) enrolMany(n int) []simulated {
+	c.t.Helper()
+	token, err := c.service.CreateToken(c.t.Context(), api.TokenRequest{Life: time.Hour})
+	c.must(err)
+	nodes := make([]simulated, n)
+	for i := range nodes {
+		s := &nodes[i]
+		s.name = fmt.Sprintf("node-%04d", i)
+		s.cred.Key, err = identity.NewNodeKey()
+		c.must(err)
+		csr, err := s.cred.Key.CSR(s.name)
+		c.must(err)
+		answer, err := c.service.Enroll(c.t.Context(), api.EnrollRequest{Token: token.Token, Node: s.name, CSR: string(csr)})
+		c.must(err)
+		s.cert, err = s.cred.Key.Certificate([]byte(answer.Certificate))
+		c.must(err)
+		s.cred.Roots = c.ca.Pool()
+	}
+	return nodes
+}
+
+func (c *central) startHub() (*process, string) {
+	c.t.Helper()
+	token, err := c.service.CreateToken(c.t.Context(), api.TokenRequest{Hub: true, Uses: 1})
+	c.must(err)
+	path := filepath.Join(c.dir, "token")
+	c.must(os.WriteFile(path, []byte(token.Token), 0o600))
+	p := (&place{}).start(c.t, program(c.t, "vigo", "hub", "--data", filepath.Join(c.dir, "hub"), "--listen", "127.0.0.1:0", "--name", "plant",
+		"--server", "https://"+c.address, "--token-file", path, "--poll", crowdPoll.String()))
+	return p, p.says(c.t, "plant of fleet acme on https://")
+}
+
+// simulated is a node that looks at its channel and checks in, as an agent does, and converges nothing.
+type simulated struct {
+	name string
+	cred identity.Credentials
+	cert tls.Certificate
+	next atomic.Int64
+}
+
+// Next implements api.Counter.
+func (s *simulated) Next() (int64, error) { return s.next.Add(1), nil }
+
+type crowd struct {
+	t        *testing.T
+	c        *central
+	hub      string
+	answered atomic.Int64 // check-ins
+	missed   atomic.Int64 // rounds that got no answer
+
+	mu  sync.Mutex
+	got map[string]map[string]time.Time // digest, node: since when
+}
+
+// live is what a node does all its life, beginning somewhere in the first interval.
+func (c *crowd) live(ctx context.Context, s *simulated) {
+	s.next.Store(time.Now().UnixMilli())
+	client, err := api.NewAgentClient(api.AgentOptions{URL: "https://" + c.hub, Node: s.name, Roots: s.cred.Roots, Key: s.cred.Key, Counter: s, Now: time.Now,
+		Certificate: func() (*tls.Certificate, error) { return &s.cert, nil }})
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	defer client.Close()
+	sources, err := ocistore.OpenFleet(ctx, []string{"https://" + c.hub + "/vigo/bundles"}, &s.cred, ocistore.Access{}, time.Now)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	verifier := trust.NewVerifier(c.c.root, time.Now)
+	var shown, carrier string
+	wait := rand.N(crowdInterval)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = crowdInterval*9/10 + rand.N(crowdInterval/5)
+		there, err := sources[0].Resolve(ctx, "channel-stable")
+		if err == nil && there.Digest != carrier {
+			var p bundle.Pointer
+			if p, _, err = verifier.Pointer(ctx, sources[0], "acme", "stable"); err == nil {
+				shown, carrier = p.Stable.Digest, there.Digest
+				c.see(shown, s.name)
+			}
+		}
+		if err == nil {
+			_, err = client.CheckIn(ctx, report.CheckIn{Node: s.name, Agent: "test", Interval: crowdInterval, Channel: "stable", Pointer: "1.1", Bundle: shown,
+				Run: report.Summary{ID: fmt.Sprint(s.name, "-", s.next.Load()), Started: time.Now(), Counts: report.Counts{OK: 250}}})
+		}
+		switch {
+		case err == nil:
+			c.answered.Add(1)
+		case errors.Is(err, api.ErrUnreachable), errors.Is(err, bundle.ErrNotFound), isTimeout(err):
+			c.missed.Add(1) // a busy machine does that now and then; an agent comes back, too
+		case ctx.Err() == nil:
+			c.t.Errorf("%s: %v", s.name, err)
+			return
+		}
+	}
+}
+
+// isTimeout is whether nobody answered in time.
+func isTimeout(err error) bool {
+	var slow net.Error
+	return errors.As(err, &slow) && slow.Timeout()
+}
+
+func (c *crowd) see(digest, node string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.got == nil {
+		c.got = map[string]map[string]time.Time{}
+	}
+	if c.got[digest] == nil {
+		c.got[digest] = map[string]time.Time{}
+	}
+	c.got[digest][node] = time.Now()
+}
+
+func (c *crowd) have(digest string, n int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if have := len(c.got[digest]); have < n {
+		return fmt.Errorf("%d have it", have)
+	}
+	return nil
+}
+
+// since is when the last node, and half of them, had seen what was published at a time.
+func (c *crowd) since(began time.Time) (slowest, median time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []time.Duration
+	for _, nodes := range c.got {
+		for _, at := range nodes {
+			if at.After(began) {
+				all = append(all, at.Sub(began))
+			}
+		}
+	}
+	slices.Sort(all)
+	return all[len(all)-1], all[len(all)/2]
+}
+
+var kilobytes = regexp.MustCompile(`(?m)^(VmRSS|VmHWM):\s+(\d+) kB$`)
+
+// memory is what a process has in memory now, and had at most, in bytes.
+func memory(t *testing.T, p *process) (rss, peak int64) {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range kilobytes.FindAllStringSubmatch(string(data), -1) {
+		n, err := strconv.ParseInt(m[2], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m[1] == "VmRSS" {
+			rss = n << 10
+		} else {
+			peak = n << 10
+		}
+	}
+	if rss == 0 || peak == 0 {
+		t.Fatalf("the memory of the hub is not known: %q", data)
+	}
+	return rss, peak
+}
