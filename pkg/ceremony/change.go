@@ -11,9 +11,13 @@ import (
 
 // A Change is what is to be different in a role of the proposed root.
 type Change struct {
-	Role   string
-	Add    []trust.PublicKey
-	Remove []string // IDs
+	Role string
+	Add  []trust.PublicKey
+	// Identity is added too, if not nil: who may sign without a key. TrustedRoot, if not empty, is the trusted_root.json of
+	// the Sigstore instance that vouches for identities from now on.
+	Identity    *trust.Identity
+	TrustedRoot []byte
+	Remove      []string // IDs
 	// Instead says that all keys of the role but those in Add are removed.
 	Instead bool
 	// Threshold is how many keys must sign; 0: as many as before, and one for a new role.
@@ -29,9 +33,22 @@ func (p *Proposal) Apply(c Change) error {
 	if c.Threshold != 0 || threshold == 0 {
 		threshold = max(c.Threshold, 1)
 	}
+	var fresh []trust.Key
 	for _, public := range c.Add {
-		added[public.ID()] = true
-		p.Next.Grant(c.Role, threshold, trust.Key{Public: public, NotBefore: c.NotBefore, NotAfter: c.NotAfter})
+		fresh = append(fresh, trust.Key{Public: public})
+	}
+	if c.Identity != nil {
+		fresh = append(fresh, trust.Key{Identity: c.Identity})
+	}
+	for _, k := range fresh {
+		added[k.ID()] = true
+		k.NotBefore, k.NotAfter = c.NotBefore, c.NotAfter
+		p.Next.Grant(c.Role, threshold, k)
+	}
+	if len(c.TrustedRoot) > 0 {
+		if err := p.Next.PinSigstore(c.TrustedRoot); err != nil {
+			return err
+		}
 	}
 	remove := c.Remove
 	if c.Instead {

@@ -1,6 +1,7 @@
 package ceremony
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -34,7 +35,9 @@ type Key struct {
 	Roles     []string  `json:"roles"`
 	NotBefore time.Time `json:"notBefore,omitzero"`
 	NotAfter  time.Time `json:"notAfter,omitzero"`
-	PEM       string    `json:"pem"`
+	PEM       string    `json:"pem,omitempty"`
+	// Identity is who signs without a key, in place of PEM.
+	Identity *trust.Identity `json:"identity,omitempty"`
 }
 
 // A Side is one of the two roots whose root keys have to sign a proposal.
@@ -59,7 +62,11 @@ func StateOf(r trust.Root) State {
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.Keys)) {
 		k := r.Keys[id]
-		s.Keys = append(s.Keys, Key{id, Short(id), roles[id], k.NotBefore, k.NotAfter, string(k.Public.PEM())})
+		one := Key{ID: id, Short: Short(id), Roles: roles[id], NotBefore: k.NotBefore, NotAfter: k.NotAfter, Identity: k.Identity}
+		if k.Identity == nil {
+			one.PEM = string(k.Public.PEM())
+		}
+		s.Keys = append(s.Keys, one)
 	}
 	return s
 }
@@ -102,12 +109,12 @@ func Changes(from, to trust.Root) []string {
 		was, is := from.Roles[name], to.Roles[name]
 		for _, id := range is.Keys {
 			if !slices.Contains(was.Keys, id) {
-				say("%s: key %s is added", name, Short(id))
+				say("%s: %s is added", name, named(to.Keys[id]))
 			}
 		}
 		for _, id := range was.Keys {
 			if !slices.Contains(is.Keys, id) {
-				say("%s: key %s is removed", name, Short(id))
+				say("%s: %s is removed", name, named(from.Keys[id]))
 			}
 		}
 		switch {
@@ -121,6 +128,9 @@ func Changes(from, to trust.Root) []string {
 			say("%s: it needs %d of %d keys, before %d of %d", name, is.Threshold, len(is.Keys), was.Threshold, len(was.Keys))
 		}
 	}
+	if !bytes.Equal(from.TrustedRoot, to.TrustedRoot) {
+		say("the Sigstore trusted root, which vouches for identities, is another")
+	}
 	for _, id := range slices.Sorted(maps.Keys(to.Keys)) {
 		was, known := from.Keys[id]
 		is := to.Keys[id]
@@ -129,6 +139,14 @@ func Changes(from, to trust.Root) []string {
 		}
 	}
 	return all
+}
+
+// named names a key for people.
+func named(k trust.Key) string {
+	if k.Identity != nil {
+		return "identity " + k.Identity.String()
+	}
+	return "key " + Short(k.ID())
 }
 
 // Window says when a key is good.

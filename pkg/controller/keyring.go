@@ -171,9 +171,8 @@ func (k *Keyring) Root() []byte { return k.document }
 
 // Attach implements [Keys].
 func (k *Keyring) Attach(ctx context.Context, store bundle.Store, d bundle.Descriptor, now time.Time) error {
-	err := trust.NewVerifier(k.root, k.now).Signature(ctx, store, d)
-	var refused *trust.Refusal
-	if err == nil || !errors.As(err, &refused) {
+	by, err := trust.NewVerifier(k.root, k.now).Signers(ctx, store, d)
+	if err != nil || slices.Contains(by, k.bundles.Public().ID()) {
 		return err
 	}
 	signature, err := k.bundles.SignManifest(ctx, d)

@@ -188,6 +188,13 @@ func TestWhatIsAskedMustBeOurs(t *testing.T) {
 	if err == nil {
 		err = foreign.Push(t.Context(), h.store, "")
 	}
+	var signature []byte
+	if err == nil {
+		signature, err = aKey(t).SignManifest(t.Context(), foreign.Descriptor)
+	}
+	if err == nil {
+		_, err = trust.Attach(t.Context(), h.store, foreign.Descriptor, signature, h.now)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -147,7 +147,7 @@ func TestApprovalsAreNoSignatures(t *testing.T) {
 	p := newPanel(t)
 	p.built = p.build("lab", "main", "unsigned")
 	p.approve(p.request(), p.ada, p.ben)
-	wantRefusal(t, p.bundleOf(p.built.Descriptor), bundle.WrongKey)
+	wantRefusal(t, p.bundleOf(p.built.Descriptor), bundle.Predicate)
 	if _, err := p.approved(); err != nil {
 		t.Error(err)
 	}

@@ -3,6 +3,7 @@ package trust
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -37,6 +38,50 @@ const maxIdentity = 1 << 10
 func (i Identity) validate() error {
 	if i.Issuer == "" || i.Subject == "" || len(i.Issuer) > maxIdentity || len(i.Subject) > maxIdentity {
 		return fmt.Errorf("an identity needs an issuer and a subject of at most %d bytes each", maxIdentity)
+	}
+	return nil
+}
+
+// PinSigstore makes the trusted_root.json of a Sigstore instance part of the document: it vouches for the identities among
+// the keys. One with which nothing could be verified is refused.
+func (r *Root) PinSigstore(trustedRoot []byte) error {
+	if _, err := parseTrustedRoot(trustedRoot); err != nil {
+		return err
+	}
+	flat, err := flatJSON(trustedRoot)
+	if err != nil {
+		return &Refusal{Name: bundle.BadFormat, Detail: oneLine(err), What: "the Sigstore trusted root"}
+	}
+	r.TrustedRoot = flat
+	return nil
+}
+
+// flatJSON is a document in the form that it has in a root document: equal content, equal bytes.
+func flatJSON(doc []byte) ([]byte, error) { return json.Marshal(json.RawMessage(doc)) }
+
+// keyless refuses a root whose identities could not be verified, or are trusted with more than bundles: who signs root
+// documents, pointers and approvals must not depend on what others log in with.
+func (r Root) keyless() error {
+	if len(r.TrustedRoot) > 0 {
+		if _, err := parseTrustedRoot(r.TrustedRoot); err != nil {
+			return err
+		}
+	}
+	for name, role := range r.Roles {
+		for _, id := range role.Keys {
+			k := r.Keys[id]
+			if k.Identity == nil {
+				continue
+			}
+			switch err := k.Identity.validate(); {
+			case err != nil:
+				return fmt.Errorf("key %s: %w", id, err)
+			case name != RoleBundle:
+				return fmt.Errorf("role %s lists the identity %.200s, which may sign bundles alone", name, k.Identity)
+			case len(r.TrustedRoot) == 0:
+				return fmt.Errorf("role %s lists the identity %.200s, and there is no Sigstore trusted root to verify it with", name, k.Identity)
+			}
+		}
 	}
 	return nil
 }

@@ -225,3 +225,109 @@ func TestTheRealSigstoreIsUnderstood(t *testing.T) {
 	_, err = trust.VerifyAny(raw, trustedRoot, who, time.Now())
 	wantRefusal(t, err, bundle.WrongKey)
 }
+
+// identified is the root of a fleet whose bundles are signed by the workflow, beside its own key.
+func (k *keyless) identified(threshold int) {
+	k.t.Helper()
+	if err := k.root.PinSigstore(k.trustedRoot); err != nil {
+		k.t.Fatal(err)
+	}
+	k.root.Grant(trust.RoleBundle, threshold, trust.Key{Identity: &release})
+	document, err := k.root.Marshal()
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if k.root, err = trust.ParseRoot(document); err != nil {
+		k.t.Fatal(err)
+	}
+	if again, err := k.root.Marshal(); err != nil || !bytes.Equal(again, document) {
+		k.t.Errorf("the document is another after it was read: %v", err)
+	}
+}
+
+func TestARootMayListAnIdentity(t *testing.T) {
+	t.Parallel()
+	k := newKeyless(t)
+	k.identified(2)
+	d := k.built.Descriptor
+	k.signed(trust.Identity{Issuer: release.Issuer, Subject: "somebody else"})
+	wantRefusal(t, k.bundleOf(d), bundle.WrongKey)
+	k.signed(release)
+	wantRefusal(t, k.bundleOf(d), bundle.Threshold)
+	k.signed(release)
+	wantRefusal(t, k.bundleOf(d), bundle.Threshold) // the same twice
+	k.sign(k.bundleKey, d)
+	if err := k.bundleOf(d); err != nil {
+		t.Error(err)
+	}
+	if err := k.root.Allows(trust.RoleBundle, release.ID(), noon); err != nil {
+		t.Error(err)
+	}
+	k.root.Withdraw(trust.RoleBundle, release.ID())
+	if k.root.Enough(trust.RoleBundle, []string{release.ID(), k.bundleKey.Public().ID()}) {
+		t.Error("an identity that was withdrawn counts")
+	}
+}
+
+// An identity has a window as keys have, which is compared with the time of verification.
+func TestAnIdentityThatHasRunOutIsRefused(t *testing.T) {
+	t.Parallel()
+	k := newKeyless(t)
+	k.identified(1)
+	k.signed(release)
+	if err := k.bundleOf(k.built.Descriptor); err != nil {
+		t.Fatal(err)
+	}
+	k.root.Grant(trust.RoleBundle, 1, trust.Key{Identity: &release, NotAfter: noon.Add(-time.Second)})
+	wantRefusal(t, k.bundleOf(k.built.Descriptor), bundle.KeyExpired)
+}
+
+// Followers of a root take up the identities of the next, in which owners have signed for the Sigstore instance too.
+func TestASuccessorBringsTheSigstoreAlong(t *testing.T) {
+	t.Parallel()
+	k := newKeyless(t)
+	owner := newKey(t)
+	delete(k.root.Roles, trust.RoleRoot)
+	k.root.Grant(trust.RoleRoot, 1, trust.Key{Public: owner.Public()})
+	first := k.root
+	k.root = first.Next()
+	k.identified(1)
+	signature, err := owner.SignRoot(t.Context(), k.root)
+	if err == nil {
+		err = trust.PublishRoot(t.Context(), k.store, k.root, [][]byte{signature})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.signed(release)
+	if k.root, err = first.Newest(t.Context(), k.store); err != nil || k.root.Version != first.Version+1 {
+		t.Fatalf("root %d, %v", k.root.Version, err)
+	}
+	if err := k.bundleOf(k.built.Descriptor); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestIdentitiesSignBundlesAlone(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*trust.Root){
+		"roots":              func(r *trust.Root) { r.Grant(trust.RoleRoot, 1, trust.Key{Identity: &release}) },
+		"pointers":           func(r *trust.Root) { r.Grant(trust.RoleChannel("main"), 1, trust.Key{Identity: &release}) },
+		"approvals":          func(r *trust.Root) { r.Grant(trust.RoleApproval("main"), 1, trust.Key{Identity: &release}) },
+		"without a Sigstore": func(r *trust.Root) { r.TrustedRoot = nil },
+		"with an empty one":  func(r *trust.Root) { r.TrustedRoot = []byte(`{"mediaType":"x"}`) },
+		"of anybody":         func(r *trust.Root) { r.Grant(trust.RoleBundle, 1, trust.Key{Identity: &trust.Identity{Issuer: "x"}}) },
+		"and with a key at once": func(r *trust.Root) {
+			r.Grant(trust.RoleBundle, 1, trust.Key{Identity: &release, Public: newKey(t).Public()})
+		},
+	} {
+		k := newKeyless(t)
+		k.identified(1)
+		change(&k.root)
+		if _, err := k.root.Marshal(); err == nil {
+			t.Errorf("%s: accepted", name)
+		} else {
+			t.Log(name, err)
+		}
+	}
+}

@@ -151,6 +151,9 @@ func (v *Verifier) Provenance(ctx context.Context, src bundle.Source, d bundle.D
 		if err != nil {
 			continue // told when signatures were looked for, which are the same referrers
 		}
+		if claimed(raw) != ProvenancePredicate {
+			continue
+		}
 		s, err := verifyEnvelope(raw, d.Digest, keys, v.now())
 		if err != nil || s.PredicateType != ProvenancePredicate {
 			continue

@@ -110,7 +110,7 @@ func (r *Root) Withdraw(role, keyID string) bool {
 
 // Next returns a copy with the next version, to be changed, signed and published.
 func (r Root) Next() Root {
-	next := Root{Version: r.Version + 1, Keys: maps.Clone(r.Keys), Roles: make(map[string]Role, len(r.Roles))}
+	next := Root{Version: r.Version + 1, Keys: maps.Clone(r.Keys), Roles: make(map[string]Role, len(r.Roles)), TrustedRoot: slices.Clone(r.TrustedRoot)}
 	for name, role := range r.Roles {
 		next.Roles[name] = Role{Keys: slices.Clone(role.Keys), Threshold: role.Threshold}
 	}
@@ -181,7 +181,7 @@ func (r Root) Validate() error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(r.Keys)) {
 		k := r.Keys[id]
-		if k.Public.der == nil || k.ID() != id {
+		if (k.Public.der == nil) == (k.Identity == nil) || k.ID() != id {
 			return bad("key %.60q does not have the ID it is listed under", id)
 		}
 		if !k.NotAfter.IsZero() && k.NotAfter.Before(k.NotBefore) {
@@ -205,6 +205,9 @@ func (r Root) Validate() error {
 			}
 		}
 	}
+	if err := r.keyless(); err != nil {
+		return bad("%s", err.Error())
+	}
 	if err := r.apart(); err != nil {
 		return bad("%s", err.Error())
 	}
@@ -222,10 +225,13 @@ type rootDoc struct {
 	Version int64             `json:"version"`
 	Keys    map[string]keyDoc `json:"keys"`
 	Roles   map[string]Role   `json:"roles"`
+	// TrustedRoot is the trusted_root.json of a Sigstore instance.
+	TrustedRoot json.RawMessage `json:"trustedRoot,omitempty"`
 }
 
 type keyDoc struct {
-	PEM       string    `json:"pem"`
+	PEM       string    `json:"pem,omitempty"`
+	Identity  *Identity `json:"identity,omitempty"` // in place of PEM
 	NotBefore time.Time `json:"notBefore,omitzero"`
 	NotAfter  time.Time `json:"notAfter,omitzero"`
 }
@@ -235,9 +241,13 @@ func (r Root) Marshal() ([]byte, error) {
 	if err := r.Validate(); err != nil {
 		return nil, err
 	}
-	doc := rootDoc{Format: 1, Version: r.Version, Keys: map[string]keyDoc{}, Roles: r.Roles}
+	doc := rootDoc{Format: 1, Version: r.Version, Keys: map[string]keyDoc{}, Roles: r.Roles, TrustedRoot: r.TrustedRoot}
 	for id, k := range r.Keys {
-		doc.Keys[id] = keyDoc{PEM: string(k.Public.PEM()), NotBefore: k.NotBefore.UTC(), NotAfter: k.NotAfter.UTC()}
+		one := keyDoc{Identity: k.Identity, NotBefore: k.NotBefore.UTC(), NotAfter: k.NotAfter.UTC()}
+		if k.Identity == nil {
+			one.PEM = string(k.Public.PEM())
+		}
+		doc.Keys[id] = one
 	}
 	data, err := json.MarshalIndent(doc, "", "  ")
 	if err != nil {
@@ -259,13 +269,22 @@ func ParseRoot(data []byte) (Root, error) {
 		return Root{}, &Refusal{Name: bundle.TooLarge, Detail: fmt.Sprintf("the root has more than %d keys", maxKeys)}
 	}
 	r := Root{Version: doc.Version, Keys: map[string]Key{}, Roles: doc.Roles}
+	if len(doc.TrustedRoot) > 0 {
+		if err := r.PinSigstore(doc.TrustedRoot); err != nil {
+			return Root{}, fmt.Errorf("reading a root document: %w", err)
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(doc.Keys)) {
 		k := doc.Keys[id]
-		public, err := ParsePublicKey([]byte(k.PEM))
-		if err != nil {
-			return Root{}, fmt.Errorf("reading a root document: key %.60q: %w", id, err)
+		one := Key{Identity: k.Identity, NotBefore: k.NotBefore, NotAfter: k.NotAfter}
+		if k.PEM != "" || k.Identity == nil {
+			public, err := ParsePublicKey([]byte(k.PEM))
+			if err != nil {
+				return Root{}, fmt.Errorf("reading a root document: key %.60q: %w", id, err)
+			}
+			one.Public = public
 		}
-		r.Keys[id] = Key{Public: public, NotBefore: k.NotBefore, NotAfter: k.NotAfter}
+		r.Keys[id] = one
 	}
 	if err := r.Validate(); err != nil {
 		return Root{}, fmt.Errorf("reading a root document: %w", err)

@@ -2,6 +2,7 @@ package trust
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -110,11 +111,17 @@ func (v *Verifier) signatures(ctx context.Context, src bundle.Source, d bundle.D
 	}
 	t := tally{what: d.Digest, threshold: threshold}
 	now := v.now()
+	var other error // what refers to most bundles and is looked at for itself
 	for _, r := range referrers[:min(len(referrers), maxSignatures)] {
 		raw, err := carried(ctx, src, r, d.Digest)
 		if err != nil {
 			t.note(err)
 			v.ignore(aspect(err), r.Digest, err)
+			continue
+		}
+		// What is claimed here is what would be verified.
+		if c := claimed(raw); c == ProvenancePredicate || c == PromotionPredicate {
+			other = &Refusal{Name: bundle.Predicate, Detail: fmt.Sprintf("it carries %s, which is not a signature of a bundle (%s)", c, SignPredicate)}
 			continue
 		}
 		s, err := verifyEnvelope(raw, d.Digest, keys, now)
@@ -125,15 +132,26 @@ func (v *Verifier) signatures(ctx context.Context, src bundle.Source, d bundle.D
 		case s.PredicateType != SignPredicate:
 			err := &Refusal{Name: bundle.Predicate, Detail: fmt.Sprintf("a trusted key signed it as %.120q, which is not a signature of a bundle (%s)", s.PredicateType, SignPredicate)}
 			t.note(err)
-			if s.PredicateType != ProvenancePredicate && s.PredicateType != PromotionPredicate { // which are looked at for themselves
-				v.ignore(aspect(err), r.Digest, err)
-			}
+			v.ignore(aspect(err), r.Digest, err)
 		default:
 			t.count(s.Key.ID())
 			v.seeKey(r.Digest, d.Digest, s)
 		}
 	}
+	if other != nil && len(t.keys)+len(t.refused) == 0 {
+		t.note(other)
+	}
 	return t.keys, v.counted(&t)
+}
+
+// Signers returns the distinct keys of the role bundle that signed a manifest, be they enough or not. It fails when it could
+// not be looked at and nobody is known.
+func (v *Verifier) Signers(ctx context.Context, src bundle.Source, d bundle.Descriptor) ([]string, error) {
+	keys, err := v.signatures(ctx, src, d)
+	if len(keys) > 0 || errors.As(err, new(*Refusal)) {
+		err = nil
+	}
+	return keys, err
 }
 
 // counted is the verdict of a tally, told to whoever watches.

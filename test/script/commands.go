@@ -89,23 +89,33 @@ func cosignKey(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED SIGSTORE PRIVATE KEY", Bytes: sealed}), 0o600))
 }
 
-// keyless signs a manifest of an OCI layout without a key.
+// sigstores is under what key an environment keeps the Sigstore instance of its script.
+type sigstores struct{}
+
+// keyless signs what a tag of a store leads to without a key, by the Sigstore instance of the script.
 func keyless(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 4 {
-		ts.Fatalf("usage: keyless DIR TAG SUBJECT ISSUER")
+	if neg || len(args) != 0 && len(args) != 4 {
+		ts.Fatalf("usage: keyless [REPOSITORY TAG SUBJECT ISSUER]")
 	}
 	ctx := context.Background()
-	sigstore, err := trusttest.NewSigstore()
-	ts.Check(err)
+	sigstore := ts.Value(sigstores{}).(*trusttest.Sigstore)
 	trusted, err := sigstore.TrustedRoot()
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("trusted_root.json"), trusted, 0o644))
-	layout := ocistore.NewLayout(ts.MkAbs(args[0]))
-	d, err := layout.Resolve(ctx, args[1])
+	if len(args) == 0 {
+		return
+	}
+	where := args[0]
+	if dir, ok := strings.CutPrefix(where, "oci-layout:"); ok {
+		where = "oci-layout:" + ts.MkAbs(dir)
+	}
+	store, err := ocistore.Open(ctx, where, ocistore.Options{Username: "ci", Password: registryToken})
+	ts.Check(err)
+	d, err := store.Resolve(ctx, args[1])
 	ts.Check(err)
 	signature, err := sigstore.SignManifest(d.Digest, trust.Identity{Subject: args[2], Issuer: args[3]})
 	ts.Check(err)
-	_, err = trust.Attach(ctx, layout, d, signature, time.Now())
+	_, err = trust.Attach(ctx, store, d, signature, time.Now())
 	ts.Check(err)
 }
 

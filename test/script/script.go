@@ -15,8 +15,9 @@
 //	registry                    start a registry on a free port; sets REGISTRY and REGISTRY_TOKEN, which pushing needs
 //	shows PROGRAM ARG... -- RE  start a program that does not end by itself, wait until its output matches, stop it
 //	until CODE PROGRAM ARG...   run a program until it ends with this status
-//	keyless DIR TAG SUBJECT ISSUER
-//	                            sign what a tag of an OCI layout leads to as a Sigstore instance of its own would; writes trusted_root.json
+//	keyless [REPOSITORY TAG SUBJECT ISSUER]
+//	                            sign what a tag leads to without a key, by a Sigstore instance that the script has for itself;
+//	                            writes trusted_root.json
 //	corrupt FILE                flip one bit in the middle of a file
 //	workflow FILE NAME=VALUE... run the steps of a GitHub workflow; their summary goes to ../summary.md
 package script
@@ -29,6 +30,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"vigo.dev/pkg/signin/signintest"
+	"vigo.dev/pkg/trust/trusttest"
 )
 
 // Run runs the scripts in a folder. With update, what `cmp` compares is rewritten in the script.
@@ -54,6 +56,11 @@ func Run(t *testing.T, dir string, update bool) {
 			e.Setenv("COSIGN", cosign)
 			author(e)
 			e.Values[processes{}] = map[string]*process{}
+			sigstore, err := trusttest.NewSigstore()
+			if err != nil {
+				return err
+			}
+			e.Values[sigstores{}] = sigstore
 			e.Values[identityProvider{}] = new(*signintest.Issuer)
 			return os.MkdirAll(home, 0o755)
 		},

@@ -150,11 +150,17 @@ func exportRoot(root trust.Root, dir string) (files []string, err error) {
 	state := ceremony.StateOf(root)
 	for _, role := range state.Roles {
 		for _, id := range role.Keys {
+			if root.Keys[id].Identity != nil {
+				continue // it is in the root document, with what verifies it
+			}
 			write(fileWord(role.Name)+"-"+ceremony.Short(id)+".pub", root.Keys[id].Public.PEM())
 		}
-		if role.Name == trust.RoleBundle && len(role.Keys) == 1 {
+		if role.Name == trust.RoleBundle && len(role.Keys) == 1 && root.Keys[role.Keys[0]].Identity == nil {
 			write("cosign.pub", root.Keys[role.Keys[0]].Public.PEM())
 		}
+	}
+	if len(root.TrustedRoot) > 0 {
+		write("trusted_root.json", root.TrustedRoot)
 	}
 	return files, err
 }

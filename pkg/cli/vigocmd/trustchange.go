@@ -38,25 +38,65 @@ The proposal is root-N.json, with root-(N-1).json, the one in force, beside it: 
 
 func newTrustAddCommand(env *cli.Env) *cobra.Command {
 	var o changeOptions
+	var who identityOptions
 	c := &cobra.Command{
-		Use:   "add-key ROOT ROLE PUB",
+		Use:   "add-key ROOT ROLE PUB|--certificate-identity SUBJECT",
 		Short: "Propose a root that lists one more key for a role",
 		Long: `Propose a root that lists one more key for a role: root, bundle, channel/NAME, channel/* (channels without a role of their own),
-approval/NAME (who must approve what a channel is given) or task.` + changeHelp,
+approval/NAME (who must approve what a channel is given) or task.
+
+For the role bundle it may be an identity in place of a key: somebody, or a workflow, for whom an OpenID Connect issuer vouches
+to a Sigstore instance (cosign sign without a key). The trusted root of that instance becomes part of the document, and agents
+verify with it offline; one is needed with the first identity, and replaces that before it.` + changeHelp,
 		Example: `  vigo trust add-key root.json root cleo.pub --threshold 2
-  vigo trust add-key root.json channel/production release.pub --not-after 2027-12-31`,
-		Args: cli.Args(3, 3),
+  vigo trust add-key root.json channel/production release.pub --not-after 2027-12-31
+  vigo trust add-key root.json bundle --trusted-root trusted_root.json --certificate-identity release@example.com \
+    --certificate-oidc-issuer https://accounts.example.com`,
+		Args: cli.Args(2, 3),
 		RunE: func(_ *cobra.Command, args []string) error {
-			public, err := readPublicKey(args[2])
-			if err != nil {
+			change := ceremony.Change{Role: args[1]}
+			if err := who.fill(&change, len(args) == 3); err != nil {
 				return err
 			}
-			return propose(env, o, args[0], ceremony.Change{Role: args[1], Add: []trust.PublicKey{public}}, nil)
+			if len(args) == 3 {
+				public, err := readPublicKey(args[2])
+				if err != nil {
+					return err
+				}
+				change.Add = []trust.PublicKey{public}
+			}
+			return propose(env, o, args[0], change, nil)
 		},
 	}
 	o.add(c)
 	o.addWindow(c)
+	f := c.Flags()
+	f.StringVar(&who.trusted, "trusted-root", "", "trusted_root.json of the Sigstore instance that vouches for identities")
+	f.StringVar(&who.Subject, "certificate-identity", "", "identity to add in place of a key: email address or URI in its certificates")
+	f.StringVar(&who.Issuer, "certificate-oidc-issuer", "", "OpenID Connect issuer that vouches for the identity")
 	return c
+}
+
+// identityOptions name who may sign without a key.
+type identityOptions struct {
+	trusted string
+	trust.Identity
+}
+
+// fill adds the identity to a change. hasKey says that a key was named as well.
+func (o identityOptions) fill(change *ceremony.Change, hasKey bool) (err error) {
+	if hasKey != (o.Identity == trust.Identity{}) {
+		return cli.UsageError(errors.New("one of PUB and --certificate-identity is added"))
+	}
+	if o.trusted != "" {
+		if change.TrustedRoot, err = os.ReadFile(o.trusted); err != nil {
+			return fmt.Errorf("reading the Sigstore trusted root: %w", err)
+		}
+	}
+	if !hasKey {
+		change.Identity = &o.Identity
+	}
+	return nil
 }
 
 func newTrustRemoveCommand(env *cli.Env) *cobra.Command {

@@ -74,6 +74,9 @@ func showRoot(env *cli.Env, format cli.Format, path string, s ceremony.State) er
 		for i, id := range role.Keys {
 			at := slices.IndexFunc(s.Keys, func(k ceremony.Key) bool { return k.ID == id })
 			row := []string{role.Name, needs, ceremony.Short(id), ceremony.Window(s.Keys[at].NotBefore, s.Keys[at].NotAfter)}
+			if who := s.Keys[at].Identity; who != nil {
+				row[3] += ", " + who.String()
+			}
 			if i > 0 {
 				row[0], row[1] = "", ""
 			}
