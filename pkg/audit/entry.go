@@ -29,7 +29,8 @@ const (
 	NodeRenewed       = "node.renewed" // its certificate
 	NodeRetired       = "node.retired"
 	ChannelPublished  = "channel.published"
-	TrustRoot         = "trust.root" // the document that new nodes pin
+	ChannelRewritten  = "channel.rewritten" // the history of its branch was replaced, which the operator of the controller allowed
+	TrustRoot         = "trust.root"        // the document that new nodes pin
 	Refused           = "access.refused"
 	Pruned            = "audit.pruned"
 	Broken            = "audit.broken" // found at a start: the log was altered while the service was down

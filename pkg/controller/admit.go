@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 
@@ -61,6 +62,11 @@ func (c *Controller) admit(ctx context.Context, commit gitsource.Commit, tree fs
 		return nil, failed(FailedPolicy, err)
 	}
 	from, base, rules := c.cfg.Git.Accepted(), tree, own
+	if _, err := c.cfg.Git.Lookup(from); from != "" && errors.Is(err, gitsource.ErrNoCommit) && c.cfg.Git.Replaced() == from {
+		// The operator names the new commit, and nothing is left of the old one to hold it against.
+		c.cfg.Log.Warn("what was accepted last is gone: the commit that the operator allows is held against its own rules", "old", from, "new", commit.Hash)
+		from = ""
+	}
 	if from != "" {
 		last, err := c.cfg.Git.Lookup(from)
 		if err != nil {
@@ -73,6 +79,14 @@ func (c *Controller) admit(ctx context.Context, commit gitsource.Commit, tree fs
 		base = old
 		if rules, err = c.cfg.Rules(old); err != nil {
 			return nil, failed(FailedTrust, fmt.Errorf("reading the rules of commit %.12s, which was accepted last: %w", from, err))
+		}
+	}
+	if from == "" && c.lead != nil { // whoever may push to another branch does not make its first rules
+		if base, err = c.lead.base(); err != nil {
+			return nil, failed(FailedGit, err)
+		}
+		if rules, err = c.cfg.Rules(base); err != nil {
+			return nil, failed(FailedTrust, fmt.Errorf("reading the rules of the branch that names this one: %w", err))
 		}
 	}
 	if !rules.SignedCommits && rules.Approvals.Count == 0 {

@@ -46,9 +46,9 @@ func (c *Controller) build(ctx context.Context) (news bool, err error) {
 	started := c.cfg.Now()
 	built, err := c.cfg.Builder.Build(tree, bundle.Config{Source: c.origin(commit, approvals), Counter: commit.Count, MinAgent: c.cfg.MinAgent})
 	observe(c.metrics.compile, started, c.cfg.Now())
-	if err == nil && c.state.Fleet != "" && built.Config.Fleet != c.state.Fleet {
+	if fleet := c.fleet(); err == nil && fleet != "" && built.Config.Fleet != fleet {
 		err = fault.WithHint(
-			fmt.Errorf("fleet.yaml: the fleet is called %q, but what is published is for %q", built.Config.Fleet, c.state.Fleet),
+			fmt.Errorf("fleet.yaml: the fleet is called %q, but what is published is for %q", built.Config.Fleet, fleet),
 			"nodes refuse pointers of another fleet: give it its old name, or start another controller with its own data folder")
 	}
 	switch {
@@ -64,6 +64,8 @@ func (c *Controller) build(ctx context.Context) (news bool, err error) {
 // store pushes and signs the bundle of a commit, and makes it the one to publish. When the content is the same as that
 // of the bundle published last, nothing is pushed and the pointers stay.
 func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built Artifact, approvals []string) error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
 	target := c.state.Bundle
 	if built.Config.Content != c.state.Content || c.rebuild {
 		if err := c.push(ctx, commit, built); err != nil {
@@ -71,14 +73,25 @@ func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built A
 		}
 		target = targetOf(built.Descriptor, commit.Hash)
 	}
-	names := slices.Sorted(slices.Values(built.Config.Channels))
 	next := c.state
-	next.Fleet, next.Built, next.Bundle, next.Content, next.Names = built.Config.Fleet, revisionOf(commit), target, built.Config.Content, names
+	next.Fleet, next.Built, next.Bundle, next.Content = built.Config.Fleet, revisionOf(commit), target, built.Config.Content
+	next.Listed = slices.Sorted(slices.Values(built.Config.Channels))
+	if c.lead == nil { // what other branches say of it decides nothing
+		next.Sources = built.Sources
+	}
+	if old := c.cfg.Git.Replaced(); old != "" {
+		next.Rewrite = &Rewrite{Branch: c.cfg.Git.Branch(), Old: old, New: commit.Hash, At: c.cfg.Now().UTC()}
+		c.cfg.Log.Warn("the branch was rewritten, and the operator allowed the new commit", "branch", next.Rewrite.Branch, "old", old, "new", commit.Hash, "by", commit.Author)
+	}
 	next.Interval, next.Approvals = built.Interval, approvals
 	if err := next.save(c.cfg.Data); err != nil {
 		return err
 	}
 	c.state = next
+	c.noteInUse()
+	c.mu.Lock()
+	c.sourcesNow = next.Sources
+	c.mu.Unlock()
 	c.bad, c.why, c.rebuild = "", nil, false
 	return nil
 }

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"io/fs"
+	"slices"
 	"sync"
 
 	"vigo.dev/pkg/bundle"
@@ -34,6 +35,14 @@ func (b *Bundler) Build(fsys fs.FS, cfg bundle.Config) (Artifact, error) {
 		return Artifact{}, err
 	}
 	a := Artifact{Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config, Interval: fleet.Interval}
+	for name, channel := range fleet.Channels {
+		if !slices.Contains(cfg.Channels, name) {
+			if a.Sources == nil {
+				a.Sources = map[string]policy.Origin{}
+			}
+			a.Sources[name] = channel.From
+		}
+	}
 	for _, blob := range built.Blobs {
 		a.Blobs = append(a.Blobs, Blob{Descriptor: blob.Descriptor, Data: blob.Data})
 	}

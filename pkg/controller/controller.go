@@ -21,6 +21,7 @@ import (
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/gitsource"
+	"vigo.dev/pkg/policy"
 )
 
 // Config is what a controller needs. Data, Git, Store, Keys, Builder, Log and Now are required.
@@ -42,6 +43,8 @@ type Config struct {
 	Rules func(fsys fs.FS) (Rules, error)
 	// Forge says who approved a commit, and is told what became of it; nil: approvals are signatures, nobody is told.
 	Forge Forge
+	// Follow opens another branch that feeds a channel, with its copy in dir; nil: one branch is all.
+	Follow func(origin policy.Origin, dir string) (Followed, error)
 	// HookToken lets a forge nudge the controller; empty: no hook.
 	HookToken string
 	// MinAgent is the lowest agent version that understands the bundles; empty: any.
@@ -93,16 +96,24 @@ type Controller struct {
 	fresh   atomic.Bool      // a hook nudged: what the forge said is old
 	herald  *herald          // nil: nobody is told
 
-	repository sync.Mutex // held by who publishes, or removes something from the store
+	lead   *Controller   // whose policy gives channels to this one; nil: it is the first
+	from   policy.Origin // what the policy of the lead calls this branch
+	others *sources      // of the lead
+	turn   *turn         // shared by the lead and the others: who publishes, or removes something from the store
 
-	mu     sync.Mutex
-	status Status
-	last   time.Time // the loop was alive
-	inUse  []string  // digests of bundles that are published, or are about to be
+	mu         sync.Mutex
+	status     Status
+	last       time.Time                // the loop was alive
+	inUse      []string                 // digests of bundles that are published, or are about to be
+	sourcesNow map[string]policy.Origin // never changed, only replaced
 }
 
 // New reads the state and finishes nothing yet: what was interrupted is finished by the first Step.
 func New(cfg Config) (*Controller, error) {
+	return newController(cfg, nil, policy.Origin{})
+}
+
+func newController(cfg Config, lead *Controller, from policy.Origin) (*Controller, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -117,9 +128,13 @@ func New(cfg Config) (*Controller, error) {
 		return nil, err
 	}
 	c := &Controller{
-		cfg: cfg, metrics: newMetrics(), nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{}, pushed: map[string]bool{}, waits: map[string]Wait{},
+		cfg: cfg, metrics: newMetrics(from), lead: lead, from: from, turn: &turn{by: map[string]*Controller{}}, sourcesNow: st.Sources, nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{}, pushed: map[string]bool{}, waits: map[string]Wait{},
 		status: Status{Fleet: st.Fleet, Source: cfg.Git.URL(), Branch: cfg.Git.Branch()},
 		last:   cfg.Now(),
+	}
+	c.others = &sources{lead: c, subs: map[policy.Origin]*sub{}}
+	if lead != nil {
+		c.turn = lead.turn
 	}
 	if cfg.Forge != nil {
 		c.herald = newHerald(cfg.Forge, cfg.Git.Branch(), cfg.Log)
@@ -138,9 +153,12 @@ func (c *Controller) Run(ctx context.Context) error {
 		telling.Go(func() { c.herald.run(ctx) })
 		defer telling.Wait()
 	}
-	var pruning sync.WaitGroup
-	defer pruning.Wait()
-	pruning.Go(func() { c.keepPruned(ctx) })
+	defer c.others.follow(ctx)()
+	if c.lead == nil { // the registry is shared: one looks after it for all
+		var pruning sync.WaitGroup
+		defer pruning.Wait()
+		pruning.Go(func() { c.keepPruned(ctx) })
+	}
 	for {
 		_ = c.Step(ctx) // it is in the status, the metrics and the log
 		select {
@@ -163,22 +181,25 @@ func (c *Controller) Nudge() {
 // Status returns what was done last.
 func (c *Controller) Status() Status {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	s := c.status
 	s.Channels = slices.Clone(s.Channels)
+	given := len(c.sourcesNow)
+	c.mu.Unlock()
+	if given > 0 && c.lead == nil {
+		s.Others = c.others.states()
+	}
 	return s
 }
 
 // Step does one round: finish what was interrupted, look at the branch, build what is new, and keep the pointers fresh.
 // A branch that cannot be read or does not compile does not keep the pointers from being issued anew.
 func (c *Controller) Step(ctx context.Context) error {
-	c.repository.Lock()
-	defer c.repository.Unlock()
 	started := c.cfg.Now()
 	news, err := c.build(ctx)
 	if err == nil || !errors.Is(err, ctx.Err()) {
 		err = errors.Join(err, c.publishAll(ctx))
 	}
+	c.others.keep()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -219,7 +240,7 @@ func (c *Controller) finish(err error) {
 func (c *Controller) refresh(f *Failure) bool {
 	s := Status{
 		Fleet: c.state.Fleet, Source: c.cfg.Git.URL(), Branch: c.cfg.Git.Branch(), Seen: revisionOf(c.seen),
-		Built: c.state.Built, Bundle: c.state.Bundle.Digest, Approvals: c.state.Approvals, Interval: c.state.Interval, Failure: f, Waiting: c.waiting(),
+		Built: c.state.Built, Bundle: c.state.Bundle.Digest, Approvals: c.state.Approvals, Rewrite: c.state.Rewrite, Interval: c.state.Interval, Failure: f, Waiting: c.waiting(),
 	}
 	for _, name := range c.state.Names {
 		if p, ok := c.state.Channels[name]; ok && p.Done {

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/gitsource"
 	"vigo.dev/pkg/gitsource/gitsourcetest"
+	"vigo.dev/pkg/policy"
 )
 
 // rig is a controller with everything around it.
@@ -30,6 +30,8 @@ type rig struct {
 	now    time.Time
 	builds int
 	forge  Forge
+	allow  string // hash of a tip of a rewritten branch
+	log    strings.Builder
 	notes  []Status
 	c      *Controller
 }
@@ -65,19 +67,30 @@ func (r *rig) rules(fsys fs.FS) (Rules, error) {
 // start makes a controller, as after a restart.
 func (r *rig) start() *Controller {
 	r.t.Helper()
-	src, err := gitsource.Open(gitsource.Options{URL: r.repo.Dir, Dir: filepath.Join(r.data, "git")})
+	src, err := gitsource.Open(gitsource.Options{URL: r.repo.Dir, Dir: filepath.Join(r.data, "git"), AllowRewrite: r.allow})
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = src.Close() })
 	r.c, err = New(Config{
-		Data: r.data, Git: src, Store: r.store, Keys: r.keys, Builder: testBuilder{&r.builds}, HookToken: "hush", Listener: r, Rules: r.rules, Forge: r.forge,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: func() time.Time { return r.now },
+		Data: r.data, Git: src, Store: r.store, Keys: r.keys, Builder: testBuilder{&r.builds}, HookToken: "hush", Listener: r, Rules: r.rules, Forge: r.forge, Follow: r.follow,
+		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Now: func() time.Time { return r.now },
 	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	c := r.c
+	r.t.Cleanup(func() { c.others.drop(func(policy.Origin) bool { return true }) })
 	return r.c
+}
+
+// follow opens another branch of the same repository, unless it is called "unreachable".
+func (r *rig) follow(origin policy.Origin, dir string) (Followed, error) {
+	if origin.Branch == "unreachable" {
+		return Followed{}, errors.New("no way there")
+	}
+	src, err := gitsource.Open(gitsource.Options{URL: r.repo.Dir, Branch: origin.Branch, Dir: dir})
+	return Followed{Git: src, Builder: testBuilder{}}, err
 }
 
 func (r *rig) step() {

@@ -45,6 +45,10 @@ func (c *Controller) hook(w http.ResponseWriter, r *http.Request) {
 	}
 	c.fresh.Store(true)
 	c.Nudge()
+	for _, one := range c.others.all() {
+		one.fresh.Store(true)
+		one.Nudge()
+	}
 	w.WriteHeader(http.StatusAccepted)
 }
 

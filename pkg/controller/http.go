@@ -20,7 +20,9 @@ func (c *Controller) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", c.healthz)
 	mux.HandleFunc("GET /readyz", c.readyz)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(c.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		promhttp.HandlerFor(c.gatherer(), promhttp.HandlerOpts{}).ServeHTTP(w, r) // of the branches there are now
+	})
 	mux.HandleFunc("GET /v1/controller", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(c.Status()) // the client is gone when it fails
@@ -30,7 +32,7 @@ func (c *Controller) Handler() http.Handler {
 }
 
 func (c *Controller) healthz(w http.ResponseWriter, _ *http.Request) {
-	if age := c.cfg.Now().Sub(c.beat()); age > 4*c.cfg.Poll+2*time.Minute {
+	if age := c.cfg.Now().Sub(c.others.oldest(c.beat())); age > 4*c.cfg.Poll+2*time.Minute {
 		http.Error(w, fmt.Sprintf("the branch was last looked at %s ago", age.Round(time.Second)), http.StatusServiceUnavailable)
 		return
 	}
@@ -39,7 +41,11 @@ func (c *Controller) healthz(w http.ResponseWriter, _ *http.Request) {
 
 func (c *Controller) readyz(w http.ResponseWriter, _ *http.Request) {
 	s := c.Status()
-	if len(s.Channels) == 0 {
+	channels := len(s.Channels)
+	for _, other := range s.Others {
+		channels += len(other.Channels)
+	}
+	if channels == 0 {
 		reason := "nothing is published yet"
 		if s.Failure != nil {
 			reason += ": " + s.Failure.Message

@@ -15,6 +15,7 @@ import (
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/policy"
 )
 
 func digestOf(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }
@@ -126,8 +127,8 @@ func fetchJSON(ctx context.Context, src bundle.Source, d bundle.Descriptor, v an
 	return json.Unmarshal(data, v)
 }
 
-// testBuilder packs every file below policy/ into one layer; the file "channels" names fleet and channels, and a file
-// called "bad" does not compile.
+// testBuilder packs every file below policy/ into one layer; the file "channels" names fleet and channels, with @branch
+// behind those that are fed from another one, and a file called "bad" does not compile.
 type testBuilder struct{ builds *int }
 
 func (b testBuilder) Build(fsys fs.FS, cfg bundle.Config) (Artifact, error) {
@@ -150,12 +151,21 @@ func (b testBuilder) Build(fsys fs.FS, cfg bundle.Config) (Artifact, error) {
 		}
 		files = append(files, bundle.File{Path: name, Data: data})
 	}
-	cfg.Fleet, cfg.Channels = words[0], words[1:]
+	cfg.Fleet = words[0]
+	sources := map[string]policy.Origin{}
+	for _, word := range words[1:] {
+		name, branch, elsewhere := strings.Cut(word, "@")
+		if elsewhere && branch != cfg.Source.Ref {
+			sources[name] = policy.Origin{Branch: branch}
+			continue
+		}
+		cfg.Channels = append(cfg.Channels, name)
+	}
 	built, err := bundle.Build(cfg, []bundle.LayerInput{{Files: files}})
 	if err != nil {
 		return Artifact{}, err
 	}
-	a := Artifact{Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config}
+	a := Artifact{Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config, Sources: sources}
 	for _, blob := range built.Blobs {
 		a.Blobs = append(a.Blobs, Blob(blob))
 	}

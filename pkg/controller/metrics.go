@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/prune"
 )
 
@@ -29,7 +30,8 @@ type metrics struct {
 	pruneFailures prometheus.Counter
 }
 
-func newMetrics() *metrics {
+// newMetrics makes the metrics of one controller; those of a further branch carry its name as a label.
+func newMetrics(from policy.Origin) *metrics {
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "vigo_controller_" + name, Help: help}, labels)
 	}
@@ -58,7 +60,11 @@ func newMetrics() *metrics {
 		pruned:        count("pruned_total", "Bundles and pointers removed from the registry because nothing needs them.", "kind"),
 		pruneFailures: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_controller_prune_failures_total", Help: "Times removing old bundles did not work."}),
 	}
-	m.registry.MustRegister(m.commit, m.counter, m.compile, m.publish, m.polls, m.failures, m.failing, m.bundles, m.layers, m.pointers, m.seq, m.issued, m.expires, m.pruned, m.pruneFailures)
+	var to prometheus.Registerer = m.registry
+	if from != (policy.Origin{}) {
+		to = prometheus.WrapRegistererWith(prometheus.Labels{"from": from.String()}, m.registry)
+	}
+	to.MustRegister(m.commit, m.counter, m.compile, m.publish, m.polls, m.failures, m.failing, m.bundles, m.layers, m.pointers, m.seq, m.issued, m.expires, m.pruned, m.pruneFailures)
 	for _, kind := range []string{prune.Bundle, prune.Pointer} {
 		m.pruned.WithLabelValues(kind)
 	}
@@ -73,6 +79,22 @@ func (m *metrics) channel(name string, p published) {
 	m.seq.WithLabelValues(name).Set(float64(p.Pointer.Seq))
 	m.issued.WithLabelValues(name).Set(float64(p.Pointer.Issued.Unix()))
 	m.expires.WithLabelValues(name).Set(float64(p.Pointer.Expires.Unix()))
+}
+
+// drop forgets a channel that is not published from here any more.
+func (m *metrics) drop(name string) {
+	for _, v := range []*prometheus.GaugeVec{m.seq, m.issued, m.expires} {
+		v.DeleteLabelValues(name)
+	}
+}
+
+// gatherer collects the metrics of the controller and of those of the further branches.
+func (c *Controller) gatherer() prometheus.Gatherer {
+	all := prometheus.Gatherers{c.metrics.registry}
+	for _, one := range c.others.all() {
+		all = append(all, one.metrics.registry)
+	}
+	return all
 }
 
 func (m *metrics) outcome(f *Failure) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"vigo.dev/pkg/bundle"
@@ -64,8 +65,8 @@ func (c *Controller) prune(ctx context.Context, repo prune.Repository) error {
 	}
 	// Nothing is published while something is removed, and the other way round.
 	done, err := plan.Remove(ctx, repo, o, func(remove func() error) error {
-		c.repository.Lock()
-		defer c.repository.Unlock()
+		c.turn.Lock()
+		defer c.turn.Unlock()
 		return remove()
 	})
 	for _, r := range done {
@@ -80,11 +81,15 @@ func (c *Controller) prune(ctx context.Context, repo prune.Repository) error {
 	return err
 }
 
-// publishing names what this controller publishes now, or is about to.
+// publishing names what this controller, and those of the further branches, publish now, or are about to.
 func (c *Controller) publishing() []string {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.inUse
+	digests := slices.Clone(c.inUse)
+	c.mu.Unlock()
+	for _, one := range c.others.all() {
+		digests = append(digests, one.publishing()...)
+	}
+	return digests
 }
 
 // noteInUse remembers for publishing what the state says.

@@ -13,7 +13,12 @@ import (
 // publishAll brings every channel to the bundle that was built last, and issues pointers anew that get old. A failure
 // of one channel does not keep the others back.
 func (c *Controller) publishAll(ctx context.Context) error {
-	var err error
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	names, err := c.mine(c.state.Listed)
+	c.state.Names = names
+	c.yield()
+	defer c.noteInUse()
 	for _, name := range c.state.Names {
 		if e := c.publish(ctx, name); e != nil {
 			err = errors.Join(err, fmt.Errorf("channel %s: %w", name, e))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/trust"
 )
 
@@ -28,6 +29,8 @@ type Artifact struct {
 	Config     bundle.Config
 	Interval   time.Duration // between check-ins, as the policy says
 	Blobs      []Blob        // config and layers
+	// Sources are the channels that are fed from elsewhere, and from where.
+	Sources map[string]policy.Origin
 }
 
 // A Blob is content with its descriptor.

@@ -11,6 +11,7 @@ import (
 
 	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/trust"
 )
 
@@ -20,13 +21,17 @@ const stateName = "controller.json"
 // is never used for two contents: a pointer that was signed is published with the very bytes that were stored, however
 // often the controller is killed in between.
 type state struct {
-	Format   int           `json:"format"` // 1
-	Fleet    string        `json:"fleet"`
-	Built    Revision      `json:"built"`
-	Bundle   bundle.Target `json:"bundle"`
-	Content  string        `json:"content"` // content digest of the bundle
-	Names    []string      `json:"names"`   // channels to publish
-	Interval time.Duration `json:"interval,omitempty"`
+	Format  int           `json:"format"` // 1
+	Fleet   string        `json:"fleet"`
+	Built   Revision      `json:"built"`
+	Bundle  bundle.Target `json:"bundle"`
+	Content string        `json:"content"` // content digest of the bundle
+	Names   []string      `json:"names"`   // channels to publish
+	// Listed are the channels the bundle is for, and Sources those that the policy feeds from elsewhere.
+	Listed   []string                 `json:"listed,omitempty"`
+	Sources  map[string]policy.Origin `json:"sources,omitempty"`
+	Interval time.Duration            `json:"interval,omitempty"`
+	Rewrite  *Rewrite                 `json:"rewrite,omitempty"` // the last that was allowed
 	// Approvals are who approved Built.
 	Approvals []string             `json:"approvals,omitempty"`
 	Channels  map[string]published `json:"channels"`
@@ -57,6 +62,9 @@ func loadState(dir string) (state, error) {
 	}
 	if s.Format != 1 {
 		return s, fmt.Errorf("reading %s: format %d is not known to this version", path, s.Format)
+	}
+	if s.Listed == nil { // of a version that knew one branch only
+		s.Listed = s.Names
 	}
 	if s.Channels == nil {
 		s.Channels = map[string]published{}

@@ -41,6 +41,21 @@ type Status struct {
 	Channels []Channel     `json:"channels"`
 	Waiting  []Wait        `json:"waiting,omitempty"` // for people to approve
 	Failure  *Failure      `json:"failure,omitempty"` // what does not work now
+	// Rewrite is the last time that a branch was followed although its history was replaced; nil: never.
+	Rewrite *Rewrite `json:"rewrite,omitempty"`
+	// Others are the further branches that feed channels. For each, From is what the policy calls it, and Feeds the channels
+	// it is to feed.
+	Others []Status `json:"others,omitempty"`
+	From   string   `json:"from,omitempty"`
+	Feeds  []string `json:"feeds,omitempty"`
+}
+
+// A Rewrite is a commit that was published although it does not descend from the one before: the operator allowed it.
+type Rewrite struct {
+	Branch string    `json:"branch"`
+	Old    string    `json:"old"` // full hashes
+	New    string    `json:"new"`
+	At     time.Time `json:"at"`
 }
 
 // A Revision names a commit for people.

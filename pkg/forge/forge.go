@@ -79,6 +79,7 @@ type dialect interface {
 // A Client asks one forge about one repository. It may be used by several goroutines.
 type Client struct {
 	dialect
+	opt   Options
 	web   *url.URL // of the repository
 	api   *url.URL
 	owner string // and further groups
@@ -109,7 +110,7 @@ func Open(o Options) (*Client, error) {
 	if at < 1 {
 		return nil, fault.WithHint(fmt.Errorf("opening the forge: %q names no repository", o.URL), "https://git.example.com/acme/policy")
 	}
-	c := &Client{web: u, owner: path[:at], name: path[at+1:], now: o.Now, http: &http.Client{Timeout: 30 * time.Second}}
+	c := &Client{opt: o, web: u, owner: path[:at], name: path[at+1:], now: o.Now, http: &http.Client{Timeout: 30 * time.Second}}
 	if o.Client != nil {
 		c.http.Transport = o.Client.Transport
 	}
@@ -165,8 +166,17 @@ func (c *Client) Tell(ctx context.Context, commit string, s State) error {
 	return nil
 }
 
-// Host is the name of the forge.
-func (c *Client) Host() string { return c.web.Host }
+// Another makes a client for another repository of the same forge; nil if the repository is elsewhere, where the token does
+// not belong.
+func (c *Client) Another(repository string) (*Client, error) {
+	u, err := url.Parse(repository)
+	if err != nil || u.Hostname() != c.web.Hostname() {
+		return nil, nil
+	}
+	o := c.opt
+	o.URL = c.web.Scheme + "://" + c.web.Host + u.Path
+	return Open(o)
+}
 
 // Link is the address of a line of a file in a commit; of the file if line is 0.
 func (c *Client) Link(commit, name string, line int) string {

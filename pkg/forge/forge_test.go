@@ -226,3 +226,21 @@ func TestAddresses(t *testing.T) {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
+
+// The token is for one host.
+func TestOtherRepositoriesOfAForge(t *testing.T) {
+	t.Parallel()
+	c, err := Open(Options{Kind: GitLab, URL: "https://git.example.com:8443/acme/policy", Token: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab, err := c.Another("ssh://git.example.com/acme/ops/lab.git")
+	if err != nil || lab.web.String() != "https://git.example.com:8443/acme/ops/lab" || lab.api.Host != c.api.Host {
+		t.Errorf("%+v, %v", lab, err)
+	}
+	for _, elsewhere := range []string{"https://git.example.org/acme/lab", "http://git.example.com.evil.example/acme/lab"} {
+		if other, err := c.Another(elsewhere); other != nil || err != nil {
+			t.Errorf("%s: %+v, %v", elsewhere, other, err)
+		}
+	}
+}

@@ -84,7 +84,11 @@ func (s *Source) admit(ctx context.Context, tip plumbing.Hash) (Commit, error) {
 		return Commit{}, err
 	}
 	if s.accepted.Commit != "" && !descends && s.opt.AllowRewrite != tip.String() {
-		return Commit{}, &RewrittenError{Branch: s.opt.Branch, Old: s.accepted.Commit, New: tip.String()}
+		return Commit{}, &RewrittenError{Branch: s.opt.Branch, Old: s.accepted.Commit, New: tip.String(), Lost: s.history.lost()}
+	}
+	s.replaced = ""
+	if s.accepted.Commit != "" && !descends {
+		s.replaced = s.accepted.Commit
 	}
 	return describe(commit, count), nil
 }

@@ -30,6 +30,7 @@ var (
 	ErrLimit     = errors.New("exceeds a limit")                               // of [Limits]
 	ErrCorrupt   = errors.New("the copy of the repository is damaged")         // a new copy is made at the next fetch
 	ErrBusy      = errors.New("an earlier fetch has not ended yet")            // it ignored its deadline
+	ErrNoCommit  = errors.New("there is no such commit")                       // here; it may be elsewhere
 	ErrShallow   = errors.New("the repository does not have the full history") // commits cannot be counted
 )
 
@@ -37,10 +38,15 @@ var (
 type RewrittenError struct {
 	Branch   string
 	Old, New string // full commit hashes
+	Lost     int    // commits that were published and are not in the new history; 0: not known
 }
 
 func (e *RewrittenError) Error() string {
-	return fmt.Sprintf("branch %s: %v: %s, which was published, is not in the history of %s", e.Branch, ErrRewritten, e.Old, e.New)
+	text := fmt.Sprintf("branch %s: %v: %s, which was published, is not in the history of %s", e.Branch, ErrRewritten, e.Old, e.New)
+	if e.Lost > 0 {
+		text += fmt.Sprintf("; %d published commits would be lost", e.Lost)
+	}
+	return text
 }
 
 // Unwrap makes it an [ErrRewritten].
@@ -82,6 +88,7 @@ type Source struct {
 	copy     *bare
 	accepted accepted
 	tip      Commit
+	replaced string // commit that tip does not descend from, although it was accepted
 	history  history
 }
 
@@ -148,17 +155,29 @@ func (s *Source) Accept(c Commit) error {
 		return err
 	}
 	s.accepted = next
+	s.replaced = ""
 	s.history.accept(c.Hash)
 	return s.copy.keep(c.Hash)
 }
 
-// Lookup returns a commit by its full hash, if it was fetched. Its Count is not known.
+// Replaced returns the commit that was accepted and is lost when the tip that was fetched last is: an operator allowed it. It
+// is empty when the tip descends from what was accepted.
+func (s *Source) Replaced() string {
+	s.lock <- struct{}{}
+	defer func() { <-s.lock }()
+	return s.replaced
+}
+
+// Lookup returns a commit by its full hash, or ErrNoCommit if it was not fetched. Its Count is not known.
 func (s *Source) Lookup(hash string) (Commit, error) {
 	s.lock <- struct{}{}
 	defer func() { <-s.lock }()
 	s.copy.objects.mu.Lock()
 	defer s.copy.objects.mu.Unlock()
 	commit, err := object.GetCommit(s.copy.objects.store, plumbing.NewHash(hash))
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return Commit{}, fmt.Errorf("looking for commit %s: %w", hash, ErrNoCommit)
+	}
 	if err != nil {
 		return Commit{}, fmt.Errorf("looking for commit %s: %w", hash, err)
 	}

@@ -172,7 +172,7 @@ func TestRewrittenBranchIsRefused(t *testing.T) {
 	rewritten := repo.Put(map[string]string{"f": "3"}).CommitOn("instead", plumbing.NewHash(base))
 	_, err := s.Fetch(t.Context())
 	var refused *RewrittenError
-	if !errors.As(err, &refused) || refused.Old != old || refused.New != rewritten {
+	if !errors.As(err, &refused) || refused.Old != old || refused.New != rewritten || refused.Lost != 1 || !strings.Contains(err.Error(), "1 published commits would be lost") {
 		t.Fatalf("error is %v", err)
 	}
 	if len(fault.Hints(err)) == 0 || !errors.Is(err, ErrRewritten) {
@@ -190,8 +190,17 @@ func TestRewrittenBranchIsRefused(t *testing.T) {
 	if c.Hash != rewritten || c.Count != 2 {
 		t.Errorf("allowed: %+v", c)
 	}
+	if got := allowed.Replaced(); got != old {
+		t.Errorf("it replaces %q", got)
+	}
+	if _, err := allowed.Lookup(old); !errors.Is(err, ErrNoCommit) {
+		t.Errorf("the commit that is gone: %v", err)
+	}
 	if err := allowed.Accept(c); err != nil {
 		t.Fatal(err)
+	}
+	if got := allowed.Replaced(); got != "" {
+		t.Errorf("it still replaces %q", got)
 	}
 	next := repo.Commit("next")
 	if c := fetch(t, open(t, Options{URL: repo.Dir, Dir: dir})); c.Hash != next || c.Count != 3 {

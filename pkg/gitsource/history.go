@@ -51,6 +51,18 @@ func (h *history) extend(ctx context.Context, store storer.EncodedObjectStorer, 
 	return int64(len(h.seen) + len(added)), true, nil
 }
 
+// lost counts the commits of the accepted history that are not in that of the commit looked at last, which does not
+// descend from it.
+func (h *history) lost() int {
+	n := 0
+	for c := range h.seen {
+		if _, kept := h.pending[c]; !kept {
+			n++
+		}
+	}
+	return n
+}
+
 // accept makes the commit looked at last the tip. For any other commit the set is forgotten, and loaded when needed.
 func (h *history) accept(hash string) {
 	if h.next.String() != hash {

@@ -11,6 +11,10 @@ func fleetSchema() object {
 	channel := object{"anyOf": []object{{"type": "null"}, strict(nil, object{
 		"nodes": condition("Condition over labels: which nodes belong to the channel."),
 		"about": says(object{"type": "string"}, "What the channel is for."),
+		"from": strict(nil, object{
+			"branch":     says(object{"type": "string"}, "Branch that feeds the channel; main if it is not said."),
+			"repository": says(object{"type": "string"}, "URL of the repository; the same if it is not said."),
+		}, "Where the bundles of the channel are from, if not from this branch."),
 	}, "A channel.")}}
 	s := document("Fleet", "fleet.yaml: the fleet as a whole.", []string{"name"}, object{
 		"interval": says(object{"type": "string", "pattern": `^([0-9.]+(ns|us|µs|ms|s|m|h))+$`}, "Time between two runs of an agent, such as 30s."),

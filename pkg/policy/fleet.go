@@ -136,10 +136,13 @@ func (r *reader) channels(n *yaml.Node) map[string]Channel {
 		c := Channel{Pos: r.pos(e.node)}
 		if e.value.Tag != "!!null" {
 			keys, _ := r.mapping(e.value, "a channel")
-			r.only(keys, "nodes", "about")
+			r.only(keys, "nodes", "about", "from")
 			for _, k := range keys {
-				if k.key == "nodes" {
+				switch k.key {
+				case "nodes":
 					c.Nodes = r.text(k.value, "nodes")
+				case "from":
+					c.From = r.origin(k.value)
 				}
 			}
 		}

@@ -59,6 +59,7 @@ type Grant struct {
 // A Channel says which nodes follow it.
 type Channel struct {
 	Nodes Text      `json:"nodes"` // condition over labels; empty: none by itself
+	From  Origin    `json:"from,omitzero"`
 	Pos   fault.Pos `json:"pos"`
 }
 

@@ -94,6 +94,10 @@ type ChannelNote struct {
 	Expires time.Time `json:"expires,omitzero"`
 	Digest  string    `json:"digest,omitempty"` // bundle that is stable
 	Commit  string    `json:"commit,omitempty"` // that Digest was built from
+	// From is the branch that feeds the channel, with its repository if that is another; empty: there is one branch only.
+	From string `json:"from,omitempty"`
+	// Rewritten says that the history of the branch was replaced, which an operator allowed: "OLD NEW", full hashes.
+	Rewritten string `json:"rewritten,omitempty"`
 	// Approvals are who approved the commit the channel is asked to run, as far as the policy asks for it.
 	Approvals []string `json:"approvals,omitempty"`
 	Candidate string   `json:"candidate,omitempty"`

@@ -103,6 +103,10 @@ func (s *Service) PutChannels(ctx context.Context, notes []report.ChannelNote) e
 			acts = append(acts, audit.By(ctx, audit.ChannelPublished, n.Channel, map[string]string{"pointer": n.Pointer, "digest": n.Digest, "commit": n.Commit}))
 			events = append(events, report.Event{At: now, Kind: "channel.published", Text: fmt.Sprintf("%s: pointer %s names %s", n.Channel, n.Pointer, n.Digest)})
 		}
+		if gone, tip, ok := strings.Cut(n.Rewritten, " "); ok && n.Rewritten != old.Rewritten {
+			acts = append(acts, audit.By(ctx, audit.ChannelRewritten, n.Channel, map[string]string{"old": gone, "new": tip}))
+			events = append(events, report.Event{At: now, Kind: "channel.rewritten", Text: fmt.Sprintf("%s: %s replaces %s, which is not in its history; the operator of the controller allowed it", n.Channel, tip, gone)})
+		}
 		if n.Error != "" && n.Error != old.Error {
 			events = append(events, report.Event{At: now, Kind: "channel.error", Text: n.Channel + ": " + n.Error})
 		}

@@ -33,11 +33,13 @@ type PublisherConfig struct {
 	PointerTTL   time.Duration
 	HookToken    string
 	Forge        controller.Forge // optional
-	Retention    controller.Retention
-	Version      string // of this program
-	Listener     controller.Listener
-	Log          *slog.Logger
-	Now          func() time.Time
+	// Forges finds the forge of another repository that feeds a channel; nil: none is known.
+	Forges    func(url string) (controller.Forge, error)
+	Retention controller.Retention
+	Version   string // of this program
+	Listener  controller.Listener
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // Keys opens the keys of a controller in its data folder, and makes them when there are none.
@@ -71,8 +73,8 @@ func NewPublisher(c PublisherConfig) (*Publisher, error) {
 	ctl, err := controller.New(controller.Config{
 		Data: filepath.Join(c.Data, "controller"), Git: git, Store: c.Store, Keys: c.Keys, Builder: &controller.Bundler{Check: c.Language},
 		Witness: c.Keys, Gates: c.Keys, Version: c.Version,
-		Rules: controller.PolicyRules,
-		Poll:  c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Retention: c.Retention, Listener: c.Listener, Log: c.Log, Now: c.Now,
+		Rules: controller.PolicyRules, Follow: c.follow,
+		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Retention: c.Retention, Listener: c.Listener, Log: c.Log, Now: c.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, git.Close())

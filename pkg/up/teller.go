@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,16 +22,51 @@ const (
 
 // Notes turns the status of a controller into what the report service is told of each channel.
 func Notes(s controller.Status) []report.ChannelNote {
+	if len(s.Others) == 0 {
+		return notesOf(s, "stable")
+	}
+	s.From = s.Branch
+	notes := notesOf(s, s.Feeds...)
+	for _, other := range s.Others {
+		if other.Polled.IsZero() {
+			other.Polled = s.Polled
+		}
+		notes = append(notes, notesOf(other, other.Feeds...)...)
+	}
+	if s.Failure != nil && len(s.Channels) == 0 { // a branch that only says who feeds what
+		for i := range notes {
+			if notes[i].Error == "" {
+				notes[i].Error, notes[i].ErrorCommit, notes[i].ErrorSince = s.Branch+": "+failureText(*s.Failure), s.Failure.Commit, s.Failure.Since
+			}
+		}
+	}
+	return notes
+}
+
+// notesOf is what is told of the channels of one branch. Those without a pointer yet are told of when the branch fails: the
+// mistake must be seen.
+func notesOf(s controller.Status, feeds ...string) []report.ChannelNote {
 	notes := make([]report.ChannelNote, 0, len(s.Channels)+1)
 	for _, c := range s.Channels {
-		notes = append(notes, report.ChannelNote{Channel: c.Name, Pointer: bundle.Pointer{Epoch: c.Epoch, Seq: c.Seq}.Version(),
-			Issued: c.Issued, Expires: c.Expires, Digest: c.Digest, Commit: c.Commit, Checked: s.Polled, Interval: s.Interval, Approvals: s.Approvals})
+		note := report.ChannelNote{Channel: c.Name, Pointer: bundle.Pointer{Epoch: c.Epoch, Seq: c.Seq}.Version(),
+			Issued: c.Issued, Expires: c.Expires, Digest: c.Digest, Commit: c.Commit, Checked: s.Polled, Interval: s.Interval, From: s.From}
+		if c.Digest == s.Bundle { // a channel that is promoted by hand may be elsewhere
+			note.Approvals = s.Approvals
+		}
+		notes = append(notes, note)
+	}
+	if s.Rewrite != nil {
+		for i := range notes {
+			notes[i].Rewritten = s.Rewrite.Old + " " + s.Rewrite.New
+		}
 	}
 	if s.Failure == nil {
 		return notes
 	}
-	if len(notes) == 0 { // nothing was ever published: the mistake must still be seen
-		notes = append(notes, report.ChannelNote{Channel: "stable", Checked: s.Polled})
+	for _, name := range feeds {
+		if len(notes) == 0 || len(s.Feeds) > 0 && !slices.ContainsFunc(notes, func(n report.ChannelNote) bool { return n.Channel == name }) {
+			notes = append(notes, report.ChannelNote{Channel: name, Checked: s.Polled, From: s.From})
+		}
 	}
 	for i := range notes {
 		notes[i].Error, notes[i].ErrorCommit, notes[i].ErrorSince = failureText(*s.Failure), s.Failure.Commit, s.Failure.Since

@@ -66,12 +66,14 @@ type Config struct {
 	Poll         time.Duration
 	PointerTTL   time.Duration
 	HookToken    string
-	Forge        controller.Forge     // optional
-	Retention    controller.Retention // of old bundles; also in Registry
-	Version      string               // of this program
-	Language     catalog.Language
-	Log          *slog.Logger
-	Now          func() time.Time
+	Forge        controller.Forge // optional
+	// Forges finds the forge of another repository that feeds a channel; nil: none is known.
+	Forges    func(url string) (controller.Forge, error)
+	Retention controller.Retention // of old bundles; also in Registry
+	Version   string               // of this program
+	Language  catalog.Language
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // A Stack is everything that is up.
@@ -127,7 +129,7 @@ func Open(ctx context.Context, c Config) (s *Stack, err error) {
 		return s, err
 	}
 	s.publish, err = NewPublisher(PublisherConfig{Data: c.Data, Keys: keys, Git: c.Git, Branch: c.Branch, AllowRewrite: c.AllowRewrite, Store: store, Language: c.Language,
-		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Retention: c.Retention, Version: c.Version, Listener: s.teller, Log: c.Log, Now: c.Now})
+		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Forges: c.Forges, Retention: c.Retention, Version: c.Version, Listener: s.teller, Log: c.Log, Now: c.Now})
 	return s, err
 }
 

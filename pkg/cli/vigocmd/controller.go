@@ -150,7 +150,7 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	log.Info("listening", "address", l.Addr().String())
 	teller := up.NewTeller()
 	p, err := up.NewPublisher(up.PublisherConfig{Data: o.data, Keys: keys, Git: o.url, Branch: o.branch, AllowRewrite: o.rewrite, Store: store, Language: language(),
-		Poll: o.poll, PointerTTL: o.ttl, HookToken: hook, Forge: host, Retention: retention, Version: env.Version, Listener: teller, Log: log, Now: env.Now})
+		Poll: o.poll, PointerTTL: o.ttl, HookToken: hook, Forge: host, Forges: elsewhere(host), Retention: retention, Version: env.Version, Listener: teller, Log: log, Now: env.Now})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

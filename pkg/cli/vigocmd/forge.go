@@ -27,6 +27,25 @@ func (o *forgeFlags) add(c *cobra.Command) {
 	cobra.CheckErr(c.RegisterFlagCompletionFunc("forge", cobra.FixedCompletions(forge.Kinds(), cobra.ShellCompDirectiveNoFileComp)))
 }
 
+// elsewhere opens other repositories at the same forge; there is none for those that are somewhere else.
+func elsewhere(first controller.Forge) func(string) (controller.Forge, error) {
+	client, ok := first.(*forge.Client)
+	if !ok {
+		return nil
+	}
+	return func(repository string) (controller.Forge, error) {
+		url, err := gitsource.PublicURL(repository)
+		if err != nil || url == "" {
+			return nil, err
+		}
+		another, err := client.Another(url)
+		if err != nil || another == nil {
+			return nil, err
+		}
+		return another, nil
+	}
+}
+
 // open makes the client, or none.
 func (o *forgeFlags) open(env *cli.Env, git string) (controller.Forge, error) {
 	if o.kind == "" {

@@ -105,7 +105,7 @@ func printStatus(env *cli.Env, st report.Status, wide bool) {
 	printProblems(env, st, wide)
 }
 
-// printChannels shows a column of approvals only where some are recorded.
+// printChannels shows columns of branches and approvals only where there are some.
 func printChannels(env *cli.Env, st report.Status) error {
 	if len(st.Channels) == 0 {
 		return nil
@@ -115,11 +115,18 @@ func printChannels(env *cli.Env, st report.Status) error {
 	if approved {
 		heads = append(heads, "APPROVED BY")
 	}
+	several := slices.ContainsFunc(st.Channels, func(c report.Channel) bool { return c.From != "" })
+	if several {
+		heads = append(heads, "FROM")
+	}
 	rows := make([][]string, len(st.Channels))
 	for i, c := range st.Channels {
 		rows[i] = []string{c.Channel, orDash(short(c.Commit)), shortDigest(c.Digest), orDash(c.Pointer), ago(st.Now, c.Issued), fmt.Sprintf("%d/%d/%d", c.Cur, c.Behind, c.Ahead)}
 		if approved {
 			rows[i] = append(rows[i], orDash(strings.Join(c.Approvals, ", ")))
+		}
+		if several {
+			rows[i] = append(rows[i], orDash(c.From))
 		}
 	}
 	return env.Columns(heads, rows)

@@ -104,7 +104,7 @@ time. DATA/operator.json is how the other commands reach it.`,
 			}
 			defer func() { err = errors.Join(err, asked()) }()
 			conf.Keys, conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = keys, git.url, git.branch, git.poll, git.ttl, hook
-			conf.AllowRewrite, conf.Forge, conf.Retention = git.rewrite, host, retention
+			conf.AllowRewrite, conf.Forge, conf.Forges, conf.Retention = git.rewrite, host, elsewhere(host), retention
 			return runStack(c.Context(), env, conf, upWelcome)
 		},
 	}

@@ -111,6 +111,12 @@ func (r *Repo) CommitOn(message string, parents ...plumbing.Hash) string {
 	return h.String()
 }
 
+// Branch makes a branch, or moves it, to a commit.
+func (r *Repo) Branch(name, commit string) {
+	r.tb.Helper()
+	r.must(r.Git.Storer.SetReference(plumbing.NewHashReference(plumbing.NewBranchReferenceName(name), plumbing.NewHash(commit))))
+}
+
 // tree writes the trees of files and returns the root.
 func (r *Repo) tree(files map[string]item) plumbing.Hash {
 	var t object.Tree
