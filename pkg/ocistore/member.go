@@ -14,7 +14,7 @@ import (
 // whether it is back, which nobody waits for.
 const (
 	shortestRest = 10 * time.Second
-	longestRest  = time.Minute
+	longestRest  = 20 * time.Second
 	tryTimeout   = 10 * time.Second
 )
 
@@ -52,8 +52,8 @@ func (m *member) answered(now time.Time, err error) {
 	m.until = now.Add(m.rest)
 }
 
-// retry looks in the background whether a source whose rest is over is back.
-func (m *member) retry(ctx context.Context, now time.Time, try func(context.Context, bundle.Source) error) {
+// retry looks in the background whether a source whose rest is over is back, by asking it for a tag.
+func (m *member) retry(ctx context.Context, now time.Time, tag string) {
 	m.mu.Lock()
 	due := !m.trying && !now.Before(m.until)
 	m.trying = m.trying || due
@@ -64,7 +64,7 @@ func (m *member) retry(ctx context.Context, now time.Time, try func(context.Cont
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tryTimeout)
 	go func() {
 		defer cancel()
-		err := try(ctx, m.Source)
+		_, err := m.Resolve(ctx, tag)
 		m.answered(time.Now(), err)
 		m.mu.Lock()
 		defer m.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"vigo.dev/pkg/bundle"
@@ -21,14 +22,17 @@ func Ordered(sources ...bundle.Source) bundle.Source {
 	if len(sources) == 1 {
 		return sources[0]
 	}
-	o := make(ordered, len(sources))
+	o := &ordered{members: make([]*member, len(sources))}
 	for i, src := range sources {
-		o[i] = &member{Source: src}
+		o.members[i] = &member{Source: src}
 	}
 	return o
 }
 
-type ordered []*member
+type ordered struct {
+	members []*member
+	tag     atomic.Pointer[string] // that was asked for last: what a source is asked for that may be back
+}
 
 // partly says that what was asked for is not where somebody answered; others could not be asked. It is not "not there", and
 // the network is not away either.
@@ -36,18 +40,14 @@ type partly struct{ error }
 
 func (p *partly) Unwrap() error { return p.error }
 
-// first returns what the first source that succeeds gives. try looks whether a source that rested answers again; nil: this
-// is no question to find that out with.
-func first[T any](ctx context.Context, o ordered, ask func(bundle.Source) (T, error), try func(context.Context, bundle.Source) error) (T, error) {
+// first returns what the first source that succeeds gives.
+func first[T any](ctx context.Context, o *ordered, ask func(bundle.Source) (T, error)) (T, error) {
 	now := time.Now()
-	awake := o.awake()
+	awake := o.wake(ctx, now)
 	var failed, absent error
-	for _, m := range o {
+	for _, m := range o.members {
 		if why := m.resting(); why != nil && awake > 0 {
 			failed = errors.Join(failed, why)
-			if try != nil {
-				m.retry(ctx, now, try)
-			}
 			continue
 		}
 		got, err := ask(m.Source)
@@ -79,29 +79,28 @@ func first[T any](ctx context.Context, o ordered, ask func(bundle.Source) (T, er
 	return none, absent
 }
 
-// awake counts the sources that do not rest.
-func (o ordered) awake() int {
-	n := 0
-	for _, m := range o {
+// wake looks whether sources are back whose rest is over, also those that would not be asked now: what the first has may lack
+// something that only they have. It returns how many sources do not rest.
+func (o *ordered) wake(ctx context.Context, now time.Time) (awake int) {
+	for _, m := range o.members {
 		if m.resting() == nil {
-			n++
+			awake++
+		} else if tag := o.tag.Load(); tag != nil {
+			m.retry(ctx, now, *tag)
 		}
 	}
-	return n
+	return awake
 }
 
 // Resolve implements bundle.Source.
-func (o ordered) Resolve(ctx context.Context, tag string) (bundle.Descriptor, error) {
-	return first(ctx, o, func(src bundle.Source) (bundle.Descriptor, error) { return src.Resolve(ctx, tag) },
-		func(ctx context.Context, src bundle.Source) error {
-			_, err := src.Resolve(ctx, tag)
-			return err
-		})
+func (o *ordered) Resolve(ctx context.Context, tag string) (bundle.Descriptor, error) {
+	o.tag.Store(&tag)
+	return first(ctx, o, func(src bundle.Source) (bundle.Descriptor, error) { return src.Resolve(ctx, tag) })
 }
 
 // Open implements bundle.Source.
-func (o ordered) Open(ctx context.Context, d bundle.Descriptor) (io.ReadCloser, error) {
-	data, err := first(ctx, o, func(src bundle.Source) ([]byte, error) { return bundle.Fetch(ctx, src, d, bundle.MaxLayer) }, nil)
+func (o *ordered) Open(ctx context.Context, d bundle.Descriptor) (io.ReadCloser, error) {
+	data, err := first(ctx, o, func(src bundle.Source) ([]byte, error) { return bundle.Fetch(ctx, src, d, bundle.MaxLayer) })
 	if err != nil {
 		return nil, err
 	}
@@ -110,14 +109,14 @@ func (o ordered) Open(ctx context.Context, d bundle.Descriptor) (io.ReadCloser, 
 
 // Referrers implements bundle.Source. A source that lists none is passed over: mirrors are known to copy a manifest
 // without its signatures.
-func (o ordered) Referrers(ctx context.Context, d bundle.Descriptor, artifactType string) ([]bundle.Descriptor, error) {
+func (o *ordered) Referrers(ctx context.Context, d bundle.Descriptor, artifactType string) ([]bundle.Descriptor, error) {
 	found, err := first(ctx, o, func(src bundle.Source) ([]bundle.Descriptor, error) {
 		found, err := src.Referrers(ctx, d, artifactType)
 		if err == nil && len(found) == 0 {
 			err = fmt.Errorf("referrers of %s: %w", d.Digest, bundle.ErrNotFound)
 		}
 		return found, err
-	}, nil)
+	})
 	if errors.Is(err, bundle.ErrNotFound) {
 		return nil, nil
 	}

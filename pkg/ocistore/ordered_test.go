@@ -83,7 +83,7 @@ func TestADeadMirrorCostsOneTimeoutAndIsUsedAgainWhenItIsBack(t *testing.T) {
 		if waited != near.timeout {
 			t.Errorf("20 cycles waited %s for a mirror that is dead, want one time-out of %s", waited, near.timeout)
 		}
-		if near.asked < 4 || near.asked > 10 {
+		if near.asked < 4 || near.asked > 16 {
 			t.Errorf("in five minutes a dead mirror was asked %d times", near.asked)
 		}
 		if _, err := both.Resolve(t.Context(), "nothing"); !errors.Is(err, errDown) || errors.Is(err, bundle.ErrNotFound) {
@@ -119,6 +119,38 @@ func TestADeadMirrorDoesNotMakeTheOthersOffline(t *testing.T) {
 			t.Errorf("what the other has: %v, %v", err, c.Offline())
 		}
 	}
+}
+
+// A mirror may lack the signatures that the registry behind it has: that one is asked again though the mirror answers.
+func TestASourceBehindAMirrorThatAnswersIsUsedAgainWhenItIsBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mirror, central := bundletest.NewMemory(), bundletest.NewMemory()
+		p := publish(t, central)
+		if err := p.built.Push(t.Context(), mirror, "c-c0ffee"); err != nil {
+			t.Fatal(err)
+		}
+		both := ocistore.Ordered(mirror, central)
+		signatures := func() []bundle.Descriptor {
+			found, _ := both.Referrers(t.Context(), p.built.Descriptor, bundle.SignatureMediaType) // an error: none
+			return found
+		}
+		central.Fail(errDown)
+		if _, err := both.Resolve(t.Context(), "c-c0ffee"); err != nil || len(signatures()) != 0 {
+			t.Errorf("the registry is away: %v", err)
+		}
+		central.Fail(nil)
+		time.Sleep(time.Minute)
+		for range 2 {
+			if _, err := both.Resolve(t.Context(), "c-c0ffee"); err != nil {
+				t.Error(err)
+			}
+			synctest.Wait()
+		}
+		if len(signatures()) == 0 {
+			t.Error("the registry is back, and not asked for what the mirror lacks")
+		}
+	})
 }
 
 func TestWhenAllMirrorsAreDeadAllAreAsked(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 // A cable carries connections on loopback to an address, until it is cut.
 type cable struct {
+	at      *place
 	address string // to connect to
 	to      string
 
@@ -19,11 +20,21 @@ type cable struct {
 
 func newCable(t *testing.T, to string) *cable {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return new(place).newCable(t, to)
+}
+
+// newCable lays a cable on the loopback of a place.
+func (at *place) newCable(t *testing.T, to string) *cable {
+	t.Helper()
+	var l net.Listener
+	err := at.do(func() (err error) {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cable{address: l.Addr().String(), to: to, conns: map[net.Conn]bool{}}
+	c := &cable{at: at, address: l.Addr().String(), to: to, conns: map[net.Conn]bool{}}
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {
@@ -76,7 +87,11 @@ func (c *cable) carry(near net.Conn) {
 	if !c.hold(near) {
 		return
 	}
-	far, err := net.Dial("tcp", c.to)
+	var far net.Conn
+	err := c.at.do(func() (err error) {
+		far, err = net.Dial("tcp", c.to)
+		return err
+	})
 	if err != nil {
 		return
 	}

@@ -104,7 +104,7 @@ func (at *place) start(t *testing.T, cmd *exec.Cmd) *process {
 		p.end(syscall.SIGTERM)
 		if t.Failed() {
 			lines := strings.Split(p.out.String(), "\n")
-			t.Logf("%s:\n%s", strings.Join(cmd.Args[1:4], " "), strings.Join(lines[max(0, len(lines)-25):], "\n"))
+			t.Logf("%s:\n%s", strings.Join(cmd.Args[1:min(4, len(cmd.Args))], " "), strings.Join(lines[max(0, len(lines)-25):], "\n"))
 		}
 	})
 	return p
