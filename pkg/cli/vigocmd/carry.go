@@ -56,7 +56,7 @@ signatures and approvals, and the root documents since the one that is given. It
 strict: what agents would refuse is not carried, and what is in the folder is never replaced by something older. Only what
 the folder lacks is copied.
 
-A pointer is good until it expires: a site that is reached seldom needs a channel with a long ttl.
+A pointer is good until it expires: the --pointer-ttl of the controller must cover the way.
 
 EXIT STATUS
   0  done    1  it could not be done    5  refused: something does not verify, or is older than what is there`,
