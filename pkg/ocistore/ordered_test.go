@@ -3,6 +3,7 @@ package ocistore_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,13 +47,13 @@ func TestTheNextSourceIsAskedWhenOneFails(t *testing.T) {
 type slow struct {
 	bundle.Source
 	timeout time.Duration
-	asked   int
-	back    bool
+	asked   atomic.Int32
+	back    atomic.Bool
 }
 
 func (s *slow) Resolve(ctx context.Context, tag string) (bundle.Descriptor, error) {
-	s.asked++
-	if s.back {
+	s.asked.Add(1)
+	if s.back.Load() {
 		return s.Source.Resolve(ctx, tag)
 	}
 	time.Sleep(s.timeout)
@@ -65,7 +66,8 @@ func TestADeadMirrorCostsOneTimeoutAndIsUsedAgainWhenItIsBack(t *testing.T) {
 		mirror, central := bundletest.NewMemory(), bundletest.NewMemory()
 		publish(t, mirror)
 		publish(t, central)
-		near, far := &slow{Source: mirror, timeout: 5 * time.Second}, &slow{Source: central, back: true}
+		near, far := &slow{Source: mirror, timeout: 5 * time.Second}, &slow{Source: central}
+		far.back.Store(true)
 		both := ocistore.Ordered(near, far)
 		var waited time.Duration
 		cycle := func() {
@@ -83,19 +85,19 @@ func TestADeadMirrorCostsOneTimeoutAndIsUsedAgainWhenItIsBack(t *testing.T) {
 		if waited != near.timeout {
 			t.Errorf("20 cycles waited %s for a mirror that is dead, want one time-out of %s", waited, near.timeout)
 		}
-		if near.asked < 4 || near.asked > 16 {
-			t.Errorf("in five minutes a dead mirror was asked %d times", near.asked)
+		if n := near.asked.Load(); n < 4 || n > 16 {
+			t.Errorf("in five minutes a dead mirror was asked %d times", n)
 		}
 		if _, err := both.Resolve(t.Context(), "nothing"); !errors.Is(err, errDown) || errors.Is(err, bundle.ErrNotFound) {
 			t.Errorf("the mirror may have it: %v", err)
 		}
-		near.back = true
+		near.back.Store(true)
 		for range 5 {
 			cycle()
 		}
-		before := far.asked
+		before := far.asked.Load()
 		cycle()
-		if far.asked != before {
+		if far.asked.Load() != before {
 			t.Error("a mirror that is back is not used")
 		}
 	})
