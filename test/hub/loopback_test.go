@@ -82,7 +82,7 @@ func rounds(t *testing.T) int {
 }
 
 // TestAKilledHubLosesNothing kills a hub at random moments, from its start on, while policy changes, five nodes converge
-// and report, and another delivers reports through it without pause.
+// and report, and another delivers reports through it all the time.
 func TestAKilledHubLosesNothing(t *testing.T) {
 	t.Parallel()
 	here := &place{}
@@ -104,9 +104,8 @@ func TestAKilledHubLosesNothing(t *testing.T) {
 	}
 	uplink.set(false)
 	f.converged(f.nodes...)
-	f.status("all well in the end", f.well)
 	r.stop()
-	f.status("nothing waits", f.well)
+	f.status("all well in the end, and nothing waits", f.well)
 	f.arrived()
 	r.wantAllKept()
 }
@@ -149,7 +148,7 @@ func (r *reporter) stop() {
 }
 
 func (r *reporter) work(ctx context.Context) {
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(200 * time.Millisecond) // below what the service takes of one node in a minute
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		id := fmt.Sprint("run-", len(r.acked))
