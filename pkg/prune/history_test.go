@@ -260,7 +260,7 @@ func (h *history) prune(o prune.Options) {
 func TestPruningRemovesExactlyWhatNothingNeeds(t *testing.T) {
 	t.Parallel()
 	removed := 0
-	for seed := range uint64(25) {
+	for seed := range uint64(50) {
 		h := newHistory(t, seed)
 		o := prune.Options{Keep: 1 + h.rng.IntN(4), KeepFor: time.Duration(h.rng.IntN(60)) * time.Hour,
 			Grace: time.Duration(h.rng.IntN(12)) * time.Hour, Now: func() time.Time { return h.now }}
