@@ -94,7 +94,8 @@ func ansiblePlaybook(w workload) (string, error) {
 	if len(w.packages) > 0 {
 		tasks = append(tasks, obj{"name": "apt", "apt": obj{"name": w.packages, "state": "present"}})
 	}
-	task("user", obj{"name": "{{ item.name }}", "uid": "{{ item.uid }}", "home": "{{ item.home }}", "shell": "{{ item.shell }}"}, users)
+	// Homes are not asked of anybody: many system users have one that is not there.
+	task("user", obj{"name": "{{ item.name }}", "uid": "{{ item.uid }}", "home": "{{ item.home }}", "shell": "{{ item.shell }}", "create_home": false}, users)
 	data, err := json.MarshalIndent([]any{obj{"hosts": "localhost", "connection": "local", "gather_facts": false, "tasks": tasks}}, "", " ")
 	return string(data), err
 }
