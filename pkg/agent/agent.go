@@ -61,11 +61,12 @@ type Agent struct {
 	gather   *traits.Scheduler
 
 	// Of the goroutine that cycles alone:
-	begun  string    // digest of the bundle that this process counts an attempt for
-	rooted time.Time // when it was last found that there is no newer trust root
-	told   string    // signature of the last run, to tell a failure only once
-	failed bool      // the last run found something that is not as declared
-	worked time.Time // when the last run ended; waiting for a registry after it is part of the interval
+	begun  string          // digest of the bundle that this process counts an attempt for
+	trying <-chan struct{} // closed when it is known whether the registries are there; nil: nobody asks
+	rooted time.Time       // when it was last found that there is no newer trust root
+	told   string          // signature of the last run, to tell a failure only once
+	failed bool            // the last run found something that is not as declared
+	worked time.Time       // when the last run ended; waiting for a registry after it is part of the interval
 
 	mu       sync.Mutex
 	root     trust.Root // in force
@@ -114,7 +115,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	defer beats.Wait()
 	beats.Go(func() { a.heartbeat(ctx) })
 	for {
-		if _, err := a.Cycle(ctx); err != nil && ctx.Err() == nil {
+		if _, err := a.cycle(ctx, time.After(a.half())); err != nil && ctx.Err() == nil {
 			a.Log.Warn("cycle", "err", err)
 		}
 		a.nudgeCheckIn()
@@ -122,6 +123,13 @@ func (a *Agent) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// half an interval is how long drift may wait because nobody answers.
+func (a *Agent) half() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.interval / 2
 }
 
 // Once makes one cycle and reports it, unless it is a dry run.

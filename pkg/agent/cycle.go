@@ -23,21 +23,33 @@ import (
 // the report in the spool. What cannot be reached is logged and does not stop the rest; the error says why there was
 // nothing to converge.
 //
-// While the registries are away the host does not wait for them: what is in force is enforced first, unless they answer at
-// once, and again when it turns out that they are back and have something newer.
-func (a *Agent) Cycle(ctx context.Context) (report.Run, error) {
+// The host does not wait for registries that do not answer at once: what is in force is enforced first, and again when it
+// turns out that they are there and have something newer.
+func (a *Agent) Cycle(ctx context.Context) (report.Run, error) { return a.cycle(ctx, nil) }
+
+// cycle is a Cycle that looks for policy only if it is known by the end of a time, if one is given, whether the registries are
+// there; otherwise the next cycle is told.
+func (a *Agent) cycle(ctx context.Context, end <-chan time.Time) (report.Run, error) {
 	a.refusals.Begin()
 	h := a.NewHost()
 	set := a.collect(ctx, h)
 	var run report.Run
-	moving, _ := bundle.Pointer{Channel: a.Enrolment.Channel}.Tags()
-	back := a.Origin.Try(ctx, moving)
-	before, first := a.inForce(), a.away(back)
+	if a.trying == nil {
+		moving, _ := bundle.Pointer{Channel: a.Enrolment.Channel}.Tags()
+		a.trying = a.Origin.Try(ctx, moving)
+	}
+	before, first := a.inForce(), a.trustCopy().Enforced.Digest != "" && a.away(a.trying)
 	if first {
 		run = a.converge(ctx, h, set)
 		h = a.NewHost()
-		<-back
+		select {
+		case <-a.trying:
+		case <-end:
+			return run, nil
+		}
 	}
+	<-a.trying
+	a.trying = nil
 	updateErr := a.update(ctx, set)
 	if updateErr != nil && ctx.Err() == nil {
 		a.Log.Warn("looking for policy; the last good one stays", "err", updateErr)
@@ -54,10 +66,10 @@ func (a *Agent) Cycle(ctx context.Context) (report.Run, error) {
 	return run, nil
 }
 
-// patience is how long a host that was cut off waits to hear that it is not any more, before it repairs what drifted.
+// patience is how long a host waits to hear that it is not cut off, before it repairs what drifted.
 const patience = 500 * time.Millisecond
 
-// away says whether the registries are away: they were, and have not answered by now.
+// away says whether the registries are away, as far as is known by now.
 func (a *Agent) away(back <-chan struct{}) bool {
 	timer := time.NewTimer(patience)
 	defer timer.Stop()

@@ -103,6 +103,44 @@ func TestWhatIsNewerIsEnforcedInTheCycleThatFindsTheRegistryBack(t *testing.T) {
 	}
 }
 
+// A line that goes dead in silence is found out by waiting; the host is repaired before that.
+func TestALineThatGoesDeadIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish(motdPolicy("good"))
+	a := r.start()
+	r.once(a)
+	r.drift()
+	r.origin.cut(true)
+	r.origin.stall = r.waitForRepair("good") // until then nobody knows that it is cut
+	r.once(a)
+	r.wantMotd("good")
+}
+
+// While it is not known whether the registries are there, the loop goes on: drift is repaired in each cycle, and what they
+// say in the end is heard.
+func TestTheLoopGoesOnWhileNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.publish(motdPolicy("good"))
+	a := r.start()
+	r.once(a)
+	answer, over := make(chan struct{}), make(chan time.Time)
+	close(over)
+	r.origin.stall = func() { <-answer }
+	for range 2 {
+		r.drift()
+		if _, err := a.cycle(t.Context(), over); err != nil {
+			t.Fatal(err)
+		}
+		r.wantMotd("good")
+	}
+	r.publish(motdPolicy("better"))
+	close(answer)
+	r.once(a)
+	r.wantMotd("better")
+}
+
 func TestADamagedCacheIsMendedFromTheRegistry(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(path string) error{

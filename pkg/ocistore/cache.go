@@ -37,6 +37,7 @@ type Cache struct {
 	mu     sync.Mutex
 	failed error // why the origin could not be reached last
 	until  time.Time
+	tried  *tried
 }
 
 // Cached puts a cache in front of origin. now tells the time for leaving an origin alone that could not be reached.
@@ -58,22 +59,42 @@ func (c *Cache) Offline() error {
 	return c.failed
 }
 
-// Try finds out, without being waited for, whether an origin that could not be reached is back: by asking it for a tag. The
-// channel is closed when that is known; at once when there is nothing to find out.
+// Try finds out, without being waited for, whether the origin can be reached: by asking it for a tag. The channel is closed
+// when that is known. What it said of the tag is the answer of the next Resolve, which does not ask again.
 func (c *Cache) Try(ctx context.Context, tag string) <-chan struct{} {
 	known := make(chan struct{})
-	if c.Offline() == nil {
-		close(known)
-		return known
-	}
 	go func() {
 		defer close(known)
-		_ = c.ask(ctx, func() error { // what it says is in Offline
-			_, err := c.origin.Resolve(ctx, tag)
+		var d bundle.Descriptor
+		err := c.ask(ctx, func() (err error) { // what it says is in Offline
+			d, err = c.origin.Resolve(ctx, tag)
 			return err
 		})
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.tried = nil; err == nil {
+			c.tried = &tried{tag, d}
+		}
 	}()
 	return known
+}
+
+// tried is what the origin said of a tag to who did not wait.
+type tried struct {
+	tag    string
+	target bundle.Descriptor
+}
+
+// told returns what a Try has found out of a tag, once.
+func (c *Cache) told(tag string) (bundle.Descriptor, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.tried == nil || c.tried.tag != tag {
+		return bundle.Descriptor{}, false
+	}
+	d := c.tried.target
+	c.tried = nil
+	return d, true
 }
 
 // ask does something with the origin, unless that failed just now. A refusal and "not there" are answers.
@@ -108,6 +129,10 @@ func (c *Cache) ask(ctx context.Context, do func() error) error {
 // Resolve implements bundle.Source. When the origin cannot be reached, it answers with the last known target of the
 // tag, and fails with [ErrOffline] if there is none.
 func (c *Cache) Resolve(ctx context.Context, tag string) (bundle.Descriptor, error) {
+	if d, known := c.told(tag); known {
+		c.remember(ctx, d, tag)
+		return d, nil
+	}
 	var d bundle.Descriptor
 	err := c.ask(ctx, func() (err error) {
 		d, err = c.origin.Resolve(ctx, tag)
