@@ -108,7 +108,7 @@ func New(c Config) (*Agent, error) {
 	return a, nil
 }
 
-// Run cycles until ctx ends: one cycle at once, then one every interval, spread by jitter. Check-ins go on while a
+// Run cycles until ctx ends: one cycle at once, then one within every interval, spread by jitter. Check-ins go on while a
 // long convergence works.
 func (a *Agent) Run(ctx context.Context) error {
 	var beats sync.WaitGroup
@@ -144,15 +144,16 @@ func (a *Agent) Once(ctx context.Context) (report.Run, error) {
 	return run, err
 }
 
-// spread returns the time to the next cycle: the interval, up to a tenth shorter or longer, so that a fleet that was
-// started together does not stay together.
+// spread returns the time to the next cycle: a fifth to a tenth shorter than the interval. A fleet that was started together
+// does not stay together, and what is new is on every node within one interval, with time left for a hub to see it and for
+// the cycle itself.
 func (a *Agent) spread() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return time.Duration(float64(a.interval) * (0.9 + 0.2*a.Jitter()))
+	return time.Duration(float64(a.interval) * (0.8 + 0.1*a.Jitter()))
 }
 
-// pause waits until the next cycle is due, an interval after it began, and returns false when ctx ends first. A new interval
+// pause waits until the next cycle is due, within an interval of when the last began, and returns false when ctx ends first. A new interval
 // holds at once: it is counted from the same moment.
 func (a *Agent) pause(ctx context.Context, began time.Time) bool {
 	for {

@@ -28,11 +28,11 @@ const Repository = "vigo/bundles"
 
 // Config says how a hub runs. All fields are required but those that say otherwise.
 type Config struct {
-	Data     string   // folder of all its state; the caller holds its lock
-	Channels []string // to mirror; nil: that of the token
-	Poll     time.Duration
-	Spool    int64 // bytes of uploads that may wait
-	SiteOnly bool  // nodes that enrol here are told of this hub alone, not of what is behind it
+	Data     string        // folder of all its state; the caller holds its lock
+	Channels []string      // to mirror; nil: that of the token
+	Poll     time.Duration // between two looks at the centre; 0: a twentieth of the shortest interval of its nodes, at least a second
+	Spool    int64         // bytes of uploads that may wait
+	SiteOnly bool          // nodes that enrol here are told of this hub alone, not of what is behind it
 	Version  string
 	Access   ocistore.Access // to registries of others
 	Log      *slog.Logger
@@ -180,7 +180,7 @@ func (h *Hub) healthz(w http.ResponseWriter, _ *http.Request) {
 	h.mu.Lock()
 	beat := h.trouble.beat
 	h.mu.Unlock()
-	if age := h.Now().Sub(beat); age > 4*h.Poll+syncTime {
+	if age := h.Now().Sub(beat); age > 4*h.pollEvery()+syncTime {
 		http.Error(w, fmt.Sprintf("upstream was last looked at %s ago", age.Round(time.Second)), http.StatusServiceUnavailable)
 		return
 	}
@@ -194,10 +194,23 @@ const syncTime = 30 * time.Minute
 func (h *Hub) mirrorLoop(ctx context.Context) {
 	for {
 		h.look(ctx)
-		if !pause(ctx, h.Poll, nil) {
+		if !pause(ctx, h.pollEvery(), nil) {
 			return
 		}
 	}
+}
+
+// pollEvery is the time between two looks. Nodes look nine tenths of their interval apart at most: with what is left, a new pointer is
+// on all of them within one interval, also behind a second hub.
+func (h *Hub) pollEvery() time.Duration {
+	if h.Poll > 0 {
+		return h.Poll
+	}
+	interval := h.nodes.Interval()
+	if interval == 0 {
+		interval = h.Enrolment.Interval
+	}
+	return min(max(interval/20, time.Second), time.Minute)
 }
 
 // look syncs once and notes how that went.

@@ -73,6 +73,19 @@ func (s *sightings) Known(c report.CheckIn, now time.Time) (known bool, interval
 	return well && !n.verbatim && n.print == digest && now.Sub(n.passed) < spread(c.Node), n.interval
 }
 
+// Interval is the shortest that any node was told; 0: none is known.
+func (s *sightings) Interval() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var shortest time.Duration
+	for _, n := range s.nodes {
+		if n.interval > 0 && (shortest == 0 || n.interval < shortest) {
+			shortest = n.interval
+		}
+	}
+	return shortest
+}
+
 // spread is how long a node may be spoken for.
 func spread(node string) time.Duration {
 	h := fnv.New32a()

@@ -118,3 +118,29 @@ func TestNodesAreSpread(t *testing.T) {
 		}
 	}
 }
+
+// A hub looks often enough for its most impatient node, and not more often than it must.
+func TestAHubLooksAsOftenAsItsNodesNeed(t *testing.T) {
+	t.Parallel()
+	h := &Hub{nodes: newSightings(), Enrolment: Enrolment{Interval: time.Minute}}
+	told := func(node string, interval time.Duration) {
+		c := report.CheckIn{Node: node}
+		h.nodes.Known(c, time.Now())
+		h.nodes.Passed(c, report.Answer{Interval: interval}, time.Now())
+	}
+	want := func(want time.Duration) {
+		t.Helper()
+		if got := h.pollEvery(); got != want {
+			t.Errorf("it looks every %s, want %s", got, want)
+		}
+	}
+	want(3 * time.Second) // what it was told at its enrolment
+	told("web-1", time.Hour)
+	want(time.Minute)
+	told("web-2", 30*time.Second)
+	want(1500 * time.Millisecond)
+	told("web-3", 2*time.Second)
+	want(time.Second)
+	h.Poll = 10 * time.Second
+	want(10 * time.Second)
+}

@@ -34,8 +34,7 @@ import (
 // The crowd, and what it may cost.
 const (
 	crowdSize     = 1000
-	crowdInterval = 10 * time.Second // a busy one; 30 s is usual
-	crowdPoll     = 5 * time.Second  // of the hub, as it is unless somebody says otherwise
+	crowdInterval = 15 * time.Second // a busy one; 30 s is usual
 	centreMost    = 5.0              // requests a second at the centre when nothing changes
 	memoryMost    = 150 << 20        // of the hub
 )
@@ -97,9 +96,9 @@ func TestACrowdBehindOneHub(t *testing.T) {
 	second := c.publish(2)
 	await(t, "every node with the second pointer", func() error { return crowd.have(second, crowdSize) })
 	slowest, median := crowd.since(began)
-	t.Logf("a pointer published at the centre was on half of the nodes after %.1f s, on all after %.1f s; interval %s, looks of the hub every %s", median.Seconds(),
-		slowest.Seconds(), crowdInterval, crowdPoll)
-	if most := crowdInterval*11/10 + crowdPoll + 3*time.Second; slowest > most {
+	t.Logf("a pointer published at the centre was on half of the nodes after %.1f s, on all after %.1f s; interval %s", median.Seconds(),
+		slowest.Seconds(), crowdInterval)
+	if most := crowdInterval + 3*time.Second; slowest > most { // three seconds for a machine that is busy with other things
 		t.Errorf("it took %s, want at most %s", slowest, most)
 	}
 	rss, peak := memory(t, hub)
@@ -232,7 +231,7 @@ func (c *central) startHub() (*process, string) {
 	path := filepath.Join(c.dir, "token")
 	c.must(os.WriteFile(path, []byte(token.Token), 0o600))
 	p := (&place{}).start(c.t, program(c.t, "vigo", "hub", "--data", filepath.Join(c.dir, "hub"), "--listen", "127.0.0.1:0", "--name", "plant",
-		"--server", "https://"+c.address, "--token-file", path, "--poll", crowdPoll.String()))
+		"--server", "https://"+c.address, "--token-file", path))
 	return p, p.says(c.t, "plant of fleet acme on https://")
 }
 
@@ -282,7 +281,7 @@ func (c *crowd) live(ctx context.Context, s *simulated) {
 			return
 		case <-time.After(wait):
 		}
-		wait = crowdInterval*9/10 + rand.N(crowdInterval/5)
+		wait = crowdInterval*8/10 + rand.N(crowdInterval/10) // as an agent does
 		there, err := sources[0].Resolve(ctx, "channel-stable")
 		if err == nil && there.Digest != carrier {
 			var p bundle.Pointer

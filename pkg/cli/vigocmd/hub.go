@@ -49,7 +49,7 @@ At the first start it enrols itself with --server, which may be another hub, and
 	f.StringVar(&o.name, "name", "", "at the first start: name of this hub (default: the host name)")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8443", "address to listen on")
 	f.StringArrayVar(&o.channels, "channel", nil, "channel that the site needs (default: that of the token); may be repeated")
-	f.DurationVar(&o.poll, "poll", 5*time.Second, "time between two looks at the centre")
+	f.DurationVar(&o.poll, "poll", 0, "time between two looks at the centre (default: a twentieth of the interval of its nodes, at least 1s)")
 	f.Int64Var(&o.spool, "spool", 1024, "room on disk for reports that wait for the uplink, in MiB")
 	f.BoolVar(&o.siteOnly, "site-only", false, "tell nodes that enrol here of this hub alone, not of what is behind it")
 	cobra.CheckErr(c.MarkFlagRequired("data"))
@@ -62,7 +62,7 @@ At the first start it enrols itself with --server, which may be another hub, and
 const gcPercent = 40
 
 func runHub(ctx context.Context, env *cli.Env, o hubOptions) (err error) {
-	if o.poll < 100*time.Millisecond || o.spool < 1 {
+	if o.poll != 0 && o.poll < 100*time.Millisecond || o.spool < 1 {
 		return cli.UsageError(errors.New("--poll must be at least 100ms, --spool at least 1"))
 	}
 	lock, err := up.LockData(o.data)
