@@ -1,0 +1,112 @@
+//go:build linux
+
+package fleet_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gopkg.in/yaml.v3"
+)
+
+// typeCases holds a file for each resource type: how the type is tried on a booted machine.
+const typeCases = "testdata/types"
+
+// A typeCase tries one resource type on a machine. The scripts are for /bin/sh as root, and ask other programs than Vigo.
+type typeCase struct {
+	name string
+
+	Setup    string    `yaml:"setup"`    // before the first run
+	Present  yaml.Node `yaml:"present"`  // the resources of a module
+	Check    string    `yaml:"check"`    // fails before the first run, succeeds after it
+	Drift    string    `yaml:"drift"`    // does what somebody does by hand; check fails then
+	Absent   yaml.Node `yaml:"absent"`   // the resources that undo it; optional
+	Gone     string    `yaml:"gone"`     // succeeds once they did
+	Packages []string  `yaml:"packages"` // of Debian, that the case needs
+	Cannot   string    `yaml:"cannot"`   // why a container cannot show it; then nothing else is needed
+}
+
+// readCases reads the cases of all types, by type.
+func readCases(t *testing.T) []typeCase {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(typeCases, "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []typeCase
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := typeCase{name: strings.TrimSuffix(filepath.Base(path), ".yaml")}
+		d := yaml.NewDecoder(bytes.NewReader(data))
+		d.KnownFields(true)
+		if err := d.Decode(&c); err != nil {
+			t.Errorf("reading %s: %v", path, err)
+			continue
+		}
+		if c.Cannot == "" && (c.Present.IsZero() || c.Check == "" || c.Drift == "") {
+			t.Errorf("%s: want present, check and drift, or why it cannot be tried", path)
+		}
+		if c.Absent.IsZero() != (c.Gone == "") {
+			t.Errorf("%s: absent and gone belong together", path)
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// policy is a policy that has every machine keep some resources, as files by path.
+func (c typeCase) policy(t *testing.T, resources yaml.Node) map[string]string {
+	t.Helper()
+	list, err := yaml.Marshal(map[string]any{"resources": &resources})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{
+		"fleet.yaml":               "kind: Fleet\nname: types\n",
+		"modules/case/module.yaml": "kind: Module\n" + string(list),
+		"roles/all.yaml":           "kind: Role\nmodules: [case]\n",
+	}
+}
+
+// packagesOf lists what the cases want installed.
+func packagesOf(cases []typeCase) []string {
+	var all []string
+	for _, c := range cases {
+		all = append(all, c.Packages...)
+	}
+	return all
+}
+
+// verdict is what a machine showed of one type.
+type verdict struct {
+	name                                    string
+	converges, again, dry, repaired, undone string
+	cannot                                  string
+}
+
+const (
+	yes = "yes"
+	no  = "NO"
+	na  = "–" // the type has nothing to undo
+)
+
+// tableOf renders what the machine showed.
+func tableOf(rows []verdict) string {
+	var b strings.Builder
+	b.WriteString("| type | converges | second run changes nothing | dry run said exactly that | drift is repaired | absent undoes it |\n|---|---|---|---|---|---|\n")
+	for _, r := range rows {
+		if r.cannot != "" {
+			fmt.Fprintf(&b, "| [%s](reference/resources/%[1]s.md) | not on this machine: %s | | | | |\n", r.name, r.cannot)
+			continue
+		}
+		fmt.Fprintf(&b, "| [%s](reference/resources/%[1]s.md) | %s | %s | %s | %s | %s |\n", r.name, r.converges, r.again, r.dry, r.repaired, r.undone)
+	}
+	return b.String()
+}
