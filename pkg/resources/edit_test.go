@@ -148,3 +148,36 @@ func TestCronSchedules(t *testing.T) {
 		}
 	}
 }
+
+func FuzzIniTwice(f *testing.F) {
+	f.Add("[a]\nk = 1\n#l=2\n", "a", "k", "v", "", false)
+	f.Add("k 1\n\tk\t2", "", "k", "v w", "\t", false)
+	f.Add("[a]\r\nk:1\r\n", "a", "l", "", ":", true)
+	f.Add("\ufeffk = 1 \\\n  2\n", "", "k", "x", "", true)
+	f.Fuzz(func(t *testing.T, content, section, key, value, separator string, absent bool) {
+		i := &Ini{Name: "x", Path: "/etc/x", Section: section, Key: key, Value: &value, Separator: separator}
+		if absent {
+			i.Ensure, i.Value = "absent", nil
+		}
+		if i.Validate() != nil {
+			return
+		}
+		mine := func(s string) bool { return strings.Contains(s, key) || strings.HasSuffix(s, `\`) }
+		planTwice(t, i, i.Path, content, func(s string) bool {
+			return !mine(s) && key != "" && !strings.Contains(content, "\\\n") && !strings.Contains(content, "\\\r")
+		})
+	})
+}
+
+func FuzzReplaceTwice(f *testing.F) {
+	f.Add("a\nb\n", "b$", "c", "", "")
+	f.Add("a\r\nb\r\n", "(a)", "$1$1", "x", "^")
+	f.Add("a\r\nb", `\n`, "", "", "b")
+	f.Fuzz(func(t *testing.T, content, match, with, from, to string) {
+		r := &Replace{Name: "x", Path: "/etc/x", Match: match, With: with, From: from, To: to}
+		if r.Validate() != nil {
+			return
+		}
+		planTwice(t, r, r.Path, content, func(string) bool { return false })
+	})
+}
