@@ -2,15 +2,12 @@ package resources
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"path"
 	"regexp"
 	"strings"
 
-	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/resource"
@@ -62,14 +59,8 @@ var (
 
 // Validate implements [resource.Validator].
 func (k *AuthorizedKey) Validate() error {
-	raw, err := base64.StdEncoding.DecodeString(k.Key)
-	if err != nil {
-		return fault.WithHint(errors.New("key: is not base64"), "only the second column of the .pub file belongs here")
-	}
-	// RFC 4253 section 6.6: the blob starts with the name of the type.
-	if len(raw) < 4 || uint64(binary.BigEndian.Uint32(raw)) > uint64(len(raw)-4) ||
-		string(raw[4:4+binary.BigEndian.Uint32(raw)]) != k.Type {
-		return fmt.Errorf("key: is not a key of type %q", k.Type)
+	if err := checkPublicKey(k.Type, k.Key); err != nil {
+		return err
 	}
 	for _, o := range k.Options {
 		if !keyOption.MatchString(o) {
@@ -116,7 +107,7 @@ func (k *AuthorizedKey) Plan(ctx context.Context, h *host.Host) (resource.Plan, 
 			return p, fmt.Errorf("home of %s: %w", k.User, err)
 		}
 		name = path.Join(user.Home, ".ssh/authorized_keys")
-		if err := k.planDir(ctx, h, &p, path.Dir(name), owner); err != nil {
+		if err := planSSHDir(ctx, h, &p, path.Dir(name), owner, k.Ensure == "absent"); err != nil {
 			return p, err
 		}
 	}
@@ -140,35 +131,6 @@ func (k *AuthorizedKey) Plan(ctx context.Context, h *host.Host) (resource.Plan, 
 		p.Do(func(ctx context.Context) error { return h.FS.SetAttr(ctx, name, attr) }, changes...)
 	}
 	return p, nil
-}
-
-// planDir makes or corrects ~/.ssh. It is the user's to write to, so a link in its place is refused: through it the
-// user could have the keys written anywhere.
-func (k *AuthorizedKey) planDir(ctx context.Context, h *host.Host, p *resource.Plan, dir string, owner attributes) error {
-	is, err := look(h, dir)
-	if err != nil || is == nil && k.Ensure == "absent" {
-		return err
-	}
-	owner.Mode = &resource.Mode{Perm: 0o700}
-	attr, err := owner.resolve(ctx, h)
-	if err != nil {
-		return err
-	}
-	if is == nil {
-		p.Do(func(ctx context.Context) error { return h.FS.MakeDir(ctx, dir, attr) },
-			change.Of("directory", change.Absent, dir))
-		return nil
-	}
-	if is.Kind != host.Dir {
-		return fmt.Errorf("%s is a %s, not a directory", dir, is.Kind)
-	}
-	if changes := owner.changes(ctx, h, *is, attr); len(changes) > 0 && k.Ensure != "absent" {
-		for i := range changes {
-			changes[i].Field = "directory " + changes[i].Field
-		}
-		p.Do(func(ctx context.Context) error { return h.FS.SetAttr(ctx, dir, attr) }, changes...)
-	}
-	return nil
 }
 
 // edit returns the lines as they should be: the first line with the key is brought into line, further ones go.

@@ -21,6 +21,8 @@ type textEdit struct {
 	Create     bool      // make the file if it is missing; otherwise that is an error, unless nothing is to be done
 	New        host.Attr // of a file that is made
 	Validation resource.Argv
+	// Check, if set, looks at the candidate after Validation; an error leaves the file as it was.
+	Check func(ctx context.Context, candidate string) error
 	// Edit returns the new lines for the old ones. What it returns must be in line already: editing it again changes
 	// nothing.
 	Edit func(lines []string) ([]string, error)
@@ -65,9 +67,25 @@ func (e textEdit) plan(h *host.Host) (resource.Plan, error) {
 		attr = defaultMode(e.New, 0o644)
 	}
 	p.Do(func(ctx context.Context) error {
-		return h.FS.Write(ctx, e.Path, strings.NewReader(after), host.WriteOptions{Attr: attr, Validate: validation(h, e.Validation)})
+		return h.FS.Write(ctx, e.Path, strings.NewReader(after), host.WriteOptions{Attr: attr, Validate: e.validate(h)})
 	}, changes...)
 	return p, nil
+}
+
+// validate is all that must be true of a candidate.
+func (e textEdit) validate(h *host.Host) func(context.Context, string) error {
+	command := validation(h, e.Validation)
+	if e.Check == nil {
+		return command
+	}
+	return func(ctx context.Context, candidate string) error {
+		if command != nil {
+			if err := command(ctx, candidate); err != nil {
+				return err
+			}
+		}
+		return e.Check(ctx, candidate)
+	}
 }
 
 // edit returns the text as it should be. Once the last line that ended in a bare LF is gone, every line ends in CR LF, and
