@@ -17,6 +17,8 @@ type builder struct {
 	content  *policy.Content
 	schema   *expr.Schema
 	vars     map[string]any
+	secrets  *Secrets
+	taint    taint    // of the module that is being built
 	files    []string // of the data hierarchy; nil until asked for
 	problems fault.Problems
 
@@ -46,7 +48,7 @@ func (b *builder) fail(pos fault.Pos, code, hint, format string, args ...any) {
 }
 
 func (l Language) builder(p *policy.Policy, c *policy.Content, in Input) *builder {
-	return &builder{Language: l, policy: p, content: c, schema: l.schema(p), vars: l.vars(p, in),
+	return &builder{Language: l, policy: p, content: c, schema: l.schema(p), vars: l.vars(p, in), secrets: in.Secrets,
 		byName: map[string]int{}, byID: map[string]int{}, inactive: map[string]bool{}}
 }
 
@@ -188,6 +190,7 @@ func (b *builder) decode(m *policy.Module, d policy.Declaration, id resource.ID,
 		b.fail(d.Pos, "unknown-type", fault.DidYouMean(d.Type, b.Kinds.Names()), "unknown resource type %q", d.Type)
 		return it, "", false
 	}
+	hidden := secretsIn(d, b.taint)
 	attrs := make(map[string]any, len(d.Attrs))
 	for key, v := range d.Attrs {
 		value, err := renderValue(v, vars)
@@ -197,22 +200,56 @@ func (b *builder) decode(m *policy.Module, d policy.Declaration, id resource.ID,
 		}
 		attrs[key] = value
 	}
-	res, problems := kind.Decode(id.Name, attrs)
-	if len(problems) > 0 {
-		b.place(d, problems)
+	bound := &content{module: m.Name, from: b.content, vars: vars, taint: b.taint, hidden: &hidden}
+	res, ok := b.resource(kind, d, id, attrs, bound)
+	if !ok {
 		return it, "", false
 	}
-	bound := &content{module: m.Name, from: b.content, vars: vars}
-	if binder, can := res.(resource.Binder); can {
-		if err := binder.Bind(bound); err != nil {
-			b.fail(d.Pos, bindCode(err), firstHint(err), "%s: %s", id, err)
-			return it, "", false
+	digest = digestOf(d.Type, id.Name, attrs, bound.digests)
+	if hidden.tainted() {
+		digest = b.secrets.digest(digest)
+	}
+	meta := resource.Meta{
+		Alias: d.Alias, About: d.About, Audit: d.Audit, Sensitive: d.Sensitive, Controls: d.Controls, Tags: d.Tags, Timeout: d.Timeout, Retries: d.Retries,
+	}
+	taintedMeta(&meta, d, hidden)
+	return resource.Item{ID: id, Module: m.Name, Resource: res, Digest: digest, Pos: d.Pos, Meta: meta}, digest, true
+}
+
+// resource decodes a declaration and takes its content from the module. What needs a secret that the node does not have
+// becomes a resource that says so.
+func (b *builder) resource(kind resource.Kind, d policy.Declaration, id resource.ID, attrs map[string]any, bound *content) (resource.Resource, bool) {
+	if why := b.missing(*bound.hidden); why != "" {
+		return &Unavailable{why}, true
+	}
+	for _, key := range bound.hidden.keys {
+		if isArgv(kind, key) {
+			b.fail(d.Place(key), "secret-in-argv", argvHint, argvMsg, key)
+			return nil, false
 		}
 	}
-	digest = digestOf(d.Type, id.Name, attrs, bound.digests)
-	return resource.Item{ID: id, Module: m.Name, Resource: res, Digest: digest, Pos: d.Pos, Meta: resource.Meta{
-		Alias: d.Alias, About: d.About, Audit: d.Audit, Sensitive: d.Sensitive, Controls: d.Controls, Tags: d.Tags, Timeout: d.Timeout, Retries: d.Retries,
-	}}, digest, true
+	res, problems := kind.Decode(id.Name, attrs)
+	if len(problems) > 0 {
+		b.place(d, bound.hidden.problems(problems))
+		return nil, false
+	}
+	if binder, can := res.(resource.Binder); can {
+		err := binder.Bind(bound)
+		if why := b.missing(*bound.hidden); why != "" {
+			return &Unavailable{why}, true
+		}
+		if err != nil {
+			b.fail(d.Pos, bindCode(err), firstHint(err), "%s: %s", id, err)
+			return nil, false
+		}
+	}
+	if bound.hidden.tainted() {
+		if err := confide(res); err != nil {
+			b.fail(d.Pos, "secret-shown", firstHint(err), "%s: %s", id, err)
+			return nil, false
+		}
+	}
+	return res, true
 }
 
 // place gives problems that were found in a declaration their position.

@@ -28,6 +28,7 @@ func (l Language) Check(p *policy.Policy, c *policy.Content) error {
 	for _, name := range names {
 		k.module(p.Modules[name])
 	}
+	k.secrets()
 	return k.problems.Err()
 }
 

@@ -82,6 +82,9 @@ func checkTemplate(name, text string, s *expr.Schema) []error {
 	if t.Tree != nil {
 		c.list(t.Root)
 	}
+	if mayUse(text, nil) {
+		c.mistakes = append(c.mistakes, usesOfText(name, text).wrong...)
+	}
 	return c.mistakes
 }
 

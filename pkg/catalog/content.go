@@ -19,6 +19,8 @@ type content struct {
 	module  string
 	from    *policy.Content
 	vars    map[string]any
+	taint   taint
+	hidden  *secretive
 	digests []string
 }
 
@@ -42,6 +44,12 @@ func (c *content) Template(path string) ([]byte, error) {
 	}
 	if c.vars == nil { // only checked whether it is there
 		return []byte{}, nil
+	}
+	if mayUse(text, c.taint) {
+		if names, tainted := c.taint.of(usesOfText(path, text)); tainted {
+			c.hidden.body = true
+			c.hidden.note(names)
+		}
 	}
 	out, err := renderText(path, text, c.vars)
 	if err != nil {

@@ -26,6 +26,8 @@ type Input struct {
 	Labels map[string]string
 	Traits trait.Set
 	Modes  map[string]bool
+	// Secrets are what the node may see; nil: none, and what needs one is not made.
+	Secrets *Secrets
 }
 
 // Labels returns the labels that fleet.yaml grants to a node; a later grant wins over an earlier one.
@@ -98,5 +100,6 @@ func (l Language) vars(p *policy.Policy, in Input) map[string]any {
 		modes[name] = on
 	}
 	vars["node"], vars["mode"] = in.Node, modes
+	vars[secretsKey] = &opener{in.Secrets.value}
 	return vars
 }

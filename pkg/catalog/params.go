@@ -22,6 +22,9 @@ type Candidate struct {
 	Pos   fault.Pos `json:"pos"`
 	Value any       `json:"value"`
 	Wins  bool      `json:"wins"`
+
+	tainted bool     // it holds secrets
+	secrets []string // which
 }
 
 // checkParam returns what is wrong with the value of a parameter, or "".
@@ -101,6 +104,7 @@ func checkString(p policy.Param, v any) string {
 // params resolves the parameters of a module for one node: role, then data hierarchy, then default.
 func (b *builder) params(m *policy.Module, uses []use) map[string]any {
 	values := make(map[string]any, len(m.Params))
+	b.taint = taint{}
 	for name, spec := range m.Params {
 		candidates, ok := b.candidates(m, name, uses)
 		if !ok {
@@ -111,7 +115,17 @@ func (b *builder) params(m *policy.Module, uses []use) map[string]any {
 			continue
 		}
 		won := candidates[0]
+		if won.tainted {
+			b.taint[name] = won.secrets
+		}
+		if why := b.missing(secretiveOf(won.secrets)); why != "" {
+			values[name] = won.Value // what uses it is not made
+			continue
+		}
 		if msg := checkParam(spec, won.Value); msg != "" {
+			if won.tainted {
+				msg = "holds a secret, which is not shown, of a form that its type does not allow"
+			}
 			b.fail(won.Pos, "bad-param", "", "the parameter %s.%s %s", m.Name, name, msg)
 			continue
 		}
@@ -128,7 +142,8 @@ func (b *builder) candidates(m *policy.Module, name string, uses []use) (list []
 			b.fail(v.Pos, "bad-template", firstHint(err), "the parameter %s.%s: %s", m.Name, name, err)
 			return false
 		}
-		list = append(list, Candidate{From: from, Pos: v.Pos, Value: value})
+		names, tainted := paramTaint(m.Params[name], v.V)
+		list = append(list, Candidate{From: from, Pos: v.Pos, Value: value, tainted: tainted, secrets: names})
 		return true
 	}
 	for _, u := range uses {
@@ -142,7 +157,7 @@ func (b *builder) candidates(m *policy.Module, name string, uses []use) (list []
 		first, last := list[0], list[len(list)-1]
 		if !reflect.DeepEqual(first.Value, last.Value) {
 			b.fail(v.Pos, "conflict", "set it in one role, or in data/", "the parameter %s.%s is set to %s here and to %s by %s (%s)",
-				m.Name, name, resource.Describe(last.Value), resource.Describe(first.Value), first.From, first.Pos)
+				m.Name, name, last.describe(), first.describe(), first.From, first.Pos)
 			return nil, false
 		}
 	}

@@ -41,7 +41,8 @@ func templateFuncs() template.FuncMap {
 			data, err := json.Marshal(v)
 			return string(data), err
 		},
-		"keep": func(v any) any { return v },
+		"keep":     func(v any) any { return v },
+		secretFunc: placeholder,
 	}
 }
 
@@ -78,7 +79,7 @@ func renderText(name, text string, vars map[string]any) (string, error) {
 
 // execute renders a template that was parsed for this once.
 func execute(t *template.Template, vars map[string]any) (string, error) {
-	t.Funcs(budget())
+	t.Funcs(budget()).Funcs(secretValue(vars))
 	meter(t)
 	var out bytes.Buffer
 	if err := t.Execute(&limited{w: &out, left: maxRendered}, vars); err != nil {

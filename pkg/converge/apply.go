@@ -88,7 +88,7 @@ func (r *run) apply(ctx context.Context, it resource.Item, plan resource.Plan, f
 			if after.Empty() {
 				return nil
 			}
-			return fmt.Errorf("after the change it still differs: %s", summary(after.Changes()))
+			return fmt.Errorf("after the change it still differs: %s", summary(it.Meta, after.Changes()))
 		}
 		res.Changes = made
 		if attempt >= it.Meta.Retries || ctx.Err() != nil {

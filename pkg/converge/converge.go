@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/redact"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/resource"
 )
@@ -42,6 +43,7 @@ type Options struct {
 	Journal Journal
 	Log     *slog.Logger
 	Now     func() time.Time
+	Secrets *redact.Redactor // the secrets of the node, which are masked wherever they show; nil: it has none
 }
 
 // Run converges the host with the catalog, in order, and returns what happened: times, counts, and a result for every
@@ -114,11 +116,11 @@ func (r *run) item(ctx context.Context, i int) report.Result {
 	if res.Outcome != report.OK {
 		res.Took = r.Now().Sub(began)
 	}
+	mask(it.Meta, r.Secrets, &res) // before anybody is told
 	if res.Outcome == report.Failed {
 		r.states[i] = state{cause: it.Name()}
 		r.Log.Warn("resource failed", "resource", it.Name(), "reason", res.Reason)
 	}
-	mask(it.Meta, &res)
 	return res
 }
 

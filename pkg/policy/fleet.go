@@ -37,7 +37,7 @@ func (r *reader) fleet(n *yaml.Node) *Fleet {
 	if !ok || !r.kind(entries, n, "Fleet", "") {
 		return nil
 	}
-	r.only(entries, "kind", "name", "about", "interval", "nodes", "channels", "modes", "labels", "data", "audit", "trust")
+	r.only(entries, "kind", "name", "about", "interval", "nodes", "channels", "modes", "labels", "data", "audit", "trust", "secrets")
 	f := &Fleet{Interval: defaultInterval, Channels: map[string]Channel{}, Modes: map[string]bool{}, Pos: r.pos(n)}
 	for _, e := range entries {
 		switch e.key {
@@ -67,6 +67,8 @@ func (r *reader) fleet(n *yaml.Node) *Fleet {
 			f.Audit = r.boolean(e.value, "audit")
 		case "trust":
 			f.Trust = r.trust(e.value)
+		case "secrets":
+			f.Secrets = r.secretProviders(e.value)
 		}
 	}
 	if f.Name == "" {

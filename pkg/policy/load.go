@@ -95,8 +95,10 @@ func (l *loader) fleet(p *Policy) error {
 	}
 	r := l.reader(file)
 	if n := r.parse(data); n != nil {
-		p.Fleet = r.fleet(n)
-		return l.data(p.Fleet)
+		if p.Fleet = r.fleet(n); p.Fleet == nil {
+			return nil
+		}
+		return errors.Join(l.data(p.Fleet), l.secrets(&p.Fleet.Secrets))
 	}
 	return nil
 }

@@ -46,6 +46,7 @@ type Fleet struct {
 	Audit    bool               `json:"audit,omitempty"`
 	Trust    TrustRules         `json:"trust,omitzero"`
 	Files    map[string]Data    `json:"files,omitempty"` // data files by path below data/
+	Secrets  Secrets            `json:"secrets,omitzero"`
 	Pos      fault.Pos          `json:"pos"`
 }
 

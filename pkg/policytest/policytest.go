@@ -124,7 +124,7 @@ func build(l catalog.Language, p *policy.Policy, c *policy.Content, module strin
 	}
 	alone := &policy.Policy{Fleet: p.Fleet, Modules: map[string]*policy.Module{module: p.Modules[module]},
 		Roles: []*policy.Role{{Name: "test", Modules: []policy.Use{{Module: module, Params: params}}}}}
-	return l.Build(alone, c, catalog.Input{Node: g.Node, Labels: g.Labels, Traits: traits, Modes: g.Modes})
+	return l.Build(alone, c, catalog.Input{Node: g.Node, Labels: g.Labels, Traits: traits, Modes: g.Modes, Secrets: catalog.Placeholders()})
 }
 
 // plain turns the numbers of YAML into those of JSON.

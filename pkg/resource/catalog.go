@@ -40,6 +40,8 @@ type Meta struct {
 	About     string        `json:"about,omitempty"`
 	Audit     bool          `json:"audit,omitempty"`     // report drift, change nothing
 	Sensitive bool          `json:"sensitive,omitempty"` // never show values or diffs
+	Tainted   bool          `json:"tainted,omitempty"`   // holds secrets: only the fields in Shown are shown
+	Shown     []string      `json:"-"`                   // of a tainted resource, sorted
 	Controls  []string      `json:"controls,omitempty"`
 	Tags      []string      `json:"tags,omitempty"`
 	Timeout   time.Duration `json:"timeout,omitempty"` // of plan and apply together; 0: the run's default

@@ -22,6 +22,7 @@ type Field struct {
 	Identity bool   // is the value of the first key
 	Required bool
 	Secret   bool // value is never shown
+	Argv     bool // becomes the arguments of a program, which everybody on the host can see
 	Enum     []string
 	Type     reflect.Type
 	Fields   []Field // of a struct, or of the elements of a list of structs
@@ -31,7 +32,8 @@ type Field struct {
 // KindOf makes a kind of a struct. The struct has exactly one field tagged `vigo:"identity"`, of type string; every
 // other exported field has a yaml tag. A mistake in the struct is a programmer's and panics at start.
 //
-// The vigo tag is a comma-separated list of: identity, required, secret, enum=a|b|c.
+// The vigo tag is a comma-separated list of: identity, required, secret, argv, enum=a|b|c. A
+// field of type [Argv] is argv by itself.
 func KindOf[T any, P interface {
 	*T
 	Resource
@@ -64,7 +66,7 @@ func fieldsOf(typ reflect.Type, kind string) []Field {
 		if !sf.IsExported() {
 			continue
 		}
-		f := Field{Name: sf.Name, Key: sf.Tag.Get("yaml"), Type: sf.Type, index: i}
+		f := Field{Name: sf.Name, Key: sf.Tag.Get("yaml"), Type: sf.Type, Argv: sf.Type == reflect.TypeFor[Argv](), index: i}
 		for tag := range strings.SplitSeq(sf.Tag.Get("vigo"), ",") {
 			word, value, _ := strings.Cut(tag, "=")
 			switch word {
@@ -75,6 +77,8 @@ func fieldsOf(typ reflect.Type, kind string) []Field {
 				f.Required = true
 			case "secret":
 				f.Secret = true
+			case "argv":
+				f.Argv = true
 			case "enum":
 				f.Enum = strings.Split(value, "|")
 			default:

@@ -46,6 +46,10 @@ type Binder interface{ Bind(c Content) error }
 // told once, when the catalog is complete, before it is planned. It does no I/O.
 type Aware interface{ Aware(catalog []ID) }
 
+// A Confidant must know that its declaration holds secrets: a file is made for its owner alone then. It is told once, before
+// it is planned; an error refuses the declaration. It does no I/O.
+type Confidant interface{ Confide() error }
+
 // Content is what a resource may take from its module.
 type Content interface {
 	// File returns files/<path> of the module; fs.ErrNotExist if it has none.

@@ -34,16 +34,16 @@ type Exec struct {
 	Name string `vigo:"identity"`
 
 	// Command is the program and its arguments, as a list.
-	Command []string `yaml:"command" vigo:"required"`
+	Command []string `yaml:"command" vigo:"required,argv"`
 
 	// Creates is a path: the command is due while nothing is there.
 	Creates string `yaml:"creates"`
 
 	// Unless is a guard, as a list: the command is due if this program ends with another status than 0.
-	Unless []string `yaml:"unless"`
+	Unless []string `yaml:"unless" vigo:"argv"`
 
 	// OnlyIf is a guard, as a list: the command is due if this program ends with status 0.
-	OnlyIf []string `yaml:"only_if"`
+	OnlyIf []string `yaml:"only_if" vigo:"argv"`
 
 	// RefreshOnly runs the command only when a resource that notifies it has changed, and the guards agree.
 	RefreshOnly bool `yaml:"refresh_only"`

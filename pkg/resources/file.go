@@ -67,6 +67,7 @@ type File struct {
 	bound  *resource.Blob // of source
 	text   []byte         // of template
 	digest string         // of content or template, once bound
+	fresh  fs.FileMode    // of a file that is made, if it holds secrets and Mode is not given
 }
 
 var (
@@ -200,7 +201,7 @@ func (f *File) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 		err = fmt.Errorf("%s is a symbolic link to %s, and no content is given to replace it with", f.Path, is.Target)
 	case is.Kind == host.Symlink:
 		changes := append([]change.Change{change.Of("ensure", "symlink to "+is.Target, "file")}, f.attributes().created()...)
-		p.Do(f.write(h, blob, defaultMode(want, newMode(blob))), changes...)
+		p.Do(f.write(h, blob, defaultMode(want, f.newMode(blob))), changes...)
 	default:
 		err = f.planOld(ctx, h, &p, *is, blob, want)
 	}
@@ -220,11 +221,14 @@ func (f *File) planNew(h *host.Host, p *resource.Plan, blob *resource.Blob, want
 		}
 		changes = append(changes, c)
 	}
-	p.Do(f.write(h, blob, defaultMode(want, newMode(blob))), append(changes, f.attributes().created()...)...)
+	p.Do(f.write(h, blob, defaultMode(want, f.newMode(blob))), append(changes, f.attributes().created()...)...)
 	return nil
 }
 
-func newMode(blob *resource.Blob) fs.FileMode {
+func (f *File) newMode(blob *resource.Blob) fs.FileMode {
+	if f.fresh != 0 {
+		return f.fresh
+	}
 	if blob.Exec {
 		return 0o755
 	}

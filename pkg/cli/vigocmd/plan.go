@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -81,7 +82,7 @@ func runPlan(env *cli.Env, o planOptions, args []string) error {
 	if o.traits == "" {
 		env.Say("%s: hint: without --traits, conditions see a node that says nothing of itself", env.Name)
 	}
-	cat, err := l.Build(p, content, catalog.Input{Node: o.node, Labels: labels, Traits: set, Modes: p.Fleet.Modes})
+	cat, err := l.Build(p, content, catalog.Input{Node: o.node, Labels: labels, Traits: set, Modes: p.Fleet.Modes, Secrets: catalog.Placeholders()})
 	if err != nil {
 		return err
 	}
@@ -126,13 +127,22 @@ func showCatalog(env *cli.Env, f cli.Format, kinds *resource.Registry, cat *reso
 	return env.Columns([]string{"#", "RESOURCE", "NOTIFIES", "DECLARED AT"}, rows)
 }
 
-// attributes are those of a declaration, and what its template comes to. Of a sensitive one only the identity is shown.
+// attributes are those of a declaration, and what its template comes to. Of a sensitive one only the identity is shown, of
+// one that holds secrets what does not.
 func attributes(kinds *resource.Registry, it resource.Item) (all map[string]any, rendered string) {
 	kind, _ := kinds.Kind(it.ID.Type)
 	all = kind.Attributes(it.Resource)
 	if it.Meta.Sensitive {
 		for key := range all {
 			if key != kind.Name {
+				all[key] = resource.Hidden
+			}
+		}
+		return all, ""
+	}
+	if it.Meta.Tainted {
+		for key := range all {
+			if key != kind.Name && key != "template" && !slices.Contains(it.Meta.Shown, key) {
 				all[key] = resource.Hidden
 			}
 		}
