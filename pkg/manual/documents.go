@@ -24,6 +24,7 @@ func fleetSchema() object {
 		"labels":   listOrOne("Names of labels that conditions may use beside environment, role, site and those granted here."),
 		"data":     listOrOne("Files below data/ that give parameters their values, most specific first; templates over labels."),
 		"audit":    boolean("Report drift everywhere and change nothing."),
+		"secrets":  secretsSchema(),
 		"trust": strict(nil, object{
 			"commits": says(object{"enum": []string{policy.CommitsAny, policy.CommitsSigned}}, "Which commits are published."),
 			"approvals": strict([]string{"count"}, object{
