@@ -28,4 +28,6 @@ type Host struct {
 	Mounts   Mounts
 	Kernel   Kernel
 	Fetch    Fetcher
+	Firewall Firewall
+	Clock    Clock
 }

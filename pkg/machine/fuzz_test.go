@@ -54,3 +54,19 @@ func FuzzParseAccounts(f *testing.F) {
 		}
 	})
 }
+
+// Whatever the kernel says, what is read of it lies within it.
+func FuzzNetlinkAttributes(f *testing.F) {
+	f.Add(attribute{kind: 1, data: []byte("main\x00")}.append(nil))
+	f.Add([]byte{8, 0, 1, 0x80, 1, 2})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		size := 0
+		for _, a := range parseAttributes(data) {
+			size += 4 + len(a.data)
+			expressions(a.data)
+		}
+		if size > len(data) {
+			t.Fatalf("%d bytes are read out of %d", size, len(data))
+		}
+	})
+}

@@ -89,6 +89,8 @@ func (m *Machine) Host() *host.Host {
 		Mounts:   &mounts{fs: fsys, run: m.runner},
 		Kernel:   &kernel{fs: fsys},
 		Fetch:    newFetcher(),
+		Firewall: &firewall{m: m},
+		Clock:    machineClock(m.now),
 	}
 }
 
@@ -96,6 +98,12 @@ func (m *Machine) Host() *host.Host {
 func (m *Machine) Close() error {
 	return errors.Join(m.bus.close(), m.tree.close())
 }
+
+// machineClock is host.Clock.
+type machineClock func() time.Time
+
+// Now implements [host.Clock].
+func (c machineClock) Now() time.Time { return c() }
 
 // refuse says that something cannot be done in another root folder than "/".
 func refuse(doing string) error {

@@ -16,6 +16,8 @@ func All() []resource.Kind {
 		resource.KindOf[Download]("download"),
 		resource.KindOf[Exec]("exec"),
 		resource.KindOf[File]("file"),
+		resource.KindOf[FirewallPolicy]("firewall_policy"),
+		resource.KindOf[FirewallRule]("firewall_rule"),
 		resource.KindOf[Group]("group"),
 		resource.KindOf[HostEntry]("host_entry"),
 		resource.KindOf[Hostname]("hostname"),

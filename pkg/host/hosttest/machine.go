@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"vigo.dev/pkg/host"
 )
@@ -32,6 +33,8 @@ type Machine struct {
 	commands   []*script
 	programs   map[string]string
 	urls       map[string]string
+	tables     map[string]string // fingerprints, by family and name
+	now        time.Time
 	failures   map[string]error // by "word" or "word target"
 }
 
@@ -47,6 +50,8 @@ func newMachine() *Machine {
 		usages:     map[string]host.Usage{},
 		programs:   map[string]string{},
 		urls:       map[string]string{},
+		tables:     map[string]string{},
+		now:        time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		failures:   map[string]error{},
 	}
 	m.nodes["/"] = &node{kind: host.Dir, mode: 0o755, implied: true}
@@ -59,7 +64,7 @@ func newMachine() *Machine {
 func (m *Machine) Host() *host.Host {
 	return &host.Host{
 		FS: files{m}, Run: runner{m}, Packages: packages{m}, Services: services{m},
-		Accounts: accounts{m}, Mounts: mounts{m}, Kernel: kernel{m}, Fetch: fetcher{m},
+		Accounts: accounts{m}, Mounts: mounts{m}, Kernel: kernel{m}, Fetch: fetcher{m}, Firewall: firewall{m}, Clock: clock{m},
 	}
 }
 

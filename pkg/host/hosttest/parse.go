@@ -32,6 +32,8 @@ import (
 //	hostname web-1
 //	interface eth0 index=2 mac=02:00:00:00:00:01 mtu=1500 up=true loopback=false addresses=192.0.2.7/24
 //	mount tmpfs /tmp tmpfs rw,nosuid [busy]
+//	table inet main FINGERPRINT          (of the firewall)
+//	clock 2026-01-01T00:00:00Z
 //	usage / bytes=100 free=50 available=40 inodes=10 inodesfree=5 readonly=false
 //	command ["visudo","-cf","*"] code=0 stdout="ok" stderr="" [reads] [once] [exists=/x] [rejects=TEXT] [creates=/y] [content=TEXT] [removes=/z]
 //	program visudo /usr/sbin/visudo
@@ -39,7 +41,8 @@ import (
 //	fail read /etc/motd "permission denied"
 //
 // The words of fail: look stat read write (with a path); accounts, "accounts put", packages, install, services,
-// sysctl, set-sysctl (with a name); refresh, hostname, set-hostname, interfaces, mounts, mount, usage, fetch. The texts
+// sysctl, set-sysctl, firewall, firewall-load (with a name); refresh, hostname, set-hostname, interfaces, mounts, mount,
+// usage, fetch, firewall-check. The texts
 // busy, unsupported and not-found stand for the sentinel errors.
 func Parse(text []byte) (*Machine, error) { return FromArchive(txtar.Parse(text)) }
 
@@ -104,7 +107,7 @@ func (p *parser) line(l *line) error {
 		"dir": p.file, "file": p.file, "link": p.file, "other": p.file,
 		"user": p.user, "group": p.group, "package": p.pkg, "candidate": p.candidate, "service": p.service,
 		"sysctl": p.sysctl, "hostname": p.hostname, "interface": p.iface, "mount": p.mount, "usage": p.usage,
-		"command": p.command, "program": p.program, "url": p.url, "fail": p.fail,
+		"command": p.command, "program": p.program, "url": p.url, "fail": p.fail, "table": p.table, "clock": p.clock,
 	}[l.word]
 	if !ok {
 		return fmt.Errorf("unknown word %q", l.word)

@@ -46,6 +46,9 @@ func (m *Machine) String() string {
 	for _, key := range sortedKeys(m.sysctls) {
 		fmt.Fprintf(&b, "sysctl %s %s\n", bare(key), bare(m.sysctls[key]))
 	}
+	for _, name := range sortedKeys(m.tables) {
+		fmt.Fprintf(&b, "table %s %s\n", name, bare(m.tables[name]))
+	}
 	for _, mt := range m.mounts {
 		fmt.Fprintf(&b, "mount %s %s %s", bare(mt.Source), bare(mt.Path), bare(mt.Type))
 		if len(mt.Options) > 0 {
