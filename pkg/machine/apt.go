@@ -192,6 +192,9 @@ func (p *packages) apt(ctx context.Context, args ...string) error {
 		}
 		res, err = p.m.runner.Run(ctx, host.Command{Argv: argv, Env: aptEnv()})
 	}
+	if said := lastWords(append(res.Stdout, res.Stderr...)); err != nil && said != "" {
+		return fmt.Errorf("%w; it said last: %s", err, said) // who holds the lock it waited for
+	}
 	if err != nil || res.Code == 0 {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 
@@ -135,6 +137,9 @@ func (s *services) act(ctx context.Context, unit, method string, run bool) error
 		return err
 	}
 	is, err := s.ask(ctx, unit)
+	if err == nil && run && is.Running && s.unproved(ctx, at) {
+		is, err = s.settled(ctx, unit)
+	}
 	if err != nil {
 		return err
 	}
@@ -143,6 +148,28 @@ func (s *services) act(ctx context.Context, unit, method string, run bool) error
 		return nil
 	}
 	return fmt.Errorf("job %s, now %s, result %s%s", result, is.State, s.result(ctx, at), s.journal(ctx, unit))
+}
+
+// settleTime is how long a service must stay up after its start where systemd takes it for started as soon as it is a process:
+// most that do not like their configuration end sooner.
+const settleTime = 500 * time.Millisecond
+
+// unproved says whether the unit is of a type that does not tell when it is ready, see systemd.service(5), Type=.
+func (s *services) unproved(ctx context.Context, at dbus.ObjectPath) bool {
+	props, err := s.m.bus.properties(ctx, at, ifService)
+	return err == nil && slices.Contains([]string{"simple", "exec", "idle"}, text(props["Type"]))
+}
+
+// settled is the state of a service after it had time to end.
+func (s *services) settled(ctx context.Context, unit string) (host.Service, error) {
+	timer := time.NewTimer(settleTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return s.ask(ctx, unit)
+	case <-ctx.Done():
+		return host.Service{}, context.Cause(ctx)
+	}
 }
 
 func (s *services) oneshot(ctx context.Context, at dbus.ObjectPath) bool {
