@@ -78,6 +78,8 @@ func typeName(t reflect.Type) string {
 		return "duration"
 	case reflect.TypeFor[resource.Argv]():
 		return "command: a list, or one string"
+	case reflect.TypeFor[resource.DataPath]():
+		return "path: text, or a list of keys and numbers"
 	}
 	switch t.Kind() {
 	case reflect.String:

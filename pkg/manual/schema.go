@@ -98,6 +98,8 @@ func (m *Manual) typeSchema(f resource.Field, t reflect.Type) object {
 		return str
 	case reflect.TypeFor[resource.Argv]():
 		return object{"anyOf": []object{str, {"type": "array", "items": str, "minItems": 1}}}
+	case reflect.TypeFor[resource.DataPath]():
+		return object{"anyOf": []object{str, {"type": "array", "items": object{"type": []string{"string", "integer"}}}}}
 	}
 	switch t.Kind() {
 	case reflect.String:

@@ -178,7 +178,9 @@ func (d *decoder) value(v reflect.Value, f Field, raw any, at string) {
 		}
 		d.fields(v, f.Fields, m, at, f.Key)
 	case reflect.Interface:
-		v.Set(reflect.ValueOf(raw))
+		if raw != nil {
+			v.Set(reflect.ValueOf(raw))
+		}
 	default:
 		panic(fmt.Sprintf("resource: field %s: cannot decode into %s", f.Name, v.Type()))
 	}

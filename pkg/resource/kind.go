@@ -102,6 +102,9 @@ func fieldsOf(typ reflect.Type, kind string) []Field {
 // structOf returns the struct behind a struct, pointer to struct, or list of either, if it is decoded key by key.
 func structOf(t reflect.Type) reflect.Type {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		if reflect.PointerTo(t).Implements(valueDecoder) {
+			return nil
+		}
 		t = t.Elem()
 	}
 	if t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(textUnmarshaler) {
