@@ -118,16 +118,22 @@ func mentions(p *policy.Policy, content *policy.Content) func(word string) bool 
 			texts = append(texts, compact)
 		}
 	}
-	search("")
-	for module := range p.Modules {
-		search(module)
+	readable := true
+	templates := func(module string) {
 		for _, name := range content.List(module, "templates", "") {
 			template, err := content.Template(module, name)
-			if err != nil {
-				return func(string) bool { return true }
-			}
+			readable = readable && err == nil
 			texts = append(texts, []byte(template))
 		}
+	}
+	search("")
+	templates("")
+	for module := range p.Modules {
+		search(module)
+		templates(module)
+	}
+	if !readable {
+		return func(string) bool { return true }
 	}
 	return func(word string) bool {
 		return slices.ContainsFunc(texts, func(text []byte) bool { return bytes.Contains(text, []byte(word)) })

@@ -15,11 +15,10 @@ var errTooManySteps = fmt.Errorf("it does not end after %d turns of its loops", 
 // stepFunc is the function that counts. It is added once a template is parsed, so that policies cannot call it.
 const stepFunc = "step"
 
-// budget returns the counting function of one template.
-func budget() template.FuncMap {
-	left := maxSteps
+// counter is the counting function of one template and what it includes.
+func (s *spent) counter() template.FuncMap {
 	return template.FuncMap{stepFunc: func() (string, error) {
-		if left--; left < 0 {
+		if s.steps++; s.steps > maxSteps {
 			return "", errTooManySteps
 		}
 		return "", nil

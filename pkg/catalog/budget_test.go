@@ -17,13 +17,13 @@ func TestTemplatesEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := renderText("t", text, map[string]any{})
+			_, err := env{vars: map[string]any{}}.text("t", text)
 			if err == nil || !strings.Contains(err.Error(), errTooManySteps.Error()) {
 				t.Errorf("got %v, want %v", err, errTooManySteps)
 			}
 		})
 	}
-	if _, err := renderValue(`{{ range 1000000000 }}{{ end }}`, map[string]any{}); err == nil {
+	if _, err := (env{}).value(`{{ range 1000000000 }}{{ end }}`); err == nil {
 		t.Error("a value that loops is rendered")
 	}
 }
@@ -32,12 +32,12 @@ func TestCountingIsNotSeen(t *testing.T) {
 	t.Parallel()
 	const text = `{{ define "row" }}<{{ . }}>{{ end }}{{ range $i, $e := .list }}{{ if $i }}, {{ end }}{{ template "row" $e }}{{ else }}none{{ end }}`
 	for want, list := range map[string][]any{"<a>, <b>": {"a", "b"}, "none": {}} {
-		got, err := renderText("t", text, map[string]any{"list": list})
+		got, err := env{vars: map[string]any{"list": list}}.text("t", text)
 		if err != nil || got != want {
 			t.Errorf("got %q, %v, want %q", got, err, want)
 		}
 	}
-	if _, err := renderText("t", `{{ step }}`, map[string]any{}); err == nil {
+	if _, err := (env{}).text("t", `{{ step }}`); err == nil {
 		t.Error("a template can call the counting function")
 	}
 }

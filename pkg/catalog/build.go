@@ -2,12 +2,12 @@ package catalog
 
 import (
 	"fmt"
-	"slices"
 
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/resource"
+	"vigo.dev/pkg/window"
 )
 
 // builder makes the catalog of one node.
@@ -18,15 +18,25 @@ type builder struct {
 	schema   *expr.Schema
 	vars     map[string]any
 	secrets  *Secrets
-	taint    taint    // of the module that is being built
+	alone    bool // modules that are not there are no mistake
+	watch    Watch
+	conds    map[condition]*expr.Cond
 	files    []string // of the data hierarchy; nil until asked for
 	problems fault.Problems
 
 	items    []resource.Item
 	decls    []declared
-	byName   map[string]int  // module/type:identity and module/alias to index in items
-	byID     map[string]int  // type:identity to index in items
-	inactive map[string]bool // names whose condition does not hold
+	byName   map[string]int   // module/type:identity and module/alias to index in items
+	byID     map[string]int   // type:identity to index in items
+	groups   map[string][]int // module/alias of a foreach to indexes in items
+	inactive map[string]bool  // names whose condition does not hold
+	given    map[string]bool  // modules that roles give to the node; whether they apply
+}
+
+// condition is what a compiled condition is kept by.
+type condition struct {
+	src    string
+	schema *expr.Schema
 }
 
 // declared is what an item was made of.
@@ -34,13 +44,24 @@ type declared struct {
 	decl   policy.Declaration
 	module string
 	digest string
+	env    env        // its references are rendered with
+	also   []declared // by other modules, in the same words
 }
 
 // use is a module of a role that applies.
 type use struct {
 	policy.Use
-	role  string
-	audit bool
+	role *policy.Role
+}
+
+// unit is a module that is being built, and what its resources have from it.
+type unit struct {
+	*policy.Module
+	schema  *expr.Schema
+	env     env
+	audit   bool
+	window  window.Window
+	applies bool
 }
 
 func (b *builder) fail(pos fault.Pos, code, hint, format string, args ...any) {
@@ -48,8 +69,9 @@ func (b *builder) fail(pos fault.Pos, code, hint, format string, args ...any) {
 }
 
 func (l Language) builder(p *policy.Policy, c *policy.Content, in Input) *builder {
-	return &builder{Language: l, policy: p, content: c, schema: l.schema(p), vars: l.vars(p, in), secrets: in.Secrets,
-		byName: map[string]int{}, byID: map[string]int{}, inactive: map[string]bool{}}
+	return &builder{Language: l, policy: p, content: c, schema: l.schema(p), vars: l.vars(p, in), alone: in.Alone, watch: in.Watch, secrets: in.Secrets,
+		conds: map[condition]*expr.Cond{}, byName: map[string]int{}, byID: map[string]int{}, groups: map[string][]int{},
+		inactive: map[string]bool{}, given: map[string]bool{}}
 }
 
 // Modules returns the modules a node needs, in order. The fleet layer is enough to tell.
@@ -65,6 +87,9 @@ func (l Language) Build(p *policy.Policy, c *policy.Content, in Input) (*resourc
 	order, uses := b.roles()
 	cat := &resource.Catalog{Fleet: p.Fleet.Name}
 	b.expect(p, order)
+	for _, name := range order {
+		b.given[name] = false
+	}
 	for _, name := range order {
 		m, ok := p.Modules[name]
 		if !ok {
@@ -105,7 +130,7 @@ func (b *builder) roles() (order []string, uses map[string][]use) {
 			if _, known := uses[u.Module]; !known {
 				order = append(order, u.Module)
 			}
-			uses[u.Module] = append(uses[u.Module], use{u, role.Name, role.Audit})
+			uses[u.Module] = append(uses[u.Module], use{u, role})
 		}
 	}
 	return order, uses
@@ -116,7 +141,7 @@ func (b *builder) holds(when policy.Text, s *expr.Schema, vars map[string]any) b
 	if when.S == "" {
 		return true
 	}
-	c, err := expr.Compile(when.S, s)
+	c, err := b.compiled(when.S, s)
 	if err != nil {
 		b.fail(when.Pos, "bad-expression", firstHint(err), "%s", err)
 		return false
@@ -125,23 +150,42 @@ func (b *builder) holds(when policy.Text, s *expr.Schema, vars map[string]any) b
 	if err != nil {
 		b.fail(when.Pos, "bad-expression", "", "%s", err)
 	}
+	b.watch.condition(when.Pos, ok && err == nil)
 	return ok && err == nil
+}
+
+// compiled keeps what it compiles: the condition of a foreach is the same for each item.
+func (b *builder) compiled(src string, s *expr.Schema) (*expr.Cond, error) {
+	if c, ok := b.conds[condition{src, s}]; ok {
+		return c, nil
+	}
+	c, err := expr.Compile(src, s)
+	if err == nil {
+		b.conds[condition{src, s}] = c
+	}
+	return c, err
 }
 
 // module adds the resources of a module, and reports whether the module applies.
 func (b *builder) module(m *policy.Module, uses []use) bool {
 	before := len(b.problems)
-	params := b.params(m, uses)
+	params, tainted := b.params(m, uses)
 	if len(b.problems) > before {
 		return false // what uses them would only say so again
 	}
 	schema, vars := b.scope(m, params)
-	audit := b.policy.Fleet.Audit || m.Audit || !slices.ContainsFunc(uses, func(u use) bool { return !u.audit })
-	applies := b.holds(m.When, schema, vars)
+	u := &unit{Module: m, schema: schema, env: env{vars: vars, module: m.Name, content: b.content, taint: tainted}}
+	u.audit, u.window = b.audit(m, uses), b.window(m, uses)
+	u.applies = b.holds(m.When, schema, vars)
+	b.given[m.Name] = u.applies
 	for _, d := range m.Resources {
-		b.declaration(m, d, schema, vars, audit, applies)
+		if d.Foreach != nil {
+			b.foreach(u, d)
+			continue
+		}
+		b.declaration(u, d, u.env, u.schema, d.Alias)
 	}
-	return applies
+	return u.applies
 }
 
 // scope is what the conditions and templates of a module see.
@@ -158,49 +202,60 @@ func (b *builder) scope(m *policy.Module, params map[string]any) (*expr.Schema, 
 	return schema, vars
 }
 
-func (b *builder) declaration(m *policy.Module, d policy.Declaration, schema *expr.Schema, vars map[string]any, audit, applies bool) {
-	identity, err := renderValue(d.Identity, vars)
+// declaration adds the resource of a declaration, or of one item of its foreach, and returns its index in items; ok is
+// false if there is none.
+func (b *builder) declaration(u *unit, d policy.Declaration, e env, schema *expr.Schema, alias string) (at int, ok bool) {
+	identity, err := e.value(d.Identity)
 	if err != nil {
-		if applies {
+		if u.applies {
 			b.fail(d.Pos, "bad-template", firstHint(err), "the identity of %s: %s", d.Type, err)
 		}
-		return
+		return 0, false
 	}
 	id := resource.ID{Type: d.Type, Name: fmt.Sprint(identity)}
-	name := m.Name + "/" + id.String()
-	if !applies || !b.holds(d.When, schema, vars) {
+	name := u.Name + "/" + id.String()
+	if !u.applies || !b.holds(d.When, schema, e.vars) {
 		b.inactive[name] = true
-		if d.Alias != "" {
-			b.inactive[m.Name+"/"+d.Alias] = true
+		if alias != "" {
+			b.inactive[u.Name+"/"+alias] = true
 		}
-		return
+		return 0, false
 	}
-	it, digest, ok := b.decode(m, d, id, vars)
+	if len(b.items) >= maxResources {
+		b.full(d)
+		return 0, false
+	}
+	it, digest, ok := b.decode(d, id, e)
 	if !ok {
-		return
+		return 0, false
 	}
-	it.Meta.Audit = it.Meta.Audit || audit
-	b.add(it, declared{d, m.Name, digest}, name)
+	it.Meta.Alias = alias
+	it.Meta.Audit = closest(u.audit, d.Audit)
+	it.Meta.Window = u.window
+	if d.Window.S != "" {
+		it.Meta.Window = b.named(d.Window)
+	}
+	return b.add(it, declared{decl: d, module: u.Name, digest: digest, env: e}, name)
 }
 
 // decode renders a declaration and makes its resource.
-func (b *builder) decode(m *policy.Module, d policy.Declaration, id resource.ID, vars map[string]any) (it resource.Item, digest string, ok bool) {
+func (b *builder) decode(d policy.Declaration, id resource.ID, e env) (it resource.Item, digest string, ok bool) {
 	kind, known := b.Kinds.Kind(d.Type)
 	if !known {
 		b.fail(d.Pos, "unknown-type", fault.DidYouMean(d.Type, b.Kinds.Names()), "unknown resource type %q", d.Type)
 		return it, "", false
 	}
-	hidden := secretsIn(d, b.taint)
+	hidden := secretsIn(d, e)
 	attrs := make(map[string]any, len(d.Attrs))
 	for key, v := range d.Attrs {
-		value, err := renderValue(v, vars)
+		value, err := e.value(v)
 		if err != nil {
 			b.fail(d.Place(key), "bad-template", firstHint(err), "%s: %s", key, err)
 			return it, "", false
 		}
 		attrs[key] = value
 	}
-	bound := &content{module: m.Name, from: b.content, vars: vars, taint: b.taint, hidden: &hidden}
+	bound := &content{env: e, hidden: &hidden}
 	res, ok := b.resource(kind, d, id, attrs, bound)
 	if !ok {
 		return it, "", false
@@ -210,10 +265,10 @@ func (b *builder) decode(m *policy.Module, d policy.Declaration, id resource.ID,
 		digest = b.secrets.digest(digest)
 	}
 	meta := resource.Meta{
-		Alias: d.Alias, About: d.About, Audit: d.Audit, Sensitive: d.Sensitive, Controls: d.Controls, Tags: d.Tags, Timeout: d.Timeout, Retries: d.Retries,
+		About: d.About, Sensitive: d.Sensitive, Controls: d.Controls, Tags: d.Tags, Timeout: d.Timeout, Retries: d.Retries,
 	}
 	taintedMeta(&meta, d, hidden)
-	return resource.Item{ID: id, Module: m.Name, Resource: res, Digest: digest, Pos: d.Pos, Meta: meta}, digest, true
+	return resource.Item{ID: id, Module: e.module, Resource: res, Digest: digest, Pos: d.Pos, Meta: meta}, digest, true
 }
 
 // resource decodes a declaration and takes its content from the module. What needs a secret that the node does not have
@@ -257,37 +312,5 @@ func (b *builder) place(d policy.Declaration, problems fault.Problems) {
 	for _, p := range problems {
 		p.Pos = d.Place(p.Path)
 		b.problems = append(b.problems, p)
-	}
-}
-
-// add puts an item into the catalog. The same resource declared again, in the same words, is shared; in others it is an
-// error that names both places.
-func (b *builder) add(it resource.Item, d declared, name string) {
-	key := it.ID.String()
-	at, twice := b.byID[key]
-	if twice && b.decls[at].digest != d.digest {
-		b.fail(it.Pos, "duplicate", "two identical declarations would be shared; make them equal, or remove one",
-			"%s is declared here and, differently, at %s", it.ID, b.items[at].Pos)
-		return
-	}
-	if twice && b.decls[at].module == d.module {
-		b.fail(it.Pos, "duplicate", "remove one", "%s is declared twice in module %s; first at %s", it.ID, d.module, b.items[at].Pos)
-		return
-	}
-	if !twice {
-		at = len(b.items)
-		b.byID[key] = at
-		b.items = append(b.items, it)
-		b.decls = append(b.decls, d)
-	} else { // references of both declarations hold
-		first := &b.decls[at].decl
-		first.Requires = append(slices.Clone(first.Requires), d.decl.Requires...)
-		first.Before = append(slices.Clone(first.Before), d.decl.Before...)
-		first.Notify = append(slices.Clone(first.Notify), d.decl.Notify...)
-		first.Subscribe = append(slices.Clone(first.Subscribe), d.decl.Subscribe...)
-	}
-	b.byName[name] = at
-	if it.Meta.Alias != "" {
-		b.byName[d.module+"/"+it.Meta.Alias] = at
 	}
 }

@@ -10,13 +10,14 @@ import (
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/policy"
-	"vigo.dev/pkg/resource"
 )
 
 // Check finds every mistake in a policy that can be found without a node, all at once, as [fault.Problems].
 func (l Language) Check(p *policy.Policy, c *policy.Content) error {
 	k := &check{builder: l.builder(p, c, Input{})}
 	k.fleet()
+	k.windows()
+	k.sharedTemplates()
 	for _, role := range p.Roles {
 		k.role(role)
 	}
@@ -64,7 +65,7 @@ func (k *check) fleet() {
 		labels.Label(name)
 	}
 	for _, level := range f.Data {
-		for _, err := range checkTemplate("data", level.S, labels) {
+		for _, err := range checkTemplate("data", level.S, labels, k.included("")) {
 			k.fail(level.Pos, "bad-template", firstHint(err), "the path %q: %s", level.S, err)
 		}
 	}
@@ -93,7 +94,7 @@ func (k *check) value(module, name string, v policy.Value, by string) {
 		return
 	}
 	if hasTemplate(v.V) {
-		k.templates(v.V, func(string) fault.Pos { return v.Pos }, k.schema)
+		k.templates("", v.V, v.Pos, k.schema)
 		return
 	}
 	if msg := checkParam(spec, v.V); msg != "" {
@@ -154,116 +155,33 @@ func (k *check) module(m *policy.Module) {
 		}
 	}
 	schema, _ := k.scope(m, nil)
+	repeated := withItem(schema)
+	files := schema // of template files: they may be those of a foreach
+	if slices.ContainsFunc(m.Resources, func(d policy.Declaration) bool { return d.Foreach != nil }) {
+		files = repeated
+	}
 	k.condition(m.When, schema, "the condition of module "+m.Name, false)
 	for _, file := range k.content.List(m.Name, "templates", "") {
 		text, err := k.content.Template(m.Name, file)
 		mistakes := []error{err}
 		if err == nil {
-			mistakes = checkTemplate(file, text, schema)
+			mistakes = checkTemplate(file, text, files, k.included(m.Name))
 		}
 		for _, err := range mistakes {
 			k.fail(place(path.Join("modules", m.Name, "templates", file), err), "bad-template", firstHint(err), "%s", err)
 		}
 	}
+	k.defaults(m)
 	for _, d := range m.Resources {
+		schema := schema
+		if d.Foreach != nil {
+			k.templates(m.Name, d.Foreach, d.Place("foreach"), schema)
+			schema = repeated
+		}
 		k.condition(d.When, schema, fmt.Sprintf("the condition of %s:%s", d.Type, d.Identity), false)
 		k.declaration(m, d, schema)
 	}
 	k.references(m)
-}
-
-func (k *check) declaration(m *policy.Module, d policy.Declaration, schema *expr.Schema) {
-	kind, ok := k.Kinds.Kind(d.Type)
-	if !ok {
-		k.fail(d.Pos, "unknown-type", fault.DidYouMean(d.Type, k.Kinds.Names()), "unknown resource type %q", d.Type)
-		return
-	}
-	if dynamic(d.Identity) {
-		k.templates(d.Identity, func(string) fault.Pos { return d.Pos }, schema)
-	}
-	for key, v := range d.Attrs {
-		k.templates(v, func(string) fault.Pos { return d.Place(key) }, schema)
-	}
-	problems := kind.Check(d.Identity, d.Attrs, dynamic)
-	for i := range problems {
-		problems[i].Hint = metaHint(problems[i])
-	}
-	k.place(d, problems)
-	if len(problems) > 0 || dynamic(d.Identity) || hasTemplate(any(d.Attrs)) {
-		return
-	}
-	k.bind(m, d, kind)
-}
-
-// metaHint adds the keys that every resource has to the words an unknown key is compared with.
-func metaHint(p fault.Problem) string {
-	if p.Code != "unknown-key" {
-		return p.Hint
-	}
-	key := p.Path[strings.LastIndexByte(p.Path, '.')+1:]
-	if near := fault.DidYouMean(key, policy.MetaKeys()); near != "" && !strings.HasPrefix(p.Hint, "did you mean") {
-		return near
-	}
-	return p.Hint
-}
-
-// bind checks that the files and templates a declaration names are there.
-func (k *check) bind(m *policy.Module, d policy.Declaration, kind resource.Kind) {
-	res, problems := kind.Decode(d.Identity, d.Attrs)
-	binder, can := res.(resource.Binder)
-	if len(problems) > 0 || !can {
-		return
-	}
-	if err := binder.Bind(&content{module: m.Name, from: k.content}); err != nil {
-		k.fail(d.Pos, bindCode(err), k.nearFile(m, d, err), "%s:%s: %s", d.Type, d.Identity, err)
-	}
-}
-
-func (k *check) nearFile(m *policy.Module, d policy.Declaration, err error) string {
-	if bindCode(err) != "missing-file" {
-		return firstHint(err)
-	}
-	for key, folder := range map[string]string{"template": "templates", "source": "files"} {
-		if name, ok := d.Attrs[key].(string); ok {
-			return fault.DidYouMean(name, k.content.List(m.Name, folder, ""))
-		}
-	}
-	return ""
-}
-
-// templates checks every template inside a value.
-func (k *check) templates(v any, pos func(string) fault.Pos, s *expr.Schema) {
-	switch v := v.(type) {
-	case string:
-		if !dynamic(v) {
-			return
-		}
-		for _, err := range checkTemplate("value", v, s) {
-			k.fail(pos(""), "bad-template", firstHint(err), "%s", err)
-		}
-	case []any:
-		for _, item := range v {
-			k.templates(item, pos, s)
-		}
-	case map[string]any:
-		for _, item := range v {
-			k.templates(item, pos, s)
-		}
-	}
-}
-
-func hasTemplate(v any) bool {
-	switch v := v.(type) {
-	case []any:
-		return slices.ContainsFunc(v, hasTemplate)
-	case map[string]any:
-		for _, item := range v {
-			if hasTemplate(item) {
-				return true
-			}
-		}
-	}
-	return dynamic(v)
 }
 
 func moduleNames(p *policy.Policy) []string {

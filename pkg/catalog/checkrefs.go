@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"vigo.dev/pkg/fault"
@@ -12,7 +13,7 @@ import (
 // references checks, as far as that can be seen without a node, that what a module refers to exists, that nothing is
 // declared twice, and that no order goes in a circle. Identities that are templates are compared as written.
 func (k *check) references(m *policy.Module) {
-	b := &builder{Language: k.Language, policy: k.policy, byName: map[string]int{}, byID: map[string]int{}, inactive: map[string]bool{}}
+	b := &builder{Language: k.Language, policy: k.policy, byName: map[string]int{}, byID: map[string]int{}}
 	conditional := map[string]bool{}
 	for _, d := range m.Resources {
 		id := resource.ID{Type: d.Type, Name: d.Identity}
@@ -68,11 +69,11 @@ func (k *check) reference(m *policy.Module, b *builder, what string, ref policy.
 	if dynamic(ref.S) {
 		return
 	}
-	if _, ok := b.byName[m.Name+"/"+ref.S]; ok {
+	if _, ok := b.byName[m.Name+"/"+ref.S]; ok || repeats(m, ref.S) {
 		return
 	}
-	other, name, toOther := strings.Cut(ref.S, "/")
-	if toOther && nameOfModule(other) {
+	if r := parseReference(m.Name, ref.S); r.module != m.Name {
+		other, name := r.module, r.name
 		target, ok := k.policy.Modules[other]
 		if k.policy.Broken(other) {
 			return
@@ -81,8 +82,8 @@ func (k *check) reference(m *policy.Module, b *builder, what string, ref policy.
 			k.fail(ref.Pos, "missing-reference", fault.DidYouMean(other, moduleNames(k.policy)), "%s: there is no module %q", what, other)
 			return
 		}
-		if !declares(target, name) {
-			k.fail(ref.Pos, "missing-reference", "", "%s: module %s has no resource %q", what, other, name)
+		if !declares(target, name) && !repeats(target, name) {
+			k.fail(ref.Pos, "missing-reference", fault.DidYouMean(name, declarations(target)), "%s: module %s has no resource %q", what, other, name)
 		}
 		return
 	}
@@ -107,6 +108,26 @@ func (k *check) anyIdentityIsTemplate(m *policy.Module, ref string) bool {
 		}
 	}
 	return false
+}
+
+// declarations are what resources of a module can be referred to by.
+func declarations(m *policy.Module) []string {
+	var names []string
+	for _, d := range m.Resources {
+		names = append(names, d.Type+":"+d.Identity)
+		if d.Alias != "" {
+			names = append(names, d.Alias)
+		}
+	}
+	return names
+}
+
+// repeats reports whether a reference such as sites[a] is to one item of a foreach of a module.
+func repeats(m *policy.Module, name string) bool {
+	id, _, ok := strings.Cut(name, "[")
+	return ok && strings.HasSuffix(name, "]") && slices.ContainsFunc(m.Resources, func(d policy.Declaration) bool {
+		return d.Foreach != nil && d.Alias == id
+	})
 }
 
 func declares(m *policy.Module, name string) bool {

@@ -34,14 +34,14 @@ func (k *check) secrets() {
 		m := k.policy.Modules[name]
 		t := k.possible(m)
 		for _, d := range m.Resources {
-			k.secretResource(d, t)
+			k.secretResource(d, env{module: m.Name, content: k.content, taint: t}.repeated(d))
 		}
 	}
 }
 
 // noSecret refuses a secret where its value would be seen or decide something.
 func (k *check) noSecret(text string, pos fault.Pos, what string) {
-	if dynamic(text) && len(usesOfValue(text, nil).secrets) > 0 {
+	if dynamic(text) && len(usesOfValue(text, nil).with(k.outside()).secrets) > 0 {
 		k.fail(pos, "secret-shown", "", "%s cannot hold a secret: it is shown", what)
 	}
 }
@@ -54,7 +54,7 @@ func (k *check) secretModules() map[string]bool {
 	}
 	for _, data := range k.policy.Fleet.Files {
 		for module, params := range data {
-			gives[module] = gives[module] || len(usesOfParams(params)) > 0
+			gives[module] = gives[module] || len(usesOfParams(params, k.content)) > 0
 		}
 	}
 	return gives
@@ -62,7 +62,7 @@ func (k *check) secretModules() map[string]bool {
 
 // secretRole refuses a role that gives secrets by what nodes say of themselves.
 func (k *check) secretRole(role *policy.Role, gives map[string]bool) {
-	at := slices.IndexFunc(role.Modules, func(u policy.Use) bool { return gives[u.Module] || len(usesOfParams(u.Params)) > 0 })
+	at := slices.IndexFunc(role.Modules, func(u policy.Use) bool { return gives[u.Module] || len(usesOfParams(u.Params, k.content)) > 0 })
 	if at < 0 || role.When.S == "" {
 		return
 	}
@@ -79,7 +79,7 @@ func (k *check) secretRole(role *policy.Role, gives map[string]bool) {
 func (k *check) possible(m *policy.Module) taint {
 	t := taint{}
 	note := func(name string, v any) {
-		if u := usesOfValue(v, nil); len(u.secrets) > 0 {
+		if u := usesOfValue(v, nil).with(k.outside()); len(u.secrets) > 0 {
 			t[name] = append(t[name], slices.Sorted(maps.Keys(u.secrets))...)
 		}
 	}
@@ -107,8 +107,9 @@ func (k *check) possible(m *policy.Module) taint {
 }
 
 // secretResource refuses a secret in the identity of a resource and in what becomes the arguments of a program.
-func (k *check) secretResource(d policy.Declaration, t taint) {
-	if _, tainted := t.of(usesOfValue(d.Identity, t)); tainted {
+func (k *check) secretResource(d policy.Declaration, e env) {
+	t := e.taint
+	if _, tainted := t.of(usesOfValue(d.Identity, t).with(e)); tainted {
 		k.fail(d.Pos, "secret-shown", "", "the identity of a %s cannot hold a secret: it is its name in reports", d.Type)
 	}
 	kind, ok := k.Kinds.Kind(d.Type)
@@ -116,7 +117,7 @@ func (k *check) secretResource(d policy.Declaration, t taint) {
 		return
 	}
 	for key, v := range d.Attrs {
-		if _, tainted := t.of(usesOfValue(v, t)); tainted && isArgv(kind, key) {
+		if _, tainted := t.of(usesOfValue(v, t).with(e)); tainted && isArgv(kind, key) {
 			k.fail(d.Place(key), "secret-in-argv", argvHint, argvMsg, key)
 		}
 	}

@@ -52,14 +52,20 @@ var executing = regexp.MustCompile(`^template: .*?:(\d+):(\d+): executing ".*?" 
 // executionError says in the words of a policy what text/template says in those of Go:
 // `template: NAME:LINE:COL: executing "NAME" at <PIPELINE>: message`.
 func executionError(err error) error {
-	if errors.Is(err, errTooLong) || errors.Is(err, errTooManySteps) {
-		return err
+	for _, limit := range []error{errTooLong, errTooManySteps, errTooMuch} {
+		if errors.Is(err, limit) {
+			return limit
+		}
+	}
+	if errors.Is(err, errTooDeep) {
+		_, chain, _ := strings.Cut(err.Error(), errTooDeep.Error())
+		return fmt.Errorf("%w%s", errTooDeep, chain)
 	}
 	m := executing.FindStringSubmatch(err.Error())
 	if m == nil {
 		return errors.New(strings.TrimPrefix(err.Error(), "template: "))
 	}
-	e := &templateError{msg: fmt.Sprintf("{{ %s }}: %s", m[3], m[4])}
+	e := &templateError{msg: fmt.Sprintf("{{ %s }}: %s", m[3], strings.TrimPrefix(m[4], "error calling include: "))}
 	if strings.HasPrefix(m[4], "map has no entry for key") || strings.HasPrefix(m[4], "nil pointer evaluating") {
 		e.msg = fmt.Sprintf("{{ %s }} has no value on this node", m[3])
 		e.hint = "ask first: {{ with … }} or when:"
@@ -73,18 +79,19 @@ func executionError(err error) error {
 
 // checkTemplate finds the mistakes in a template before there is anything to render: syntax, and names at the top level
 // that do not exist. Inside range and with the dot is something else, so only their own pipelines are looked at.
-func checkTemplate(name, text string, s *expr.Schema) []error {
-	t, err := parseTemplate(name, text)
+func checkTemplate(name, text string, s *expr.Schema, there func(include string) error) []error {
+	t, err := env{spent: newSpent()}.parse(name, text, nil)
 	if err != nil {
 		return []error{err}
 	}
 	c := templateCheck{template: t, schema: s}
-	if t.Tree != nil {
+	if t.Tree != nil && s != nil {
 		c.list(t.Root)
 	}
 	if mayUse(text, nil) {
 		c.mistakes = append(c.mistakes, usesOfText(name, text).wrong...)
 	}
+	c.includes(there)
 	return c.mistakes
 }
 
@@ -144,10 +151,14 @@ func (c *templateCheck) field(n *parse.FieldNode) {
 	default:
 		msg = fmt.Sprintf("the template uses .%s, and the trait %s has no %q", strings.Join(n.Ident[:at+1], "."), strings.Join(n.Ident[:at], "."), name)
 	}
-	c.wrong(n, msg, fault.DidYouMean(name, known))
+	hint := fault.DidYouMean(name, known)
+	if at == 0 && (name == itemName || name == keyName) {
+		hint = "a resource with foreach has it"
+	}
+	c.wrong(n, n.Ident[:len(n.Ident)-1], msg, hint)
 }
 
-func (c *templateCheck) wrong(n *parse.FieldNode, msg, hint string) {
+func (c *templateCheck) wrong(n parse.Node, ident []string, msg, hint string) {
 	e := &templateError{msg: msg, hint: hint}
 	// The location is NAME:LINE:COLUMN; the column is that of the last element, counted in bytes from 0.
 	location, _ := c.template.ErrorContext(n)
@@ -155,7 +166,7 @@ func (c *templateCheck) wrong(n *parse.FieldNode, msg, hint string) {
 		e.line, _ = strconv.Atoi(parts[len(parts)-2])
 		if col, err := strconv.Atoi(parts[len(parts)-1]); err == nil {
 			e.col = col + 1
-			for _, ident := range n.Ident[:len(n.Ident)-1] {
+			for _, ident := range ident {
 				e.col -= len(ident) + 1
 			}
 		}

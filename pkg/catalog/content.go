@@ -10,23 +10,20 @@ import (
 	"io"
 	"io/fs"
 
-	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/resource"
 )
 
 // content is the resource.Content of one declaration; it remembers what was taken from it.
 type content struct {
-	module  string
-	from    *policy.Content
-	vars    map[string]any
-	taint   taint
+	env     env
+	check   bool // only whether it is there; nothing is rendered
 	hidden  *secretive
 	digests []string
 }
 
 // File implements resource.Content.
 func (c *content) File(path string) (resource.Blob, error) {
-	f, err := c.from.File(c.module, path)
+	f, err := c.env.content.File(c.env.module, path)
 	if err != nil {
 		return resource.Blob{}, err
 	}
@@ -38,20 +35,20 @@ func (c *content) File(path string) (resource.Blob, error) {
 
 // Template implements resource.Content.
 func (c *content) Template(path string) ([]byte, error) {
-	text, err := c.from.Template(c.module, path)
+	text, err := c.env.content.Template(c.env.module, path)
 	if err != nil {
 		return nil, err
 	}
-	if c.vars == nil { // only checked whether it is there
+	if c.check {
 		return []byte{}, nil
 	}
-	if mayUse(text, c.taint) {
-		if names, tainted := c.taint.of(usesOfText(path, text)); tainted {
+	if mayUse(text, c.env.taint) {
+		if names, tainted := c.env.taint.of(usesOfText(path, text).with(c.env)); tainted {
 			c.hidden.body = true
 			c.hidden.note(names)
 		}
 	}
-	out, err := renderText(path, text, c.vars)
+	out, err := c.env.text(path, text)
 	if err != nil {
 		return nil, fmt.Errorf("rendering templates/%s: %w", path, err)
 	}
@@ -61,9 +58,9 @@ func (c *content) Template(path string) ([]byte, error) {
 
 // List implements resource.Content.
 func (c *content) List(dir string) ([]string, error) {
-	names := c.from.List(c.module, "files", dir)
+	names := c.env.content.List(c.env.module, "files", dir)
 	if len(names) == 0 {
-		return nil, fmt.Errorf("files/%s of module %s: %w", dir, c.module, fs.ErrNotExist)
+		return nil, fmt.Errorf("files/%s of module %s: %w", dir, c.env.module, fs.ErrNotExist)
 	}
 	return names, nil
 }

@@ -28,6 +28,8 @@ type Input struct {
 	Modes  map[string]bool
 	// Secrets are what the node may see; nil: none, and what needs one is not made.
 	Secrets *Secrets
+	Alone   bool  // references to modules that the node does not have are no mistake, as in the test of one module
+	Watch   Watch // nil: nothing is told
 }
 
 // Labels returns the labels that fleet.yaml grants to a node; a later grant wins over an earlier one.

@@ -7,7 +7,6 @@ import (
 	"sort"
 	"strings"
 
-	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/resource"
 )
 
@@ -70,62 +69,6 @@ func mapped(old []int, newIndex []int) []int {
 	slices.Sort(all)
 	return slices.Compact(all)
 }
-
-// explicit makes the graph of what the policy says.
-func (b *builder) explicit() graph {
-	g := graph{before: make([][]int, len(b.items)), notifies: make([][]int, len(b.items))}
-	for i, d := range b.decls {
-		g.before[i] = append(g.before[i], b.resolve(d, d.decl.Requires)...)
-		for _, at := range b.resolve(d, d.decl.Before) {
-			g.before[at] = append(g.before[at], i)
-		}
-		for _, at := range b.resolve(d, d.decl.Notify) {
-			g.before[at] = append(g.before[at], i)
-			g.notifies[i] = append(g.notifies[i], at)
-		}
-		for _, at := range b.resolve(d, d.decl.Subscribe) {
-			g.before[i] = append(g.before[i], at)
-			g.notifies[at] = append(g.notifies[at], i)
-		}
-	}
-	return g
-}
-
-// resolve finds the items that references name. What does not apply to this node is left out: it is satisfied.
-func (b *builder) resolve(d declared, refs []policy.Text) []int {
-	var found []int
-	for _, ref := range refs {
-		text := ref.S
-		if dynamic(text) {
-			_, vars := b.scope(b.policy.Modules[d.module], nil)
-			rendered, err := renderText("reference", text, vars)
-			if err != nil {
-				b.fail(ref.Pos, "bad-template", "", "the reference %q: %s", text, err)
-				continue
-			}
-			text = rendered
-		}
-		module, name := d.module, text
-		if m, rest, ok := strings.Cut(text, "/"); ok && nameOfModule(m) {
-			module, name = m, rest
-		}
-		if at, ok := b.byName[module+"/"+name]; ok {
-			found = append(found, at)
-			continue
-		}
-		if at, ok := b.byID[name]; ok {
-			found = append(found, at)
-			continue
-		}
-		if b.inactive[module+"/"+name] || module != d.module {
-			continue
-		}
-		b.fail(ref.Pos, "missing-reference", b.nearReference(d.module, name), "there is no resource %q in module %s", name, d.module)
-	}
-	return found
-}
-
-func nameOfModule(s string) bool { return s != "" && !strings.ContainsAny(s, ":.") }
 
 // implied adds the order that types imply, as far as it does not contradict the policy.
 func (b *builder) implied(g *graph) {

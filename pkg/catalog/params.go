@@ -102,9 +102,8 @@ func checkString(p policy.Param, v any) string {
 }
 
 // params resolves the parameters of a module for one node: role, then data hierarchy, then default.
-func (b *builder) params(m *policy.Module, uses []use) map[string]any {
-	values := make(map[string]any, len(m.Params))
-	b.taint = taint{}
+func (b *builder) params(m *policy.Module, uses []use) (values map[string]any, tainted taint) {
+	values, tainted = make(map[string]any, len(m.Params)), taint{}
 	for name, spec := range m.Params {
 		candidates, ok := b.candidates(m, name, uses)
 		if !ok {
@@ -116,7 +115,7 @@ func (b *builder) params(m *policy.Module, uses []use) map[string]any {
 		}
 		won := candidates[0]
 		if won.tainted {
-			b.taint[name] = won.secrets
+			tainted[name] = won.secrets
 		}
 		if why := b.missing(secretiveOf(won.secrets)); why != "" {
 			values[name] = won.Value // what uses it is not made
@@ -131,18 +130,21 @@ func (b *builder) params(m *policy.Module, uses []use) map[string]any {
 		}
 		values[name] = won.Value
 	}
-	return values
+	return values, tainted
 }
+
+// outside is what the templates of roles and data files see: no parameters, and shared templates.
+func (b *builder) outside() env { return env{vars: b.vars, content: b.content} }
 
 // candidates lists what gives a parameter a value, the winner first, rendered. ok is false after a problem.
 func (b *builder) candidates(m *policy.Module, name string, uses []use) (list []Candidate, ok bool) {
 	add := func(from string, v policy.Value) bool {
-		value, err := renderValue(v.V, b.vars)
+		value, err := b.outside().value(v.V)
 		if err != nil {
 			b.fail(v.Pos, "bad-template", firstHint(err), "the parameter %s.%s: %s", m.Name, name, err)
 			return false
 		}
-		names, tainted := paramTaint(m.Params[name], v.V)
+		names, tainted := paramTaint(m.Params[name], v.V, b.outside())
 		list = append(list, Candidate{From: from, Pos: v.Pos, Value: value, tainted: tainted, secrets: names})
 		return true
 	}
@@ -151,7 +153,7 @@ func (b *builder) candidates(m *policy.Module, name string, uses []use) (list []
 		if !given {
 			continue
 		}
-		if !add("role "+u.role, v) {
+		if !add("role "+u.role.Name, v) {
 			return nil, false
 		}
 		first, last := list[0], list[len(list)-1]
@@ -184,7 +186,7 @@ func (b *builder) dataFiles() []string {
 	b.files = []string{}
 	vars := maps.Clone(b.vars)
 	for _, level := range b.policy.Fleet.Data {
-		name, err := renderText("data", level.S, vars)
+		name, err := env{vars: vars}.text("data", level.S)
 		if err != nil {
 			continue
 		}

@@ -2,16 +2,20 @@ package catalog
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"regexp"
 	"strings"
 	"text/template"
+
+	"vigo.dev/pkg/policy"
 )
 
 // maxRendered bounds what one template may make.
 const maxRendered = 16 << 20
+
+// maxIncludes bounds how deep templates may include each other.
+const maxIncludes = 16
 
 // dynamic reports whether a value is a template itself. Lists and mappings are looked into one by one.
 func dynamic(v any) bool {
@@ -21,71 +25,95 @@ func dynamic(v any) bool {
 
 var errTooLong = fmt.Errorf("it renders to more than %d bytes", maxRendered)
 
-// templateFuncs are the functions of templates, beside those of text/template.
-func templateFuncs() template.FuncMap {
-	return template.FuncMap{
-		"quote":     func(v any) string { return fmt.Sprintf("%q", fmt.Sprint(v)) },
-		"join":      joinAny,
-		"lower":     strings.ToLower,
-		"upper":     strings.ToUpper,
-		"trim":      strings.TrimSpace,
-		"split":     func(sep, s string) []string { return strings.Split(s, sep) },
-		"replace":   func(old, with, s string) string { return strings.ReplaceAll(s, old, with) },
-		"contains":  func(part, s string) bool { return strings.Contains(s, part) },
-		"hasPrefix": func(prefix, s string) bool { return strings.HasPrefix(s, prefix) },
-		"hasSuffix": func(suffix, s string) bool { return strings.HasSuffix(s, suffix) },
-		"indent": func(n int, s string) string {
-			return strings.ReplaceAll(s, "\n", "\n"+strings.Repeat(" ", min(max(n, 0), 80)))
-		},
-		"toJSON": func(v any) (string, error) {
-			data, err := json.Marshal(v)
-			return string(data), err
-		},
-		"keep":     func(v any) any { return v },
-		secretFunc: placeholder,
-	}
+// includeFunc is the name of the function that puts a template into another.
+const includeFunc = "include"
+
+var errTooDeep = fmt.Errorf("templates include each other deeper than %d", maxIncludes)
+
+// env is what the templates of one place are rendered with.
+type env struct {
+	vars    map[string]any
+	module  string          // whose templates may be included
+	content *policy.Content // nil: nothing can be included
+	within  []string        // the templates that are being included, outermost first
+	taint   taint           // of the parameters, and of the item of a foreach
+	spent   *spent          // of the template that is being rendered; nil: none is
 }
 
-func joinAny(sep string, list any) (string, error) {
-	switch list := list.(type) {
-	case []string:
-		return strings.Join(list, sep), nil
-	case []any:
-		parts := make([]string, len(list))
-		for i, v := range list {
-			parts[i] = fmt.Sprint(v)
-		}
-		return strings.Join(parts, sep), nil
+// with returns an env that sees some names more.
+func (e env) with(names map[string]any) env {
+	vars := make(map[string]any, len(e.vars)+len(names))
+	for name, v := range e.vars {
+		vars[name] = v
 	}
-	return "", fmt.Errorf("join needs a list, not %T", list)
+	for name, v := range names {
+		vars[name] = v
+	}
+	e.vars = vars
+	return e
 }
 
-func parseTemplate(name, text string) (*template.Template, error) {
-	t, err := template.New(name).Option("missingkey=error").Funcs(templateFuncs()).Parse(text)
+// parse parses a template whose functions count against what it may spend.
+func (e env) parse(name, text string, more template.FuncMap) (*template.Template, error) {
+	t, err := template.New(name).Option("missingkey=error").Funcs(e.spent.funcs()).Funcs(template.FuncMap{includeFunc: e.include}).Funcs(more).Parse(text)
 	if err != nil {
 		return nil, syntaxError(name, err)
 	}
 	return t, nil
 }
 
-// renderText renders a template file or a string.
-func renderText(name, text string, vars map[string]any) (string, error) {
-	t, err := parseTemplate(name, text)
+// text renders a template file or a string.
+func (e env) text(name, text string) (string, error) {
+	if e.spent == nil {
+		e.spent = newSpent()
+	}
+	t, err := e.parse(name, text, nil)
 	if err != nil {
 		return "", err
 	}
-	return execute(t, vars)
+	return e.execute(t, e.vars)
 }
 
 // execute renders a template that was parsed for this once.
-func execute(t *template.Template, vars map[string]any) (string, error) {
-	t.Funcs(budget()).Funcs(secretValue(vars))
+func (e env) execute(t *template.Template, data any) (string, error) {
+	t.Funcs(e.spent.counter()).Funcs(secretValue(e.vars))
 	meter(t)
 	var out bytes.Buffer
-	if err := t.Execute(&limited{w: &out, left: maxRendered}, vars); err != nil {
+	if err := t.Execute(&limited{w: &out, left: maxRendered}, data); err != nil {
 		return "", executionError(err)
 	}
 	return out.String(), nil
+}
+
+// include renders a template of the module, or a shared one, over data; without data over the names of a policy.
+func (e env) include(name string, data ...any) (string, error) {
+	if e.content == nil {
+		return "", fmt.Errorf("there are no templates to include here")
+	}
+	if len(data) > 1 {
+		return "", fmt.Errorf("include takes a name and at most one value")
+	}
+	e.within = append(e.within[:len(e.within):len(e.within)], name)
+	if len(e.within) > maxIncludes {
+		return "", fmt.Errorf("%w: %s …", errTooDeep, strings.Join(e.within[:4], " -> "))
+	}
+	text, err := e.content.Template(e.module, name)
+	if err != nil {
+		return "", err
+	}
+	t, err := e.parse(name, text, nil)
+	if err != nil {
+		return "", fmt.Errorf("templates/%s: %w", name, err)
+	}
+	over := any(e.vars)
+	if len(data) == 1 {
+		over = data[0]
+	}
+	out, err := e.execute(t, over)
+	if err != nil {
+		return "", fmt.Errorf("templates/%s: %w", name, err)
+	}
+	return e.spent.made(out)
 }
 
 type limited struct {
@@ -102,22 +130,22 @@ func (l *limited) Write(p []byte) (int, error) {
 
 var oneAction = regexp.MustCompile(`^\{\{-?\s*([^{}]+?)\s*-?\}\}$`)
 
-// renderValue renders the templates in a value. A string that is one action keeps the type of what the action gives.
-func renderValue(v any, vars map[string]any) (any, error) {
+// value renders the templates in a value. A string that is one action keeps the type of what the action gives.
+func (e env) value(v any) (any, error) {
 	switch v := v.(type) {
 	case string:
 		if !dynamic(v) {
 			return v, nil
 		}
 		if m := oneAction.FindStringSubmatch(v); m != nil {
-			return renderAction(m[1], vars)
+			return e.action(m[1])
 		}
-		return renderText("value", v, vars)
+		return e.text("value", v)
 	case []any:
 		list := make([]any, len(v))
 		for i, item := range v {
 			var err error
-			if list[i], err = renderValue(item, vars); err != nil {
+			if list[i], err = e.value(item); err != nil {
 				return nil, err
 			}
 		}
@@ -126,7 +154,7 @@ func renderValue(v any, vars map[string]any) (any, error) {
 		m := make(map[string]any, len(v))
 		for key, item := range v {
 			var err error
-			if m[key], err = renderValue(item, vars); err != nil {
+			if m[key], err = e.value(item); err != nil {
 				return nil, err
 			}
 		}
@@ -135,15 +163,16 @@ func renderValue(v any, vars map[string]any) (any, error) {
 	return v, nil
 }
 
-// renderAction evaluates a pipeline and keeps its type.
-func renderAction(pipeline string, vars map[string]any) (any, error) {
+// action evaluates a pipeline and keeps its type.
+func (e env) action(pipeline string) (any, error) {
 	var kept any
-	t, err := template.New("value").Option("missingkey=error").Funcs(templateFuncs()).
-		Funcs(template.FuncMap{"keep": func(v any) any { kept = v; return "" }}).Parse("{{ keep (" + pipeline + ") }}")
+	e.spent = newSpent()
+	keep := template.FuncMap{"keep": func(v any) any { kept = v; return "" }}
+	t, err := e.parse("value", "{{ keep ("+pipeline+") }}", keep)
 	if err != nil {
-		return nil, syntaxError("value", err)
+		return nil, err
 	}
-	if _, err := execute(t, vars); err != nil {
+	if _, err := e.execute(t, e.vars); err != nil {
 		return nil, err
 	}
 	if list, ok := kept.([]string); ok {

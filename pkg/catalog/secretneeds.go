@@ -23,12 +23,12 @@ func (l Language) SecretUses(p *policy.Policy, c *policy.Content) []SecretUse {
 	var all []SecretUse
 	for _, file := range slices.Sorted(maps.Keys(p.Fleet.Files)) {
 		for _, params := range p.Fleet.Files[file] {
-			all = append(all, usesOfParams(params)...)
+			all = append(all, usesOfParams(params, c)...)
 		}
 	}
 	for _, role := range p.Roles {
 		for _, u := range role.Modules {
-			all = append(all, usesOfParams(u.Params)...)
+			all = append(all, usesOfParams(u.Params, c)...)
 		}
 	}
 	for _, name := range moduleNames(p) {
@@ -56,12 +56,12 @@ func (l Language) SecretsOf(p *policy.Policy, c *policy.Content, node string, la
 			continue
 		}
 		for _, u := range role.Modules {
-			add(usesOfParams(u.Params))
+			add(usesOfParams(u.Params, c))
 			if m := p.Modules[u.Module]; m != nil {
 				add(usesOfModule(m, c))
 			}
 			for _, file := range b.dataFiles() {
-				add(usesOfParams(p.Fleet.Files[file][u.Module]))
+				add(usesOfParams(p.Fleet.Files[file][u.Module], c))
 			}
 		}
 	}
@@ -81,10 +81,10 @@ func (b *builder) givesByLabels(role *policy.Role) bool {
 	return ok && err == nil
 }
 
-func usesOfParams(params map[string]policy.Value) []SecretUse {
+func usesOfParams(params map[string]policy.Value, c *policy.Content) []SecretUse {
 	var all []SecretUse
 	for _, v := range params {
-		all = append(all, placed(usesOfValue(v.V, nil), v.Pos)...)
+		all = append(all, placed(usesOfValue(v.V, nil).with(env{content: c}), v.Pos)...)
 	}
 	return all
 }
@@ -93,11 +93,14 @@ func usesOfParams(params map[string]policy.Value) []SecretUse {
 func usesOfModule(m *policy.Module, c *policy.Content) []SecretUse {
 	var all []SecretUse
 	for _, spec := range m.Params {
-		all = append(all, placed(usesOfValue(spec.Default, nil), spec.Pos)...)
+		all = append(all, placed(usesOfValue(spec.Default, nil).with(env{content: c}), spec.Pos)...)
 	}
+	e := env{module: m.Name, content: c}
 	for _, d := range m.Resources {
+		all = append(all, placed(usesOfValue(d.Foreach, nil).with(e), d.Place("foreach"))...)
 		for key, v := range d.Attrs {
-			all = append(all, placed(usesOfValue(v, nil), d.Place(key))...)
+			all = append(all, placed(usesOfValue(v, nil).with(e), d.Place(key))...)
+			all = append(all, placed(usesOfShared(v, e), d.Place(key))...)
 		}
 	}
 	for _, file := range c.List(m.Name, "templates", "") {
@@ -106,7 +109,7 @@ func usesOfModule(m *policy.Module, c *policy.Content) []SecretUse {
 			continue
 		}
 		at := fault.Pos{File: path.Join("modules", m.Name, "templates", file)}
-		for _, u := range placed(usesOfText(file, text), at) {
+		for _, u := range placed(usesOfText(file, text).with(e), at) {
 			if i := strings.Index(text, `"`+u.Name+`"`); i >= 0 {
 				u.Pos.Line = 1 + strings.Count(text[:i], "\n")
 			}
@@ -114,6 +117,20 @@ func usesOfModule(m *policy.Module, c *policy.Content) []SecretUse {
 		}
 	}
 	return all
+}
+
+// usesOfShared is what a shared template uses that an attribute may name.
+func usesOfShared(v any, e env) (u uses) {
+	name, ok := v.(string)
+	if !ok {
+		return u
+	}
+	for _, file := range e.content.List("", "templates", "") {
+		if file == name {
+			u.includes(file)
+		}
+	}
+	return u.with(e)
 }
 
 func placed(u uses, pos fault.Pos) []SecretUse {

@@ -31,10 +31,10 @@ func (s *secretive) note(names []string) {
 	}
 }
 
-// secretsIn finds which attributes of a declaration hold secrets, given the parameters that do.
-func secretsIn(d policy.Declaration, t taint) (s secretive) {
+// secretsIn finds which attributes of a declaration hold secrets.
+func secretsIn(d policy.Declaration, e env) (s secretive) {
 	for key, v := range d.Attrs {
-		if names, tainted := t.of(usesOfValue(v, t)); tainted {
+		if names, tainted := e.taint.of(usesOfValue(v, e.taint).with(e)); tainted {
 			s.keys = append(s.keys, key)
 			s.note(names)
 		}
@@ -108,8 +108,8 @@ func confide(res resource.Resource) error {
 }
 
 // paramTaint returns the secrets that the value of a parameter holds, and whether it is to be treated as one.
-func paramTaint(spec policy.Param, v any) ([]string, bool) {
-	u := usesOfValue(v, nil)
+func paramTaint(spec policy.Param, v any, e env) ([]string, bool) {
+	u := usesOfValue(v, nil).with(e)
 	return slices.Sorted(maps.Keys(u.secrets)), spec.Type == secretFunc || len(u.secrets) > 0
 }
 

@@ -17,8 +17,12 @@ type uses struct {
 	secrets map[string]bool // named in it
 	params  map[string]bool // read by it
 	all     bool            // it takes all parameters at once
+	include map[string]bool // templates that it includes
 	wrong   []error         // names that are not written out
 }
+
+// itemTaint and keyTaint stand among the parameters for what a resource with foreach is repeated for.
+const itemTaint, keyTaint = "\x00item", "\x00key"
 
 func (u *uses) add(other uses) {
 	for name := range other.secrets {
@@ -26,6 +30,9 @@ func (u *uses) add(other uses) {
 	}
 	for name := range other.params {
 		u.param(name)
+	}
+	for name := range other.include {
+		u.includes(name)
 	}
 	u.all = u.all || other.all
 	u.wrong = append(u.wrong, other.wrong...)
@@ -36,6 +43,40 @@ func (u *uses) secret(name string) {
 		u.secrets = map[string]bool{}
 	}
 	u.secrets[name] = true
+}
+
+func (u *uses) includes(name string) {
+	if u.include == nil {
+		u.include = map[string]bool{}
+	}
+	u.include[name] = true
+}
+
+// with adds the uses of the templates that are included, and of those that they include.
+func (u uses) with(e env) uses {
+	if len(u.include) == 0 || e.content == nil {
+		return u
+	}
+	var all uses
+	all.add(u)
+	open, seen := slices.Collect(maps.Keys(u.include)), map[string]bool{}
+	for len(open) > 0 {
+		name := open[len(open)-1]
+		open = open[:len(open)-1]
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		text, err := e.content.Template(e.module, name)
+		if err != nil {
+			continue // told elsewhere
+		}
+		inner := usesOfText(name, text)
+		open = append(open, slices.Collect(maps.Keys(inner.include))...)
+		inner.wrong = nil // told of that template
+		all.add(inner)
+	}
+	return all
 }
 
 func (u *uses) param(name string) {
@@ -68,7 +109,7 @@ func (t taint) of(u uses) (names []string, tainted bool) {
 
 // mayUse says, without parsing anything, whether a text can have to do with secrets.
 func mayUse(text string, t taint) bool {
-	return strings.Contains(text, secretFunc) || len(t) > 0
+	return strings.Contains(text, secretFunc) || strings.Contains(text, includeFunc) || len(t) > 0
 }
 
 // usesOfValue collects the uses of all templates inside a value.
@@ -93,7 +134,7 @@ func usesOfValue(v any, t taint) (u uses) {
 // usesOfText finds the uses of one template with the templates that it defines. One that cannot be parsed has none: that is
 // told elsewhere.
 func usesOfText(name, text string) uses {
-	t, err := parseTemplate(name, text)
+	t, err := env{spent: newSpent()}.parse(name, text, nil)
 	if err != nil {
 		return uses{}
 	}
@@ -159,6 +200,11 @@ func (w *useWalk) command(cmd *parse.CommandNode, outer bool) {
 		w.fail(f)
 		args = args[1:]
 	}
+	if f, ok := cmd.Args[0].(*parse.IdentifierNode); ok && f.Ident == includeFunc && len(args) > 1 {
+		if name, ok := args[1].(*parse.StringNode); ok {
+			w.includes(name.Text)
+		}
+	}
 	for _, arg := range args {
 		w.arg(arg, outer)
 	}
@@ -194,6 +240,10 @@ func (w *useWalk) field(ident []string) {
 		w.all = true
 	case ident[0] == "param":
 		w.param(ident[1])
+	case ident[0] == itemName:
+		w.param(itemTaint)
+	case ident[0] == keyName:
+		w.param(keyTaint)
 	}
 }
 

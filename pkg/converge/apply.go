@@ -26,6 +26,11 @@ func (r *run) converge(ctx context.Context, i int, res *report.Result) {
 		return
 	}
 	res.Changes = plan.Changes()
+	if now := r.Now(); !it.Meta.Audit && !it.Meta.Window.Open(now) {
+		res.Outcome, res.Reason = report.Skipped, it.Meta.Window.Closed(now)
+		r.states[i] = state{cause: it.Name(), waits: true}
+		return
+	}
 	if r.DryRun || it.Meta.Audit {
 		res.Outcome = report.Drift
 		r.states[i].pending = true
@@ -130,6 +135,13 @@ func (r *run) refresh(ctx context.Context, i int, res *report.Result) {
 	target, can := it.Resource.(resource.Refresher)
 	if !can {
 		r.settle(it.Name(), res)
+		return
+	}
+	if now := r.Now(); !it.Meta.Audit && !it.Meta.Window.Open(now) {
+		if res.Outcome == report.OK {
+			res.Outcome, res.Reason = report.Skipped, it.Meta.Window.Closed(now)
+		}
+		res.Refresh = "pending"
 		return
 	}
 	if r.DryRun || it.Meta.Audit {

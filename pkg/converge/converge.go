@@ -44,6 +44,9 @@ type Options struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Secrets *redact.Redactor // the secrets of the node, which are masked wherever they show; nil: it has none
+	// Only narrows a run to what it returns true for and all that is required for that; the rest is left as it is, and
+	// out of the report. nil: everything.
+	Only func(resource.Item) bool
 }
 
 // Run converges the host with the catalog, in order, and returns what happened: times, counts, and a result for every
@@ -55,7 +58,12 @@ func Run(ctx context.Context, cat *resource.Catalog, h *host.Host, o Options) re
 	r := &run{cat: cat, host: h, Options: o, states: make([]state, len(cat.Items)), owed: make([]bool, len(cat.Items))}
 	started := o.Now()
 	rep := report.Run{Started: started, DryRun: o.DryRun}
+	chosen := r.chosen()
 	for i := range cat.Items {
+		if !chosen[i] {
+			r.states[i].left = true
+			continue
+		}
 		result := r.item(ctx, i)
 		rep.Counts.Add(result)
 		if result.Outcome != report.OK || result.Refresh != "" {
@@ -87,6 +95,8 @@ type run struct {
 type state struct {
 	cause   string // root cause, when it failed or was skipped
 	pending bool   // has changes that were not made (dry run, audit)
+	waits   bool   // for its window; cause is set, too
+	left    bool   // out of the run
 }
 
 func (r *run) item(ctx context.Context, i int) report.Result {
@@ -135,6 +145,9 @@ func (r *run) blocked(ctx context.Context, i int) string {
 			continue
 		}
 		name := r.cat.Items[dep].Name()
+		if cause == name && r.states[dep].waits {
+			return fmt.Sprintf("requires %s, which waits for its window", name)
+		}
 		if cause == name {
 			return fmt.Sprintf("requires %s, which failed", name)
 		}
@@ -172,7 +185,7 @@ func (r *run) enforced() map[string]string {
 	all := make(map[string]string, len(r.cat.Items))
 	for i, it := range r.cat.Items {
 		name := it.Name()
-		if r.states[i].cause == "" && !r.states[i].pending {
+		if s := r.states[i]; s.cause == "" && !s.pending && !s.left {
 			all[name] = it.Digest
 		} else {
 			all[name] = r.Journal.Enforced(name)

@@ -20,6 +20,8 @@ const (
 	MaxLength = 4096   // bytes of source
 	maxNodes  = 1000   // of its syntax tree
 	maxMemory = 10_000 // values it may make while it is evaluated
+	// maxNesting is how deep predicates such as that of any(list, …) may stand inside of each other.
+	maxNesting = 2
 )
 
 // An Error says what is wrong with an expression, and where.
@@ -60,6 +62,9 @@ func Compile(src string, s *Schema) (*Cond, error) {
 	}
 	if c.count > maxNodes {
 		return nil, &Error{Msg: "the condition is too large"}
+	}
+	if nesting(tree.Node) > maxNesting {
+		return nil, &Error{Msg: fmt.Sprintf("the condition looks through lists inside of lists, deeper than the %d that are allowed", maxNesting)}
 	}
 	options := append(functions(), exprlang.AllowUndefinedVariables(), exprlang.AsBool(), exprlang.Patch(nullSafe{}))
 	program, err := exprlang.Compile(src, options...)
@@ -174,6 +179,8 @@ func (c *checker) path(id *ast.IdentifierNode, members []string) {
 		}
 	}
 	switch name := id.Value; {
+	case s.locals[name]:
+		c.labelsOnly = false
 	case name == "node" || s.labels[name] || len(members) == 0 && slices.Contains(functionNames, name):
 	case name == "param" || name == "mode":
 		c.labelsOnly = c.labelsOnly && name == "mode"

@@ -17,11 +17,12 @@ type Schema struct {
 	labels map[string]bool
 	params map[string]bool
 	modes  map[string]bool
+	locals map[string]bool
 }
 
 // NewSchema returns a schema that knows "node" and the functions only.
 func NewSchema() *Schema {
-	return &Schema{traits: map[string]reflect.Type{}, labels: map[string]bool{}, params: map[string]bool{}, modes: map[string]bool{}}
+	return &Schema{traits: map[string]reflect.Type{}, labels: map[string]bool{}, params: map[string]bool{}, modes: map[string]bool{}, locals: map[string]bool{}}
 }
 
 // Trait adds a trait with the struct, map or list that documents it. Field names are those of the json tags.
@@ -35,6 +36,9 @@ func (s *Schema) Param(name string) { s.params[name] = true }
 
 // Mode adds a mode, reached as mode.<name>.
 func (s *Schema) Mode(name string) { s.modes[name] = true }
+
+// Local adds a name of which nothing is known, such as the item of a foreach. It hides a label or trait of that name.
+func (s *Schema) Local(name string) { s.locals[name] = true }
 
 // Clone returns a copy that can be added to.
 func (s *Schema) Clone() *Schema {
@@ -51,6 +55,9 @@ func (s *Schema) Clone() *Schema {
 	for name := range s.modes {
 		c.modes[name] = true
 	}
+	for name := range s.locals {
+		c.locals[name] = true
+	}
 	return c
 }
 
@@ -59,7 +66,7 @@ func (s *Schema) Traits() []string { return sortedKeys(s.traits) }
 
 // Knows reports whether a name may stand at the beginning of a path.
 func (s *Schema) Knows(name string) bool {
-	return s.traits[name] != nil || s.labels[name] || name == "node" || name == "param" || name == "mode"
+	return s.locals[name] || s.traits[name] != nil || s.labels[name] || name == "node" || name == "param" || name == "mode"
 }
 
 // Missing returns the first element of a path that does not exist, as its index in path, and the names that exist in its
@@ -70,7 +77,7 @@ func (s *Schema) Missing(path []string) (at int, known []string) {
 	}
 	within := path[1:]
 	switch {
-	case len(within) == 0:
+	case len(within) == 0 || s.locals[path[0]]:
 		return -1, nil
 	case path[0] == "param" && !s.params[within[0]]:
 		return 1, sortedKeys(s.params)
@@ -94,6 +101,7 @@ func (s *Schema) Missing(path []string) (at int, known []string) {
 // Names returns everything that may stand at the beginning of a path, sorted.
 func (s *Schema) Names() []string {
 	all := append(sortedKeys(s.traits), sortedKeys(s.labels)...)
+	all = append(all, sortedKeys(s.locals)...)
 	all = append(all, "node", "param", "mode")
 	sort.Strings(all)
 	return all

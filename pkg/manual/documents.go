@@ -2,7 +2,13 @@ package manual
 
 import "vigo.dev/pkg/policy"
 
+// windowName is a name of a window.
+func windowName() object {
+	return says(object{"type": "string"}, "Name of the window outside of which nothing is changed; always: none.")
+}
+
 func fleetSchema() object {
+	window := windowName()
 	text := object{"type": "string"}
 	grant := strict([]string{"match"}, object{
 		"match":  says(object{"type": "string"}, "Glob that the names of nodes are compared with."),
@@ -16,6 +22,11 @@ func fleetSchema() object {
 			"repository": says(object{"type": "string"}, "URL of the repository; the same if it is not said."),
 		}, "Where the bundles of the channel are from, if not from this branch."),
 	}, "A channel.")}}
+	span := strict([]string{"hours"}, object{
+		"days":     listOrOne("Days of the week such as mon, or ranges such as mon-fri; every day if it is not said."),
+		"hours":    says(object{"type": "string", "pattern": `^\d?\d:\d\d\s*-\s*\d?\d:\d\d$`}, "Times of day such as 22:00-06:00."),
+		"timezone": says(object{"type": "string"}, "Name such as Europe/Amsterdam, or local for that of each node; UTC if it is not said."),
+	}, "Hours of some days.")
 	s := document("Fleet", "fleet.yaml: the fleet as a whole.", []string{"name"}, object{
 		"interval": says(object{"type": "string", "pattern": `^([0-9.]+(ns|us|µs|ms|s|m|h))+$`}, "Time between two runs of an agent, such as 30s."),
 		"nodes":    says(object{"type": "array", "items": grant}, "Labels granted by name; a later grant wins. A node cannot claim a label."),
@@ -23,8 +34,12 @@ func fleetSchema() object {
 		"modes":    mapping(object{"type": "boolean"}, "Switches that conditions see as mode.NAME."),
 		"labels":   listOrOne("Names of labels that conditions may use beside environment, role, site and those granted here."),
 		"data":     listOrOne("Files below data/ that give parameters their values, most specific first; templates over labels."),
-		"audit":    boolean("Report drift everywhere and change nothing."),
-		"secrets":  secretsSchema(),
+		"audit":    boolean("Report drift and change nothing, unless a role, module or resource says otherwise."),
+		"windows":  mapping(object{"anyOf": []object{span, {"type": "array", "minItems": 1, "items": span}}}, "When changes may be made, by names that the key window refers to."),
+		"window":   window,
+		"guardrails": strict(nil, object{"allow": listOrOne("Names of guardrails that do not hold in this fleet.")},
+			"What keeps a policy from cutting off its own agents."),
+		"secrets": secretsSchema(),
 		"trust": strict(nil, object{
 			"commits": says(object{"enum": []string{policy.CommitsAny, policy.CommitsSigned}}, "Which commits are published."),
 			"approvals": strict([]string{"count"}, object{
@@ -53,6 +68,8 @@ func moduleSchema(resource object) object {
 		"params":    mapping(param, "Parameters by name; what resources and templates see as param.NAME."),
 		"when":      condition("Condition under which the module applies to a node."),
 		"audit":     boolean("Report drift of this module and change nothing."),
+		"window":    windowName(),
+		"defaults":  mapping(object{"type": "object"}, "By type, what its resources have where they do not say otherwise; ~ takes it away."),
 		"resources": says(object{"type": "array", "items": resource}, "The resources, in the order they are converged."),
 	})
 }
@@ -65,6 +82,7 @@ func roleSchema() object {
 	return document("Role", "roles/NAME.yaml: which modules some nodes have.", nil, object{
 		"when":    condition("Condition over labels, traits and modes: which nodes have the role. Without one all have it."),
 		"audit":   boolean("Report drift of the modules of this role and change nothing."),
+		"window":  windowName(),
 		"modules": says(object{"type": "array", "items": use}, "Modules, each a name or a name with parameters."),
 	})
 }

@@ -19,6 +19,7 @@ type Key struct {
 func Common() []Key {
 	return []Key{
 		{Key: "when", Doc: "condition under which the resource applies to a node", kind: "condition"},
+		{Key: "foreach", Doc: "list or mapping for each item of which there is such a resource, seen as item and key", kind: "items"},
 		{Key: "requires", Doc: "references of resources that must have succeeded before", list: true},
 		{Key: "before", Doc: "references of resources that come after", list: true},
 		{Key: "notify", Doc: "references of resources to refresh when this one has changed", list: true},
@@ -31,6 +32,7 @@ func Common() []Key {
 		{Key: "about", Doc: "what the resource is for", kind: "string"},
 		{Key: "timeout", Doc: "how long looking and changing may take together, such as 5m", kind: "string"},
 		{Key: "retries", Doc: "how often a change that failed is tried again", kind: "integer"},
+		{Key: "window", Doc: "name of the window of fleet.yaml outside of which nothing is changed; always: none", kind: "string"},
 	}
 }
 
@@ -62,6 +64,8 @@ func (c Key) schema() object {
 	switch {
 	case c.list:
 		return listOrOne(c.Doc)
+	case c.kind == "items":
+		return says(object{"type": []string{"array", "object", "string"}}, c.Doc)
 	case c.kind == "condition":
 		return condition(c.Doc)
 	}

@@ -151,7 +151,7 @@ func TestSchemasRefuseMistakes(t *testing.T) {
 		"boolean":             "kind: Module\nresources: [{service: ssh, running: 1}]",
 		"list":                "kind: Module\nresources: {file: /etc/motd}",
 		"required attribute":  "kind: Module\nresources: [{block: hosts, text: x}]",
-		"reserved key":        "kind: Module\nresources: [{file: /etc/motd, foreach: [1]}]",
+		"reserved key":        "kind: Module\nresources: [{file: /etc/motd, guard: {}}]",
 		"role with two uses":  "kind: Role\nmodules: [{web: {}, db: {}}]",
 		"role key":            "kind: Role\nmodule: [web]",
 		"test without expect": "kind: Test\ngiven: {}",

@@ -5,7 +5,7 @@ import (
 )
 
 // later are keys that the language reserves.
-var later = []string{"foreach", "window"}
+var later = []string{"guard"}
 
 func (r *reader) resources(n *yaml.Node) []Declaration {
 	if n.Kind != yaml.SequenceNode {
@@ -34,7 +34,7 @@ func (r *reader) resources(n *yaml.Node) []Declaration {
 func (r *reader) declaration(n *yaml.Node, entries []entry) Declaration {
 	d := Declaration{Type: entries[0].key, Identity: r.str(entries[0].value, "the identity of a "+entries[0].key),
 		Pos: r.pos(n), Attrs: map[string]any{}, At: map[string][2]int{}}
-	for _, e := range entries[1:] {
+	for _, e := range r.withDefaults(d.Type, entries[1:]) {
 		if r.meta(&d, e) {
 			continue
 		}
@@ -58,7 +58,11 @@ func (r *reader) meta(d *Declaration, e entry) bool {
 	case "subscribe":
 		d.Subscribe = r.texts(e.value, "subscribe")
 	case "audit":
-		d.Audit = r.boolean(e.value, "audit")
+		d.Audit = r.choice(e.value, "audit")
+	case "foreach":
+		d.Foreach = r.foreach(d, e)
+	case "window":
+		d.Window = r.window(e.value)
 	case "sensitive":
 		d.Sensitive = r.boolean(e.value, "sensitive")
 	case "controls":
@@ -70,7 +74,9 @@ func (r *reader) meta(d *Declaration, e entry) bool {
 	case "about":
 		d.About = r.str(e.value, "about")
 	case "timeout":
-		d.Timeout = r.duration(e.value, "timeout")
+		if d.Timeout = r.duration(e.value, "timeout"); d.Timeout > MaxTimeout {
+			r.fail(e.value, "out-of-range", "", "a timeout is at most %s, not %s", MaxTimeout, d.Timeout)
+		}
 	case "retries":
 		f, ok := r.value(e.value).(float64)
 		if !ok || f < 0 || f > 10 || f != float64(int(f)) {
@@ -91,5 +97,5 @@ func (r *reader) meta(d *Declaration, e entry) bool {
 
 // MetaKeys are the keys that every resource has beside its own.
 func MetaKeys() []string {
-	return []string{"when", "requires", "before", "notify", "subscribe", "audit", "sensitive", "controls", "tags", "id", "about", "timeout", "retries"}
+	return []string{"foreach", "when", "requires", "before", "notify", "subscribe", "audit", "sensitive", "controls", "tags", "id", "about", "timeout", "retries", "window"}
 }

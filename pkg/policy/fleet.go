@@ -37,7 +37,7 @@ func (r *reader) fleet(n *yaml.Node) *Fleet {
 	if !ok || !r.kind(entries, n, "Fleet", "") {
 		return nil
 	}
-	r.only(entries, "kind", "name", "about", "interval", "nodes", "channels", "modes", "labels", "data", "audit", "trust", "secrets")
+	r.only(entries, "kind", "name", "about", "interval", "nodes", "channels", "modes", "labels", "data", "audit", "windows", "window", "guardrails", "trust", "secrets")
 	f := &Fleet{Interval: defaultInterval, Channels: map[string]Channel{}, Modes: map[string]bool{}, Pos: r.pos(n)}
 	for _, e := range entries {
 		switch e.key {
@@ -64,7 +64,13 @@ func (r *reader) fleet(n *yaml.Node) *Fleet {
 		case "data":
 			f.Data = r.texts(e.value, "data")
 		case "audit":
-			f.Audit = r.boolean(e.value, "audit")
+			f.Audit = r.choice(e.value, "audit")
+		case "windows":
+			f.Windows = r.windows(e.value)
+		case "window":
+			f.Window = r.window(e.value)
+		case "guardrails":
+			f.Allow = r.guardrails(e.value)
 		case "trust":
 			f.Trust = r.trust(e.value)
 		case "secrets":

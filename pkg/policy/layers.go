@@ -24,8 +24,8 @@ type Layer struct {
 // Layers packs a policy: the fleet layer with roles and data, then one layer a module, by name. Each carries the compact
 // form beside the files of the repository it was made from.
 func Layers(p *Policy, fsys fs.FS) ([]Layer, error) {
-	fleet := Policy{Fleet: p.Fleet, Roles: p.Roles}
-	first, err := layer("", fleet, fsys, "fleet.yaml", "roles", "data")
+	fleet := Policy{Fleet: p.Fleet, Roles: p.Roles, Needs: p.Needs}
+	first, err := layer("", fleet, fsys, "fleet.yaml", "roles", "data", "templates")
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +133,9 @@ func FromLayers(layers []Layer) (*Policy, *Content, error) {
 		}
 		c.modules[l.Module] = files
 	}
+	if err := known(p); err != nil {
+		return nil, nil, err
+	}
 	if p.Fleet == nil {
 		return nil, nil, errors.New("reading a policy: it has no fleet layer")
 	}
@@ -156,9 +159,16 @@ func (c *Content) File(module, name string) (bundle.File, error) {
 	return f, nil
 }
 
-// Template returns the text of templates/<name> of a module; fs.ErrNotExist if it has none.
+// Template returns the text of templates/<name> of a module, or of the repository when the module has none of that name;
+// fs.ErrNotExist if neither has one.
 func (c *Content) Template(module, name string) (string, error) {
+	if !fs.ValidPath(name) || path.Clean(name) != name {
+		return "", fmt.Errorf("%q is not a path below templates/: %w", name, fs.ErrNotExist)
+	}
 	f, ok := c.modules[module][path.Join("templates", name)]
+	if !ok {
+		f, ok = c.modules[""][path.Join("templates", name)]
+	}
 	if !ok {
 		return "", fmt.Errorf("templates/%s of module %s: %w", name, module, fs.ErrNotExist)
 	}

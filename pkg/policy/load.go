@@ -56,7 +56,20 @@ func beside(read, checked fault.Problems) fault.Problems {
 			read = append(read, p)
 		}
 	}
-	return read
+	return once(read)
+}
+
+// once leaves out what is said already: a default with a mistake is read for each resource that takes it.
+func once(problems fault.Problems) fault.Problems {
+	said := make(map[fault.Problem]bool, len(problems))
+	var kept fault.Problems
+	for _, p := range problems {
+		if !said[p] {
+			said[p] = true
+			kept = append(kept, p)
+		}
+	}
+	return kept
 }
 
 type loader struct {
@@ -98,6 +111,7 @@ func (l *loader) fleet(p *Policy) error {
 		if p.Fleet = r.fleet(n); p.Fleet == nil {
 			return nil
 		}
+		p.Needs = max(p.Needs, r.needs)
 		return errors.Join(l.data(p.Fleet), l.secrets(&p.Fleet.Secrets))
 	}
 	return nil
@@ -168,6 +182,7 @@ func (l *loader) roles(p *Policy) error {
 		if n := r.parse(data); data != nil && n != nil {
 			if role := r.role(n, name); role != nil {
 				p.Roles = append(p.Roles, role)
+				p.Needs = max(p.Needs, r.needs)
 			}
 		}
 	}

@@ -16,8 +16,9 @@ func (r *reader) module(n *yaml.Node, name string) *Module {
 	if !ok || !r.kind(entries, n, "Module", name) {
 		return nil
 	}
-	r.only(entries, "kind", "name", "about", "params", "when", "audit", "resources")
+	r.only(entries, "kind", "name", "about", "params", "when", "audit", "window", "defaults", "resources")
 	m := &Module{Name: name, Params: map[string]Param{}, Pos: r.pos(n)}
+	m.Defaults = r.moduleDefaults(entries)
 	for _, e := range entries {
 		switch e.key {
 		case "about":
@@ -33,11 +34,14 @@ func (r *reader) module(n *yaml.Node, name string) *Module {
 		case "when":
 			m.When = r.text(e.value, "when")
 		case "audit":
-			m.Audit = r.boolean(e.value, "audit")
+			m.Audit = r.choice(e.value, "audit")
+		case "window":
+			m.Window = r.window(e.value)
 		case "resources":
 			m.Resources = r.resources(e.value)
 		}
 	}
+	m.Needs = r.needs
 	return m
 }
 
@@ -98,7 +102,7 @@ func (r *reader) role(n *yaml.Node, name string) *Role {
 	if !ok || !r.kind(entries, n, "Role", name) {
 		return nil
 	}
-	r.only(entries, "kind", "name", "about", "when", "audit", "modules")
+	r.only(entries, "kind", "name", "about", "when", "audit", "window", "modules")
 	role := &Role{Name: name, Pos: r.pos(n)}
 	for _, e := range entries {
 		switch e.key {
@@ -107,7 +111,9 @@ func (r *reader) role(n *yaml.Node, name string) *Role {
 		case "when":
 			role.When = r.text(e.value, "when")
 		case "audit":
-			role.Audit = r.boolean(e.value, "audit")
+			role.Audit = r.choice(e.value, "audit")
+		case "window":
+			role.Window = r.window(e.value)
 		case "modules":
 			role.Modules = r.uses(e.value)
 		}

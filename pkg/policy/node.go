@@ -18,6 +18,8 @@ import (
 type reader struct {
 	file     string
 	problems *fault.Problems
+	defaults map[string][]entry // of a module, by type
+	needs    int                // level of the language that was met; see [Level]
 }
 
 func (r *reader) pos(n *yaml.Node) fault.Pos {

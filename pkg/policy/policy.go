@@ -26,6 +26,8 @@ type Policy struct {
 	Fleet   *Fleet             `json:"fleet"`
 	Roles   []*Role            `json:"roles"` // by name
 	Modules map[string]*Module `json:"modules,omitempty"`
+	// Needs is the level of the language that fleet, roles and data are written in; see [Level].
+	Needs int `json:"needs,omitempty"`
 
 	broken map[string]bool // modules that are there and could not be read
 }
@@ -43,7 +45,10 @@ type Fleet struct {
 	Modes    map[string]bool    `json:"modes,omitempty"`
 	Labels   []string           `json:"labels,omitempty"` // names of all labels that policy may use
 	Data     []Text             `json:"data,omitempty"`   // templated paths below data/, most specific first
-	Audit    bool               `json:"audit,omitempty"`
+	Audit    *bool              `json:"audit,omitempty"`
+	Windows  map[string]Window  `json:"windows,omitempty"`
+	Window   Text               `json:"window,omitzero"` // of all that is not given another
+	Allow    []Text             `json:"allow,omitempty"` // guardrails that do not hold
 	Trust    TrustRules         `json:"trust,omitzero"`
 	Files    map[string]Data    `json:"files,omitempty"` // data files by path below data/
 	Secrets  Secrets            `json:"secrets,omitzero"`
@@ -84,7 +89,8 @@ type Role struct {
 	Name    string    `json:"name"`
 	About   string    `json:"about,omitempty"`
 	When    Text      `json:"when,omitzero"`
-	Audit   bool      `json:"audit,omitempty"`
+	Audit   *bool     `json:"audit,omitempty"`
+	Window  Text      `json:"window,omitzero"`
 	Modules []Use     `json:"modules"`
 	Pos     fault.Pos `json:"pos"`
 }
@@ -102,8 +108,11 @@ type Module struct {
 	About     string           `json:"about,omitempty"`
 	Params    map[string]Param `json:"params,omitempty"`
 	When      Text             `json:"when,omitzero"`
-	Audit     bool             `json:"audit,omitempty"`
+	Audit     *bool            `json:"audit,omitempty"`
+	Window    Text             `json:"window,omitzero"`
 	Resources []Declaration    `json:"resources"`
+	Needs     int              `json:"needs,omitempty"` // level of the language; see [Level]
+	Defaults  []Defaults       `json:"-"`               // are part of Resources already
 	Pos       fault.Pos        `json:"pos"`
 }
 
@@ -126,12 +135,14 @@ type Declaration struct {
 	Identity  string         `json:"identity"`
 	Alias     string         `json:"id,omitempty"`
 	About     string         `json:"about,omitempty"`
+	Foreach   any            `json:"foreach,omitempty"` // list, mapping, or a template that gives one
 	When      Text           `json:"when,omitzero"`
 	Requires  []Text         `json:"requires,omitempty"`
 	Before    []Text         `json:"before,omitempty"`
 	Notify    []Text         `json:"notify,omitempty"`
 	Subscribe []Text         `json:"subscribe,omitempty"`
-	Audit     bool           `json:"audit,omitempty"`
+	Audit     *bool          `json:"audit,omitempty"`
+	Window    Text           `json:"window,omitzero"`
 	Sensitive bool           `json:"sensitive,omitempty"`
 	Controls  []string       `json:"controls,omitempty"`
 	Tags      []string       `json:"tags,omitempty"`

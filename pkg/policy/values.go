@@ -89,6 +89,12 @@ func (r *reader) boolean(n *yaml.Node, what string) bool {
 	return n.Value == "true"
 }
 
+// choice is a boolean that may be left open; what is further away decides then.
+func (r *reader) choice(n *yaml.Node, what string) *bool {
+	b := r.boolean(n, what)
+	return &b
+}
+
 func (r *reader) duration(n *yaml.Node, what string) time.Duration {
 	d, err := time.ParseDuration(n.Value)
 	if n.Kind != yaml.ScalarNode || err != nil || d < 0 {

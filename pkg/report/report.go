@@ -100,7 +100,7 @@ func (r Run) Compliance() Compliance {
 	switch {
 	case r.Error != "" || r.Counts.Failed > 0:
 		return ComplianceFailed
-	case r.Counts.Drift > 0:
+	case r.Counts.Drift+r.Counts.Skipped > 0: // what waits for its window is not as the policy says
 		return ComplianceDrift
 	case r.Counts.Changed+r.Counts.Corrected+r.Counts.Refreshed > 0:
 		return ComplianceChanged

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/window"
 )
 
 // A Catalog is the resources that apply to one node, in the order they are to be converged. It is a pure function of
@@ -46,4 +47,5 @@ type Meta struct {
 	Tags      []string      `json:"tags,omitempty"`
 	Timeout   time.Duration `json:"timeout,omitempty"` // of plan and apply together; 0: the run's default
 	Retries   int           `json:"retries,omitempty"` // after a failed apply
+	Window    window.Window `json:"window,omitzero"`   // when it may be changed; the zero one: always
 }
