@@ -22,7 +22,7 @@ type AccessToken struct {
 	ID       string        `json:"id"`
 	Operator string        `json:"operator"`
 	Role     identity.Role `json:"role"`
-	Kind     string        `json:"kind"` // operator (what an operator is made with), token (a further one), login
+	Kind     string        `json:"kind"` // operator (what an operator is made with), token (a further one), login, certificate
 	Note     string        `json:"note,omitempty"`
 	Created  time.Time     `json:"created,omitzero"`
 	Expires  time.Time     `json:"expires,omitzero"` // zero: never
@@ -48,7 +48,7 @@ type Whoami struct {
 	Fleet string        `json:"fleet"`
 	Name  string        `json:"name"`
 	Role  identity.Role `json:"role"`
-	// Token is the one that was shown; nil for a client certificate.
+	// Token is the one that was shown, or the client certificate.
 	Token *AccessToken `json:"token,omitempty"`
 }
 

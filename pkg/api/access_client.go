@@ -33,6 +33,20 @@ func (c *OperatorClient) RevokeAccess(ctx context.Context, id string) error {
 	return c.do(ctx, http.MethodDelete, "/v1/access/"+url.PathEscape(id), nil, nil)
 }
 
+// IssueCertificate asks for a client certificate of an operator.
+func (c *OperatorClient) IssueCertificate(ctx context.Context, r CertificateRequest) (CertificateAnswer, error) {
+	var answer CertificateAnswer
+	err := c.do(ctx, http.MethodPost, "/v1/certificates", r, &answer)
+	return answer, err
+}
+
+// RenewCertificate asks for a new certificate for the key of the one that is shown.
+func (c *OperatorClient) RenewCertificate(ctx context.Context, csr string) (CertificateAnswer, error) {
+	var answer CertificateAnswer
+	err := c.do(ctx, http.MethodPost, "/v1/certificates/renew", RenewRequest{CSR: csr}, &answer)
+	return answer, err
+}
+
 // A Visitor talks to a report service before it has a token. The service is known by the fingerprint of the fleet's
 // authority.
 type Visitor struct{ wire *wire }

@@ -14,11 +14,12 @@ import (
 	"vigo.dev/pkg/report"
 )
 
-// An OperatorClient talks to the report service as a person or a program with an operator token. It is safe for
+// An OperatorClient talks to the report service as a person or a program with an operator token or a client certificate. It is safe for
 // concurrent use. Errors are [*Error] when the service refused, and wrap [ErrUnreachable] when it was not reached.
 type OperatorClient struct {
-	wire  *wire
-	token string
+	wire        *wire
+	token       string // "": a client certificate is shown
+	fingerprint string // of the authority
 }
 
 // serviceTLS reaches the report service itself, of a pinned authority: what people send it is not for hubs to see.
@@ -50,12 +51,26 @@ func NewOperatorClient(rawURL, token string, now func() time.Time) (*OperatorCli
 	if err != nil {
 		return nil, err
 	}
-	return &OperatorClient{wire: w, token: secret.Text()}, nil
+	return &OperatorClient{wire: w, token: secret.Text(), fingerprint: secret.Fingerprint}, nil
+}
+
+// NewCertificateClient makes a client that shows a certificate of an operator in place of a token. The server is known by the
+// fingerprint of the authority.
+func NewCertificateClient(rawURL string, cert tls.Certificate, fingerprint string, now func() time.Time) (*OperatorClient, error) {
+	conf := serviceTLS(fingerprint, now)
+	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
+	w, err := newWire([]string{rawURL}, conf, 0, now)
+	if err != nil {
+		return nil, err
+	}
+	return &OperatorClient{wire: w, fingerprint: fingerprint}, nil
 }
 
 func (c *OperatorClient) do(ctx context.Context, method, path string, in, out any) error {
 	return c.wire.do(ctx, method, path, in, out, func(req *http.Request, _ []byte) error {
-		req.Header.Set("Authorization", "Bearer "+c.token)
+		if c.token != "" {
+			req.Header.Set("Authorization", "Bearer "+c.token)
+		}
 		return nil
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"vigo.dev/pkg/identity"
 )
 
-// self is who asks, with the token that was shown; nil for a client certificate. Every role may ask about itself.
+// self is who asks, with the token or the certificate that was shown. Every role may ask about itself.
 func (s *server) self(r *http.Request) (Operator, *AccessToken, error) {
 	who, err := s.operator(r)
 	if err != nil {
@@ -20,7 +20,8 @@ func (s *server) self(r *http.Request) (Operator, *AccessToken, error) {
 	audit.Know(r.Context(), who.Name, string(who.Role))
 	text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		return who, nil, nil
+		shown, err := s.Certificates.CertificateHolder(s.shown(r))
+		return who, &shown, err
 	}
 	token, err := s.Access.AccessToken(text)
 	return who, &token, err
@@ -76,10 +77,10 @@ func (s *server) mayCreate(r *http.Request, who Operator, mine *AccessToken, t *
 	of := who.Role
 	if t.Operator == who.Name {
 		switch {
-		case mine == nil || mine.Kind == "login":
+		case mine.Kind == "login":
 			return Refuse(ErrForbidden, "%s is not an operator of this service, but vouched for elsewhere; an admin makes operators for programs", who.Name)
 		case !mine.Expires.IsZero() && t.Expires.After(mine.Expires):
-			return Refuse(ErrForbidden, "the token that asks expires on %s: it makes none that lives longer", mine.Expires.Format(time.RFC3339))
+			return Refuse(ErrForbidden, "what was shown expires on %s: nothing is made with it that lives longer", mine.Expires.Format(time.RFC3339))
 		}
 	} else {
 		list, err := s.Access.AccessTokens(r.Context())
@@ -94,7 +95,7 @@ func (s *server) mayCreate(r *http.Request, who Operator, mine *AccessToken, t *
 	}
 	t.Role = cmp.Or(t.Role, of)
 	if !within(t.Role, of) {
-		return Refuse(ErrForbidden, "%s is a %s; a token of it cannot be %.40q", t.Operator, of, t.Role)
+		return Refuse(ErrForbidden, "%s is a %s; it gets none that is %.40q", t.Operator, of, t.Role)
 	}
 	return nil
 }

@@ -103,11 +103,5 @@ func (c *OperatorClient) WholeAudit(ctx context.Context) (audit.Log, error) {
 	}
 }
 
-// Fingerprint is that of the authority which the token of the client pins.
-func (c *OperatorClient) Fingerprint() string {
-	secret, err := identity.ParseSecret(c.token)
-	if err != nil { // it was read when the client was made
-		return ""
-	}
-	return secret.Fingerprint
-}
+// Fingerprint is that of the authority by which the client knows the service.
+func (c *OperatorClient) Fingerprint() string { return c.fingerprint }

@@ -32,13 +32,8 @@ func (s *server) operator(r *http.Request) (Operator, error) {
 		}
 		return s.Gate.Operator(token)
 	}
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		peer, err := identity.PeerOf(r.TLS.PeerCertificates[0])
-		if err == nil && peer.Fleet == s.Fleet && slices.Contains(operatorRoles(), peer.Role) { // not a node, a hub or the service
-			return Operator{Name: peer.Name, Role: peer.Role}, nil
-		}
-	}
-	return Operator{}, ErrUnauthorized
+	t, err := s.certified(r)
+	return Operator{Name: t.Operator, Role: t.Role}, err
 }
 
 func (s *server) reader(r *http.Request) error {

@@ -18,18 +18,19 @@ import (
 
 // Backend is what a server is made of. Every field but Requests is needed.
 type Backend struct {
-	Agents    Agents
-	Hubs      Hubs
-	Gate      Gate
-	Operators Operators
-	Admin     Admin
-	Staff     Staff
-	Auditor   Auditor
-	Access    Access
-	Logins    Logins
-	Fleet     string
-	Log       *slog.Logger
-	Now       func() time.Time
+	Agents       Agents
+	Hubs         Hubs
+	Gate         Gate
+	Operators    Operators
+	Admin        Admin
+	Staff        Staff
+	Auditor      Auditor
+	Access       Access
+	Logins       Logins
+	Certificates Certificates
+	Fleet        string
+	Log          *slog.Logger
+	Now          func() time.Time
 	// Requests is how many requests are worked on at once; 0: [MaxRequests].
 	Requests int
 	// Observe is told of every request that was answered: route pattern, status and duration.
@@ -81,6 +82,8 @@ func NewServer(b Backend) http.Handler {
 	handle("GET /v1/access", s.accessTokens)
 	handle("POST /v1/access", s.createAccess)
 	handle("DELETE /v1/access/{id}", s.revokeAccess)
+	handle("POST /v1/certificates", s.issueCertificate)
+	handle("POST /v1/certificates/renew", s.renewCertificate)
 	handle("GET /v1/login", s.loginOffer)
 	handle("POST /v1/login", s.login)
 	handle("GET /v1/operators", s.operators)

@@ -23,6 +23,7 @@ const (
 	OperatorChanged   = "operator.changed" // another role, or a new token in place of all others
 	OperatorRemoved   = "operator.removed"
 	AccessCreated     = "access.created" // a further token of an operator
+	AccessRenewed     = "access.renewed" // a certificate of an operator
 	AccessRevoked     = "access.revoked"
 	LoggedIn          = "access.login" // through an identity provider
 	NodeEnrolled      = "node.enrolled"

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -86,12 +87,21 @@ func (c *CA) IssueClient(csrPEM []byte, who Client, now time.Time) ([]byte, ed25
 			who.Life = ServerLife
 		}
 	}
+	leaf, err := c.clientFor(csrPEM, who, key, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	return append(certPEM(leaf.Raw), c.CertPEM()...), key, nil
+}
+
+// clientFor makes a client certificate for a key that a request has proved.
+func (c *CA) clientFor(csrPEM []byte, who Client, key crypto.PublicKey, now time.Time) (*x509.Certificate, error) {
 	if c.remote != nil {
 		leaf, err := c.remoteClient(csrPEM, who, key, now)
 		if err != nil {
-			return nil, nil, fmt.Errorf("having a client certificate signed: %w", err)
+			return nil, fmt.Errorf("having a client certificate signed: %w", err)
 		}
-		return append(certPEM(leaf.Raw), c.CertPEM()...), key, nil
+		return leaf, nil
 	}
 	tmpl := &x509.Certificate{
 		Subject:     pkix.Name{CommonName: who.Name, Organization: []string{c.fleet}},
@@ -106,9 +116,9 @@ func (c *CA) IssueClient(csrPEM []byte, who Client, now time.Time) ([]byte, ed25
 	}
 	leaf, err := c.issue(tmpl, key, now)
 	if err != nil {
-		return nil, nil, fmt.Errorf("issuing a client certificate: %w", err)
+		return nil, fmt.Errorf("issuing a client certificate: %w", err)
 	}
-	return append(certPEM(leaf.Raw), c.CertPEM()...), key, nil
+	return leaf, nil
 }
 
 func (c *CA) issue(tmpl *x509.Certificate, key any, now time.Time) (*x509.Certificate, error) {
@@ -128,23 +138,32 @@ func (c *CA) issue(tmpl *x509.Certificate, key any, now time.Time) (*x509.Certif
 
 // ParseCSR reads a PEM certificate request of an Ed25519 key, at most 8 KiB, and checks its signature.
 func ParseCSR(csrPEM []byte) (*x509.CertificateRequest, ed25519.PublicKey, error) {
-	if len(csrPEM) > maxCSR {
-		return nil, nil, fmt.Errorf("it has %d bytes, at most %d: %w", len(csrPEM), maxCSR, ErrCSR)
-	}
-	block, rest := pem.Decode(csrPEM)
-	if block == nil || block.Type != "CERTIFICATE REQUEST" || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, nil, fmt.Errorf("not one PEM block of type CERTIFICATE REQUEST: %w", ErrCSR)
-	}
-	csr, err := x509.ParseCertificateRequest(block.Bytes)
+	csr, err := parseRequest(csrPEM)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrCSR, err)
-	}
-	if err := csr.CheckSignature(); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrCSR, err)
+		return nil, nil, err
 	}
 	key, ok := csr.PublicKey.(ed25519.PublicKey)
 	if !ok {
 		return nil, nil, fmt.Errorf("the key is %s, want Ed25519: %w", csr.PublicKeyAlgorithm, ErrCSR)
 	}
 	return csr, key, nil
+}
+
+// parseRequest reads a PEM certificate request of any key, and checks its signature.
+func parseRequest(csrPEM []byte) (*x509.CertificateRequest, error) {
+	if len(csrPEM) > maxCSR {
+		return nil, fmt.Errorf("it has %d bytes, at most %d: %w", len(csrPEM), maxCSR, ErrCSR)
+	}
+	block, rest := pem.Decode(csrPEM)
+	if block == nil || block.Type != "CERTIFICATE REQUEST" || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, fmt.Errorf("not one PEM block of type CERTIFICATE REQUEST: %w", ErrCSR)
+	}
+	csr, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
+	}
+	if err := csr.CheckSignature(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrCSR, err)
+	}
+	return csr, nil
 }

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -116,7 +117,7 @@ func samePublic(a, b any) bool {
 }
 
 // remoteClient is [CA.IssueClient] where a program signs. The request has been checked.
-func (c *CA) remoteClient(csrPEM []byte, who Client, key ed25519.PublicKey, now time.Time) (*x509.Certificate, error) {
+func (c *CA) remoteClient(csrPEM []byte, who Client, key crypto.PublicKey, now time.Time) (*x509.Certificate, error) {
 	r := SignRequest{CSR: csrPEM, Peer: Peer{Fleet: c.fleet, Role: who.Role, Name: who.Name}, Until: now.Add(who.Life)}
 	if who.Role == RoleHub {
 		r.Names = []string{ServerName}

@@ -43,7 +43,7 @@ func (s *Service) holder(token string) (sqlstore.Operator, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.operators {
-		if o.ID != secret.ID || !o.Matches(secret) {
+		if o.Kind == sqlstore.KindCertificate || o.ID != secret.ID || !o.Matches(secret) {
 			continue
 		}
 		if !o.Expires.IsZero() && !now.Before(o.Expires) {
@@ -62,13 +62,18 @@ func (s *Service) Operator(token string) (api.Operator, error) {
 	if err != nil {
 		return api.Operator{}, err
 	}
+	s.use(o.ID)
+	return api.Operator{Name: o.Name, Role: o.Role}, nil
+}
+
+// use takes note that a token, or a certificate, was used.
+func (s *Service) use(id string) {
 	s.uses.mu.Lock()
 	defer s.uses.mu.Unlock()
 	if s.uses.at == nil {
 		s.uses.at = map[string]time.Time{}
 	}
-	s.uses.at[o.ID] = s.Now().UTC().Truncate(time.Minute)
-	return api.Operator{Name: o.Name, Role: o.Role}, nil
+	s.uses.at[id] = s.Now().UTC().Truncate(time.Minute)
 }
 
 // keepUses writes when tokens were used: once a minute, so that reading does not write.

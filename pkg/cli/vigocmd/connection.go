@@ -1,6 +1,7 @@
 package vigocmd
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,14 +25,18 @@ const asking = "asking the report service"
 
 // connection is how a command finds the report service: flags, then the file that `vigo up` writes.
 type connection struct {
-	config string
-	server string
+	config    string
+	server    string
+	cert, key string // of a client certificate, in place of the token
 }
 
 // operatorConfig is the file an operator's commands read.
 type operatorConfig struct {
-	Server string `json:"server"` // URL of the report service
-	Token  string `json:"token"`  // operator token; it also pins the fleet's authority
+	Server string `json:"server"`          // URL of the report service
+	Token  string `json:"token,omitempty"` // operator token; it also pins the fleet's authority
+	// Certificate and Key are files of a client certificate, in place of a token; from where this file is.
+	Certificate string `json:"certificate,omitempty"`
+	Key         string `json:"key,omitempty"`
 	// Authority is the fingerprint that pins it while there is no token, and Login whether `vigo login` made the token.
 	Authority string `json:"authority,omitempty"`
 	Login     bool   `json:"login,omitempty"`
@@ -40,10 +45,20 @@ type operatorConfig struct {
 func (c *connection) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.config, "config", "", "operator configuration (default $VIGO_CONFIG, ~/.config/vigo/operator.json, then "+systemConfig+")")
 	cmd.Flags().StringVar(&c.server, "server", "", "URL of the report service, instead of that in the configuration")
+	cmd.Flags().StringVar(&c.cert, "cert", "", "client certificate to show, instead of what is in the configuration (default $VIGO_CERT)")
+	cmd.Flags().StringVar(&c.key, "key", "", "its private key (default $VIGO_KEY)")
+	cobra.CheckErr(errors.Join(cmd.MarkFlagFilename("cert"), cmd.MarkFlagFilename("key")))
 }
 
 func (c *connection) open(env *cli.Env) (*api.OperatorClient, error) {
+	shown, err := c.certificate(env)
+	if err != nil {
+		return nil, err
+	}
 	conf, err := readOperatorConfig(c.existing(env))
+	if shown != nil {
+		return shown.client(env, cmp.Or(c.server, conf.Server))
+	}
 	if errors.Is(err, errNoConfig) {
 		err = fault.WithCode(fault.WithHint(err, "`vigo up` writes DATA/operator.json: export VIGO_CONFIG=DATA/operator.json"), fault.Drift)
 	}

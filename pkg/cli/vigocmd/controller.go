@@ -112,7 +112,7 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 		if err != nil {
 			return err
 		}
-		if reports, err = api.NewOperatorClient(conf.Server, conf.Token, env.Now); err != nil {
+		if reports, err = conf.client(env, o.report); err != nil {
 			return err
 		}
 	}

@@ -95,8 +95,8 @@ func (o *loginOptions) target(path string) (operatorConfig, error) {
 	if err != nil && !errors.Is(err, errNoConfig) {
 		return conf, err
 	}
-	if conf.Token != "" && !conf.Login {
-		return conf, fault.WithHint(fmt.Errorf("logging in: %s holds the token of an operator, which would be lost", path), "--config FILE names another file")
+	if (conf.Token != "" || conf.Certificate != "") && !conf.Login {
+		return conf, fault.WithHint(fmt.Errorf("logging in: %s holds the token or the certificate of an operator, which would be lost", path), "--config FILE names another file")
 	}
 	if o.conn.server != "" {
 		conf.Server = o.conn.server

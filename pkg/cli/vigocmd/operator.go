@@ -2,6 +2,8 @@ package vigocmd
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +14,7 @@ import (
 
 func newOperatorCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{Use: "operator", Short: "Say who may read and change what the report service keeps"}
-	c.AddCommand(newOperatorCreateCommand(env), newOperatorListCommand(env), newOperatorRemoveCommand(env), newOperatorTokenCommand(env))
+	c.AddCommand(newOperatorCreateCommand(env), newOperatorListCommand(env), newOperatorRemoveCommand(env), newOperatorTokenCommand(env), newOperatorCertificateCommand(env))
 	return c
 }
 
@@ -63,7 +65,7 @@ func newOperatorListCommand(env *cli.Env) *cobra.Command {
 	var format cli.Format
 	c := &cobra.Command{
 		Use:     "list",
-		Short:   "List the operators and their roles",
+		Short:   "List the operators, their roles and their certificates",
 		Example: "  vigo operator list",
 		Args:    cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -75,14 +77,19 @@ func newOperatorListCommand(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return unreachable(err)
 			}
-			if done, err := env.Document(format, list); done {
+			access, err := client.AccessTokens(c.Context())
+			if err != nil {
+				return unreachable(err)
+			}
+			listed := withCertificates(list, access, env.Now())
+			if done, err := env.Document(format, listed); done {
 				return err
 			}
-			rows := make([][]string, len(list))
-			for i, o := range list {
-				rows[i] = []string{o.Name, string(o.Role)}
+			rows := make([][]string, len(listed))
+			for i, o := range listed {
+				rows[i] = []string{o.Name, string(o.Role), o.certificates(env.Now())}
 			}
-			return env.Columns([]string{"NAME", "ROLE"}, rows)
+			return env.Columns([]string{"NAME", "ROLE", "CERTIFICATES"}, rows)
 		},
 	}
 	conn.flags(c)
@@ -90,11 +97,39 @@ func newOperatorListCommand(env *cli.Env) *cobra.Command {
 	return c
 }
 
+// A listedOperator is an operator with the certificates that still open something.
+type listedOperator struct {
+	api.Operator
+	Certificates []api.AccessToken `json:"certificates,omitempty"`
+}
+
+func withCertificates(list []api.Operator, access []api.AccessToken, now time.Time) []listedOperator {
+	listed := make([]listedOperator, len(list))
+	for i, o := range list {
+		listed[i].Operator = o
+		for _, t := range access {
+			if t.Operator == o.Name && isCertificate(t) && now.Before(t.Expires) {
+				listed[i].Certificates = append(listed[i].Certificates, t)
+			}
+		}
+	}
+	return listed
+}
+
+// certificates names them with their ends.
+func (o listedOperator) certificates(now time.Time) string {
+	var parts []string
+	for _, t := range o.Certificates {
+		parts = append(parts, t.ID+" until "+ends(t, now))
+	}
+	return orDash(strings.Join(parts, ", "))
+}
+
 func newOperatorRemoveCommand(env *cli.Env) *cobra.Command {
 	var conn connection
 	c := &cobra.Command{
 		Use:     "remove NAME",
-		Short:   "Make all tokens of an operator useless, at once",
+		Short:   "Make all tokens and certificates of an operator useless, at once",
 		Example: "  vigo operator remove ann",
 		Args:    cli.Args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -105,7 +140,7 @@ func newOperatorRemoveCommand(env *cli.Env) *cobra.Command {
 			if err := client.RemoveOperator(c.Context(), args[0]); err != nil {
 				return unreachable(err)
 			}
-			_, err = fmt.Fprintf(env.Stdout, "the token of %s is useless now\n", args[0])
+			_, err = fmt.Fprintf(env.Stdout, "the tokens and certificates of %s are useless now\n", args[0])
 			return err
 		},
 	}

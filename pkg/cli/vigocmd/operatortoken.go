@@ -3,6 +3,7 @@ package vigocmd
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -14,7 +15,8 @@ import (
 
 func newOperatorTokenCommand(env *cli.Env) *cobra.Command {
 	c := &cobra.Command{Use: "token", Short: "Further tokens of an operator, each with an end of its own"}
-	c.AddCommand(newOperatorTokenCreateCommand(env), newOperatorTokenListCommand(env), newOperatorTokenRevokeCommand(env))
+	c.AddCommand(newOperatorTokenCreateCommand(env), newAccessListCommand(env, accessWords{"tokens", "token"}, func(api.AccessToken) bool { return true }),
+		newAccessRevokeCommand(env, accessWords{"tokens", "token"}, "Make a token of an operator, or a login, useless at once"))
 	return c
 }
 
@@ -65,13 +67,17 @@ of a program that leaked is revoked alone; the operator and its other tokens sta
 	return c
 }
 
-func newOperatorTokenListCommand(env *cli.Env) *cobra.Command {
+// accessWords are what the commands are about.
+type accessWords struct{ many, one string }
+
+// newAccessListCommand lists the tokens and certificates that want accepts.
+func newAccessListCommand(env *cli.Env, words accessWords, want func(api.AccessToken) bool) *cobra.Command {
 	var conn connection
 	var format cli.Format
 	c := &cobra.Command{
 		Use:     "list",
-		Short:   "List one's own tokens, as an admin those of all, and when they were last used",
-		Example: "  vigo operator token list\n  vigo operator token list -o json | jq '.[] | select(.used == null)'",
+		Short:   "List one's own " + words.many + ", as an admin those of all, and when they were last used",
+		Example: fmt.Sprintf("  vigo operator %[1]s list\n  vigo operator %[1]s list -o json | jq '.[] | select(.used == null)'", words.one),
 		Args:    cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			client, err := conn.open(env)
@@ -82,17 +88,13 @@ func newOperatorTokenListCommand(env *cli.Env) *cobra.Command {
 			if err != nil {
 				return unreachable(err)
 			}
+			list = slices.DeleteFunc(list, func(t api.AccessToken) bool { return !want(t) })
 			if done, err := env.Document(format, list); done {
 				return err
 			}
 			rows := make([][]string, len(list))
 			for i, t := range list {
-				used := until(t.Used)
-				expires := until(t.Expires)
-				if !t.Expires.IsZero() && !env.Now().Before(t.Expires) {
-					expires = "expired"
-				}
-				rows[i] = []string{t.ID, t.Operator, string(t.Role), t.Kind, expires, used, orDash(t.Note)}
+				rows[i] = []string{t.ID, t.Operator, string(t.Role), t.Kind, ends(t, env.Now()), until(t.Used), orDash(t.Note)}
 			}
 			return env.Columns([]string{"ID", "OPERATOR", "ROLE", "KIND", "EXPIRES", "USED", "NOTE"}, rows)
 		},
@@ -102,12 +104,20 @@ func newOperatorTokenListCommand(env *cli.Env) *cobra.Command {
 	return c
 }
 
-func newOperatorTokenRevokeCommand(env *cli.Env) *cobra.Command {
+// ends is when a token or a certificate can be used no more.
+func ends(t api.AccessToken, now time.Time) string {
+	if !t.Expires.IsZero() && !now.Before(t.Expires) {
+		return "expired"
+	}
+	return until(t.Expires)
+}
+
+func newAccessRevokeCommand(env *cli.Env, words accessWords, short string) *cobra.Command {
 	var conn connection
 	c := &cobra.Command{
 		Use:     "revoke ID",
-		Short:   "Make a token of an operator, or a login, useless at once",
-		Example: "  vigo operator token revoke a2b3c4d5e6",
+		Short:   short,
+		Example: "  vigo operator " + words.one + " revoke a2b3c4d5e6",
 		Args:    cli.Args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			client, err := conn.open(env)
@@ -117,7 +127,7 @@ func newOperatorTokenRevokeCommand(env *cli.Env) *cobra.Command {
 			if err := client.RevokeAccess(c.Context(), args[0]); err != nil {
 				return unreachable(err)
 			}
-			_, err = fmt.Fprintf(env.Stdout, "token %s is revoked\n", args[0])
+			_, err = fmt.Fprintf(env.Stdout, "%s %s is revoked\n", words.one, args[0])
 			return err
 		},
 	}
