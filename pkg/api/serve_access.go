@@ -95,7 +95,7 @@ func (s *server) mayCreate(r *http.Request, who Operator, mine *AccessToken, t *
 	}
 	t.Role = cmp.Or(t.Role, of)
 	if !within(t.Role, of) {
-		return Refuse(ErrForbidden, "%s is a %s; it gets none that is %.40q", t.Operator, of, t.Role)
+		return Refuse(ErrForbidden, "%s is a %s; what it gets cannot be %.40q", t.Operator, of, t.Role)
 	}
 	return nil
 }
