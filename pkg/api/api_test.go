@@ -243,7 +243,7 @@ func TestNodeIsNoOperator(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if resp, said := r.raw(t, req); resp.StatusCode != http.StatusUnauthorized || said == nil || said.Code != ErrUnauthorized.Code {
+		if resp, said := r.raw(t, req); resp.StatusCode != http.StatusForbidden || said == nil || said.Code != ErrWrongNode.Code {
 			t.Errorf("%s with a node's certificate: %s %+v", route, resp.Status, said)
 		}
 	}

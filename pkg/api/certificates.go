@@ -29,7 +29,8 @@ type CertificateAnswer struct {
 // Certificates keeps the client certificates of operators. They are known by their keys: a certificate that the authority has
 // signed and the service has not, or not any more, is nobody's.
 type Certificates interface {
-	// CertificateHolder returns what is known of a certificate that the connection has verified; [ErrUnauthorized].
+	// CertificateHolder returns what is known of a certificate that the connection has verified; [ErrRevoked], or
+	// [ErrUnauthorized] when it has run out.
 	CertificateHolder(cert *x509.Certificate) (AccessToken, error)
 	// IssueCertificate answers a request for an operator. With enlist there is none of this name yet, and it becomes one, of the
 	// role of t and without a token. [ErrBadRequest] when the key has a certificate already.

@@ -37,6 +37,7 @@ var (
 	ErrUnknownNode  = refusal(http.StatusForbidden, "unknown-node", "node is not enrolled here", "enrol it: `vigo token create`, then `vigo-agent enroll`")
 	ErrRetired      = refusal(http.StatusForbidden, "retired", "node was retired", "to take it in again, make a token and run `vigo-agent enroll --force`: it gets a new key")
 	ErrUnauthorized = refusal(http.StatusUnauthorized, "unauthorized", "not signed in, or not allowed", "is the operator configuration (--config or VIGO_CONFIG) that of this service?")
+	ErrRevoked      = refusal(http.StatusUnauthorized, "revoked", "the certificate is revoked, or was not issued by this service", "an admin makes a new one: `vigo operator certificate create`")
 	ErrForbidden    = refusal(http.StatusForbidden, "forbidden", "the role of this operator does not allow that", "")
 	ErrWrongNode    = refusal(http.StatusForbidden, "wrong-node", "certificate, signature and body do not name the same node", "")
 	ErrNotFound     = refusal(http.StatusNotFound, "not-found", "not found", "")

@@ -20,7 +20,11 @@ func (s *server) self(r *http.Request) (Operator, *AccessToken, error) {
 	audit.Know(r.Context(), who.Name, string(who.Role))
 	text, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
-		shown, err := s.Certificates.CertificateHolder(s.shown(r))
+		cert, err := s.shown(r)
+		if err != nil {
+			return who, nil, err
+		}
+		shown, err := s.Certificates.CertificateHolder(cert)
 		return who, &shown, err
 	}
 	token, err := s.Access.AccessToken(text)

@@ -24,7 +24,7 @@ type Auditor interface {
 // theirs.
 func accessRefusals() []string {
 	return []string{ErrUnknownNode.Code, ErrRetired.Code, ErrUnauthorized.Code, ErrForbidden.Code, ErrWrongNode.Code, ErrTaken.Code,
-		ErrSignature.Code, ErrDigest.Code, ErrReplay.Code, ErrSkew.Code, ErrToken.Code, ErrNotApproved.Code}
+		ErrSignature.Code, ErrDigest.Code, ErrReplay.Code, ErrSkew.Code, ErrToken.Code, ErrNotApproved.Code, ErrRevoked.Code}
 }
 
 // recordRefusal tells the audit log of a refusal that concerns access.

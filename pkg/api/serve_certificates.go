@@ -10,24 +10,25 @@ import (
 	"vigo.dev/pkg/identity"
 )
 
-// shown is the client certificate of an operator of this fleet; nil for none, or that of a node, a hub or the service.
-func (s *server) shown(r *http.Request) *x509.Certificate {
+// shown is the client certificate of an operator of this fleet. That of a node, a hub or the service is somebody who tries to
+// be an operator: [ErrWrongNode].
+func (s *server) shown(r *http.Request) (*x509.Certificate, error) {
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-		return nil
+		return nil, ErrUnauthorized
 	}
 	cert := r.TLS.PeerCertificates[0]
 	peer, err := identity.PeerOf(cert)
 	if err != nil || peer.Fleet != s.Fleet || !slices.Contains(operatorRoles(), peer.Role) {
-		return nil
+		return nil, Refuse(ErrWrongNode, "the certificate is not of an operator of fleet %s", s.Fleet)
 	}
-	return cert
+	return cert, nil
 }
 
 // certified is who shows a client certificate. What it says of a role is not asked: the service knows.
 func (s *server) certified(r *http.Request) (AccessToken, error) {
-	cert := s.shown(r)
-	if cert == nil {
-		return AccessToken{}, ErrUnauthorized
+	cert, err := s.shown(r)
+	if err != nil {
+		return AccessToken{}, err
 	}
 	if err := s.Gate.Admit("operator", address(r)); err != nil {
 		return AccessToken{}, err

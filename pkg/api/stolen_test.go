@@ -89,7 +89,7 @@ func TestOnlyOperatorsAreOperators(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if resp, said := r.raw(t, req); resp.StatusCode != http.StatusUnauthorized || said == nil || said.Code != ErrUnauthorized.Code {
+			if resp, said := r.raw(t, req); resp.StatusCode != http.StatusForbidden || said == nil || said.Code != ErrWrongNode.Code {
 				t.Errorf("%s as %s: %s %+v", route, role, resp.Status, said)
 			}
 		}

@@ -29,7 +29,7 @@ func (s *Service) CertificateHolder(cert *x509.Certificate) (api.AccessToken, er
 func (s *Service) certificateOf(cert *x509.Certificate) (sqlstore.Operator, error) {
 	peer, err := identity.PeerOf(cert)
 	if err != nil {
-		return sqlstore.Operator{}, api.ErrUnauthorized
+		return sqlstore.Operator{}, api.ErrRevoked
 	}
 	hash, err := identity.KeyHash(cert)
 	if err != nil {
@@ -49,9 +49,7 @@ func (s *Service) certificateOf(cert *x509.Certificate) (sqlstore.Operator, erro
 		}
 		return o, nil
 	}
-	refused := api.Refuse(api.ErrUnauthorized, "the certificate of %s is revoked, or was not issued by this service", peer.Name)
-	refused.Advice = "an admin makes a new one: `vigo operator certificate create`"
-	return sqlstore.Operator{}, refused
+	return sqlstore.Operator{}, api.Refuse(api.ErrRevoked, "the certificate of %s is revoked, or was not issued by this service", peer.Name)
 }
 
 // IssueCertificate implements api.Certificates.
@@ -169,5 +167,5 @@ func (s *Service) certificateByID(id string) (sqlstore.Operator, error) {
 			return o, nil
 		}
 	}
-	return sqlstore.Operator{}, api.ErrUnauthorized
+	return sqlstore.Operator{}, api.ErrRevoked
 }

@@ -74,9 +74,9 @@ func TestOperatorCertificates(t *testing.T) {
 
 	must(t, r.RevokeAccess(t.Context(), first.ID))
 	_, err = jane.Status(t.Context(), 1)
-	refusedAs(t, "revoked", err, api.ErrUnauthorized)
+	refusedAs(t, "revoked", err, api.ErrRevoked)
 	_, err = r.showing(t, server.URL, key, second.Certificate).Status(t.Context(), 1)
-	refusedAs(t, "revoked, the renewed one", err, api.ErrUnauthorized)
+	refusedAs(t, "revoked, the renewed one", err, api.ErrRevoked)
 	entries, err := r.DB.Audit(t.Context(), audit.Query{Limit: 100})
 	must(t, err)
 	acts := map[string]int{}
@@ -112,18 +112,18 @@ func TestCertificateRoleIsLookedUp(t *testing.T) {
 	must(t, err)
 	for _, name := range []string{"joe", "root", "nobody"} {
 		_, err = forge(stranger, name, identity.RoleAdmin).Status(t.Context(), 1)
-		refusedAs(t, "a certificate that was never issued here", err, api.ErrUnauthorized)
+		refusedAs(t, "a certificate that was never issued here", err, api.ErrRevoked)
 	}
 	_, err = forge(key, "root", identity.RoleAdmin).Status(t.Context(), 1)
-	refusedAs(t, "the key of somebody else", err, api.ErrUnauthorized)
+	refusedAs(t, "the key of somebody else", err, api.ErrRevoked)
 	for _, role := range []identity.Role{identity.RoleNode, identity.RoleHub, identity.RoleService} {
 		_, err = forge(key, "joe", role).Status(t.Context(), 1)
-		refusedAs(t, string(role)+" as an operator", err, api.ErrUnauthorized)
+		refusedAs(t, string(role)+" as an operator", err, api.ErrWrongNode)
 	}
 	_, err = r.AddOperator(t.Context(), api.Operator{Name: "joe", Role: identity.RoleOperator})
 	must(t, err)
 	_, err = viewer.Status(t.Context(), 1)
-	refusedAs(t, "a certificate of what joe was before", err, api.ErrUnauthorized)
+	refusedAs(t, "a certificate of what joe was before", err, api.ErrRevoked)
 }
 
 // A certificate of an operator is no node's, on any route of nodes and hubs, and says so to nobody as a server.

@@ -41,7 +41,7 @@ func newNodeKey(c *caller) identity.NodeKey {
 
 func requestAttacks() []requestAttack {
 	const wire = "a copy of what a node sent"
-	return []requestAttack{
+	return append(operatorAttacks(), []requestAttack{
 		{name: "replay", holds: wire, does: "sends a check-in again", want: "replay", make: func(_ *fleet, n *node) []string {
 			c := n.as()
 			first, second := copyOf(c, c.request(checkIns, n.honest()))
@@ -191,7 +191,7 @@ func requestAttacks() []requestAttack {
 			}},
 		{name: "name-taken", holds: "a token", does: "enrols under the name of a node that is there", want: "name-taken",
 			make: enrolling(func(f *fleet, n *node) string { return f.vigo(n.t, "token", "create") }, "web-1", "name-taken")},
-	}
+	}...)
 }
 
 // handsOn is what the service says to a hub that brings a request of a node.
