@@ -3,8 +3,10 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/resource"
 	"vigo.dev/pkg/trait"
 	"vigo.dev/pkg/traits"
@@ -29,12 +31,27 @@ func (a *Agent) catalog(ctx context.Context, set trait.Set) (*resource.Catalog, 
 	if known && l.built.catalog != nil && l.built.from == from {
 		return l.built.catalog, nil
 	}
-	cat, err := a.Language.Build(l.policy, l.content, in)
+	cat, err := a.Language.Build(l.available(), l.content, in)
 	if err != nil {
 		return nil, err
 	}
 	l.built = built{from: from, catalog: cat}
 	return cat, nil
+}
+
+// available is the policy without the modules whose layers could not be fetched.
+func (l *loaded) available() *policy.Policy {
+	if l.lacking == nil {
+		return l.policy
+	}
+	p := *l.policy
+	p.Roles = make([]*policy.Role, len(l.policy.Roles))
+	for i, role := range l.policy.Roles {
+		some := *role
+		some.Modules = slices.DeleteFunc(slices.Clone(role.Modules), func(u policy.Use) bool { return p.Modules[u.Module] == nil })
+		p.Roles[i] = &some
+	}
+	return &p
 }
 
 // seen names what a policy sees of this node: traits by their digests, except what the agent says of itself, which is
@@ -76,4 +93,14 @@ func looksAt(l *loaded) []string {
 		names = append(names, c.Kind().Name)
 	}
 	return names
+}
+
+// lacking says why modules of the bundle in force are not enforced; nil: all that this node needs are.
+func (a *Agent) lacking() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.loaded == nil {
+		return nil
+	}
+	return a.loaded.lacking
 }

@@ -116,6 +116,9 @@ func (a *Agent) enforce(ctx context.Context, h *host.Host, set trait.Set) report
 		ctx, cancel := context.WithTimeoutCause(ctx, a.RunDeadline, fmt.Errorf("the run took longer than %s", a.RunDeadline))
 		defer cancel()
 		run = converge.Run(ctx, cat, h, converge.Options{DryRun: a.DryRun, Journal: a.journal, Log: a.Log, Now: a.Now})
+		if err := a.lacking(); err != nil {
+			run.Error = strings.TrimPrefix(run.Error+"; going on without what could not be fetched: "+err.Error(), "; ")
+		}
 	}
 	run.ID, run.Node, run.Channel = newID(run.Started), a.Enrolment.Node, a.Enrolment.Channel
 	doc := a.trustCopy()

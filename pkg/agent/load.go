@@ -27,6 +27,7 @@ type loaded struct {
 	policy   *policy.Policy
 	content  *policy.Content
 	looksAt  []string // traits that the policy may look at; nil until asked for
+	lacking  error    // why layers are missing that this node needs; nil: it has all
 	built    built
 }
 
@@ -70,8 +71,13 @@ func (a *Agent) load(ctx context.Context, set trait.Set) (*loaded, error) {
 			return nil, a.refused(doing, err)
 		}
 	}
+	l.lacking = nil
 	if err := a.complete(ctx, l, set, stage); err != nil {
-		return nil, a.refused(doing, err)
+		err = a.refused(doing, err)
+		if errors.As(err, new(*uncompilable)) || ctx.Err() != nil {
+			return nil, err
+		}
+		l.lacking = err // a node that needs a module which nobody gives it keeps the others enforced
 	}
 	if err := a.keepStaged(ctx, stage); err != nil {
 		a.trouble(err)
@@ -112,7 +118,7 @@ func older(version, lowest string) bool {
 	return semver.Compare(strings.TrimSuffix(semver.Canonical(have), semver.Prerelease(have)), want) < 0
 }
 
-// complete fetches the layers of modules that this node needs and l does not have yet.
+// complete fetches the layers of modules that this node needs and l does not have yet, as far as they can be had.
 func (a *Agent) complete(ctx context.Context, l *loaded, set trait.Set, stage *ocistore.Stage) error {
 	needed, err := a.Language.Modules(l.policy, a.input(l, set))
 	if err != nil {
@@ -122,12 +128,14 @@ func (a *Agent) complete(ctx context.Context, l *loaded, set trait.Set, stage *o
 	if len(missing) == 0 {
 		return nil
 	}
+	var failed error
 	for _, module := range missing {
-		if err := l.fetch(ctx, stage, module); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, l.fetch(ctx, stage, module))
 	}
-	return l.parse()
+	if err := l.parse(); err != nil {
+		return err
+	}
+	return failed
 }
 
 // fetch reads one layer through its digest; an empty module is the fleet layer.

@@ -11,6 +11,12 @@ import (
 // Copy copies a manifest with everything it names from src to dst. What dst has is not fetched; the manifest comes last,
 // so that whoever finds it finds the rest. Nothing is verified but digests and sizes.
 func Copy(ctx context.Context, dst Store, src Source, d Descriptor) (Manifest, error) {
+	return CopyPart(ctx, dst, src, d, func(Descriptor) bool { return true })
+}
+
+// CopyPart is [Copy] of the layers that are wanted. The manifest is the same to the byte; what it names beside them is just not
+// there, which dst must allow.
+func CopyPart(ctx context.Context, dst Store, src Source, d Descriptor, wanted func(layer Descriptor) bool) (Manifest, error) {
 	data, err := Fetch(ctx, src, d, MaxManifest)
 	if err != nil {
 		return Manifest{}, err
@@ -19,7 +25,10 @@ func Copy(ctx context.Context, dst Store, src Source, d Descriptor) (Manifest, e
 	if err != nil {
 		return Manifest{}, err
 	}
-	for _, part := range append([]Descriptor{m.Config}, m.Layers...) {
+	for i, part := range append([]Descriptor{m.Config}, m.Layers...) {
+		if i > 0 && !wanted(part) {
+			continue
+		}
 		if err := copyBlob(ctx, dst, src, part); err != nil {
 			return Manifest{}, fmt.Errorf("copying %s: %w", part.Digest, err)
 		}

@@ -6,6 +6,7 @@ package catalog
 
 import (
 	"path"
+	"slices"
 	"sort"
 
 	"vigo.dev/pkg/expr"
@@ -104,4 +105,24 @@ func (l Language) vars(p *policy.Policy, in Input) map[string]any {
 	vars["node"], vars["mode"] = in.Node, modes
 	vars[secretsKey] = &opener{in.Secrets.value}
 	return vars
+}
+
+// PossibleModules returns the modules that nodes with these labels may need, by name, whatever their names, other labels, traits
+// and modes are: those of every role that the labels do not rule out. A condition that cannot be read rules nothing out. The
+// fleet layer is enough to tell.
+func (l Language) PossibleModules(p *policy.Policy, labels map[string]string) []string {
+	schema := l.schema(p)
+	var modules []string
+	for _, role := range p.Roles {
+		if role.When.S != "" {
+			if c, err := expr.Compile(role.When.S, schema); err == nil && !c.Possible(labels) {
+				continue
+			}
+		}
+		for _, use := range role.Modules {
+			modules = append(modules, use.Module)
+		}
+	}
+	slices.Sort(modules)
+	return slices.Compact(modules)
 }

@@ -28,15 +28,17 @@ const Repository = "vigo/bundles"
 
 // Config says how a hub runs. All fields are required but those that say otherwise.
 type Config struct {
-	Data     string        // folder of all its state; the caller holds its lock
-	Channels []string      // to mirror; nil: that of the token
-	Poll     time.Duration // between two looks at the centre; 0: a twentieth of the shortest interval of its nodes, at least a second
-	Spool    int64         // bytes of uploads that may wait
-	SiteOnly bool          // nodes that enrol here are told of this hub alone, not of what is behind it
-	Version  string
-	Access   ocistore.Access // to registries of others
-	Log      *slog.Logger
-	Now      func() time.Time
+	Data      string        // folder of all its state; the caller holds its lock
+	Channels  []string      // to mirror; nil: that of the token
+	Poll      time.Duration // between two looks at the centre; 0: a twentieth of the shortest interval of its nodes, at least a second
+	Spool     int64         // bytes of uploads that may wait
+	Scope     Scope         // of the modules that the site needs
+	Retention Retention     // of what is mirrored
+	SiteOnly  bool          // nodes that enrol here are told of this hub alone, not of what is behind it
+	Version   string
+	Access    ocistore.Access // to registries of others
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // A Hub is the service and the registry of a site.
@@ -98,7 +100,7 @@ func Open(ctx context.Context, c Config) (h *Hub, err error) {
 	if h.spool, err = openSpool(file(spoolDir), c.Spool); err != nil {
 		return nil, err
 	}
-	if h.registry, err = registry.New(registry.Options{Dir: file(registryDir), Log: c.Log}); err != nil {
+	if h.registry, err = registry.New(registry.Options{Dir: file(registryDir), Log: c.Log, Sparse: true}); err != nil {
 		return nil, err
 	}
 	h.metrics = newMetrics(h)
@@ -129,14 +131,14 @@ func (h *Hub) openMirror(ctx context.Context) error {
 		return restore(errors.New("the enrolment names no registry to mirror"))
 	}
 	h.mirror, err = NewMirror(MirrorConfig{Upstream: sources[0], Others: sources[1:], Local: local, Fleet: h.Enrolment.Fleet, Channels: h.Channels,
-		Root: root, State: filepath.Join(h.Data, mirrorDir), Log: h.Log, Now: h.Now})
+		Scope: h.Scope, Root: root, State: filepath.Join(h.Data, mirrorDir), Log: h.Log, Now: h.Now})
 	return err
 }
 
 // Run mirrors, delivers and reports until ctx ends. Nothing that fails on the way ends it.
 func (h *Hub) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, loop := range []func(context.Context){h.mirrorLoop, h.reportLoop, h.deliverLoop} {
+	for _, loop := range []func(context.Context){h.mirrorLoop, h.reportLoop, h.deliverLoop, h.pruneLoop} {
 		group.Go(func() error { loop(ctx); return nil })
 	}
 	return group.Wait()
@@ -170,7 +172,7 @@ func (h *Hub) TLS() *tls.Config {
 func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api.NewRelayServer(api.RelayBackend{Relay: h, Hub: h.Enrolment.Name, Fleet: h.Enrolment.Fleet, Log: h.Log, Now: h.Now, Observe: h.metrics.observe}))
-	mux.Handle("/v2/", h.registry)
+	mux.Handle("/v2/", h.providing(h.registry))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(h.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", h.healthz)
 	return mux

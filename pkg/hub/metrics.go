@@ -1,10 +1,16 @@
 package hub
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"vigo.dev/pkg/prune"
 )
 
 // metrics are those of one hub.
@@ -12,6 +18,9 @@ type metrics struct {
 	registry                 *prometheus.Registry
 	passed, spokenFor, alone prometheus.Counter
 	kept, delivered, refused prometheus.Counter
+	fetched, notFetched      prometheus.Counter
+	pruned                   *prometheus.CounterVec
+	pruneFailures            prometheus.Counter
 	requests                 *prometheus.HistogramVec
 }
 
@@ -20,14 +29,23 @@ func newMetrics(h *Hub) *metrics {
 		Help: "Check-ins of nodes: passed on, spoken for in a report of the hub, or answered alone while the uplink did not work."}, []string{"how"})
 	uploads := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vigo_hub_uploads_total",
 		Help: "Uploads of nodes: kept on disk, delivered, or refused for good."}, []string{"how"})
+	demands := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vigo_hub_layers_on_demand_total",
+		Help: "Layers that nodes asked for and that were not there: fetched from upstream, or not."}, []string{"how"})
 	m := &metrics{
+		fetched: demands.WithLabelValues("fetched"), notFetched: demands.WithLabelValues("failed"),
+		pruned: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vigo_hub_pruned_total", Help: "What was removed because nothing needs it."}, []string{"kind"}),
+		pruneFailures: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_hub_prune_failures_total",
+			Help: "Attempts to remove what nothing needs that failed."}),
 		registry: prometheus.NewRegistry(),
 		passed:   checkIns.WithLabelValues("passed"), spokenFor: checkIns.WithLabelValues("spoken-for"), alone: checkIns.WithLabelValues("alone"),
 		kept: uploads.WithLabelValues("kept"), delivered: uploads.WithLabelValues("delivered"), refused: uploads.WithLabelValues("refused"),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vigo_hub_request_seconds", Help: "Time to answer the site.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8)}, []string{"route", "status"}),
 	}
-	m.registry.MustRegister(checkIns, uploads, m.requests, &collector{h})
+	for _, kind := range []string{prune.Bundle, prune.Pointer} {
+		m.pruned.WithLabelValues(kind)
+	}
+	m.registry.MustRegister(checkIns, uploads, demands, m.pruned, m.pruneFailures, m.requests, &collector{h})
 	return m
 }
 
@@ -49,6 +67,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	files, bytes := c.h.spool.Len()
 	gauge("spooled", "Uploads that wait on disk.", float64(files), nil)
 	gauge("spooled_bytes", "Bytes of the uploads that wait on disk.", float64(bytes), nil)
+	if held, err := c.h.held(); err == nil {
+		gauge("store_bytes", "Bytes of all that is mirrored, as it lies on disk.", float64(held), nil)
+	}
 	c.h.nodes.mu.Lock()
 	gauge("nodes", "Nodes that checked in within a day.", float64(len(c.h.nodes.nodes)), nil)
 	c.h.nodes.mu.Unlock()
@@ -64,4 +85,19 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for channel, version := range c.h.mirror.Versions() {
 		gauge("mirror_info", "The pointer the site is shown; always 1.", 1, map[string]string{"channel": channel, "pointer": version})
 	}
+}
+
+// held is how many bytes the store of the mirror takes.
+func (h *Hub) held() (int64, error) {
+	entries, err := os.ReadDir(filepath.Join(h.Data, registryDir, filepath.FromSlash(Repository), "blobs", "sha256"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	var sum int64
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil { // gone meanwhile otherwise
+			sum += info.Size()
+		}
+	}
+	return sum, err
 }

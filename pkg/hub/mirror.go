@@ -20,16 +20,19 @@ import (
 
 	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/prune"
 	"vigo.dev/pkg/trust"
 )
 
-// MirrorConfig says what a mirror copies from where to where. All fields but Others are required.
+// MirrorConfig says what a mirror copies from where to where. All fields but Others and Scope are required. With a scope, Local
+// must take manifests whose layers are not all there.
 type MirrorConfig struct {
 	Upstream bundle.Source
 	Others   []bundle.Source // asked in order while what Upstream has cannot be mirrored
 	Local    bundle.Store
 	Fleet    string
 	Channels []string   // the channels its site needs
+	Scope    Scope      // the modules it needs beside those that were asked for; the zero value: all
 	Root     trust.Root // as pinned when the hub was set up; newer ones are taken from upstream
 	State    string     // folder of its memory; made when missing
 	Log      *slog.Logger
@@ -40,6 +43,8 @@ type MirrorConfig struct {
 type Mirror struct {
 	MirrorConfig
 
+	shelf   *shelf
+	demand  demand
 	syncing sync.Mutex // held by one Sync at a time
 
 	mu      sync.Mutex
@@ -70,7 +75,12 @@ func NewMirror(c MirrorConfig) (*Mirror, error) {
 	if err := atomicfile.Sweep(c.State); err != nil {
 		return nil, fmt.Errorf("opening the mirror: %w", err)
 	}
-	m := &Mirror{MirrorConfig: c, memory: mirrorMemory{Root: c.Root, Channels: map[string]trust.Memory{}}, current: map[string]current{}}
+	m := &Mirror{MirrorConfig: c, memory: mirrorMemory{Root: c.Root, Channels: map[string]trust.Memory{}}, current: map[string]current{},
+		demand: demand{pending: map[string]*errand{}, turns: make(chan struct{}, provideMost)}}
+	var err error
+	if m.shelf, err = openShelf(c); err != nil {
+		return nil, fmt.Errorf("opening the mirror: %w", err)
+	}
 	data, err := os.ReadFile(filepath.Join(c.State, memoryName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -179,13 +189,18 @@ func (m *Mirror) channel(ctx context.Context, upstream bundle.Source, name strin
 		return err
 	}
 	moving, fixed := p.Tags()
-	if there, err := m.Local.Resolve(ctx, moving); err == nil && there.Digest == shown.Carrier.Digest {
-		m.current[name] = current{shown.Carrier.Digest, p.Expires}
-		return nil
-	}
 	targets := append([]bundle.Target{p.Stable}, p.Prefetch...)
 	if p.Candidate != nil {
 		targets = append(targets, *p.Candidate)
+	}
+	if there, err := m.Local.Resolve(ctx, moving); err == nil && there.Digest == shown.Carrier.Digest {
+		for _, t := range targets { // more may be needed of them than when they came
+			if _, err := m.copyNeeded(ctx, upstream, descriptor(t)); err != nil {
+				return err
+			}
+		}
+		m.current[name] = current{shown.Carrier.Digest, p.Expires}
+		return nil
 	}
 	running, _, err := verifier.Pointer(ctx, m.Local, m.Fleet, name)
 	if err != nil {
@@ -229,7 +244,7 @@ func (m *Mirror) isCurrent(ctx context.Context, upstream bundle.Source, name str
 // bundle verifies a bundle, then copies it with what refers to it (signatures, provenance, approvals), and gives it a tag
 // that keeps it from being collected. What is news to the site must have the approvals that agents ask for.
 func (m *Mirror) bundle(ctx context.Context, upstream bundle.Source, verifier *trust.Verifier, t bundle.Target, channel string, news bool) error {
-	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: t.Digest, Size: t.Size}
+	d := descriptor(t)
 	holds := func(src bundle.Source) error {
 		if _, err := verifier.Bundle(ctx, src, d, m.Fleet, channel); err != nil || !news {
 			return err
@@ -240,7 +255,8 @@ func (m *Mirror) bundle(ctx context.Context, upstream bundle.Source, verifier *t
 	if err := holds(upstream); err != nil {
 		return err
 	}
-	if _, err := bundle.Copy(ctx, m.Local, upstream, d); err != nil {
+	taken, err := m.copyNeeded(ctx, upstream, d)
+	if err != nil {
 		return err
 	}
 	signatures, err := upstream.Referrers(ctx, d, bundle.SignatureMediaType)
@@ -256,7 +272,11 @@ func (m *Mirror) bundle(ctx context.Context, upstream bundle.Source, verifier *t
 	if err := holds(m.Local); err != nil {
 		return fmt.Errorf("the copy does not hold up: %w", err)
 	}
-	return m.Local.Tag(ctx, d, "b-"+t.Digest[len("sha256:"):][:24])
+	if err := m.Local.Tag(ctx, d, prune.MirrorTag(t.Digest)); err != nil {
+		return err
+	}
+	m.shelf.add(taken)
+	return nil
 }
 
 // with returns a copy in which one channel is another.

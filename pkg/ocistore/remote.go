@@ -148,11 +148,8 @@ func (s *remoteStore) Push(ctx context.Context, d bundle.Descriptor, r io.Reader
 	}
 	// A manifest is pushed even when it is there: a push that was interrupted may have left it out of the fallback tag.
 	if d.MediaType != bundle.ManifestMediaType {
-		switch there, err := s.repo.Exists(ctx, target); {
-		case err != nil:
-			return s.failed("looking for "+d.Digest, err)
-		case there:
-			return nil
+		if there, err := s.Has(ctx, d); err != nil || there {
+			return err
 		}
 	}
 	data, err := io.ReadAll(bundle.Verified(io.NopCloser(r), d))
@@ -164,6 +161,19 @@ func (s *remoteStore) Push(ctx context.Context, d bundle.Descriptor, r io.Reader
 		return s.failed("pushing "+d.Digest, err)
 	}
 	return nil
+}
+
+// Has says whether content is there, without fetching it.
+func (s *remoteStore) Has(ctx context.Context, d bundle.Descriptor) (bool, error) {
+	target, err := toOCI(d)
+	if err != nil {
+		return false, err
+	}
+	there, err := s.repo.Exists(ctx, target)
+	if err != nil {
+		return false, s.failed("looking for "+d.Digest, err)
+	}
+	return there, nil
 }
 
 // Tag implements bundle.Store.

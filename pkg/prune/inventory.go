@@ -8,14 +8,19 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/trust"
 )
 
-// Tags of bundles that a controller or `vigo build` gives; any other is that of a person, who wants the bundle.
+// Tags of bundles that a controller or `vigo build` gives; any other, but that of a mirror, is that of a person, who wants the
+// bundle.
 var commitTag = regexp.MustCompile(`^c-[0-9a-f]{12}(-[0-9a-f]{12})?$`)
+
+// MirrorTag is the tag that a mirror gives to a bundle, to keep it from being collected as garbage.
+func MirrorTag(digest string) string { return "b-" + strings.TrimPrefix(digest, "sha256:")[:24] }
 
 // Tags that stand for the list of referrers of a manifest, on registries without the API for them.
 var fallbackTag = regexp.MustCompile(`^sha256-[0-9a-f]{64}$`)
@@ -102,7 +107,7 @@ func (inv *inventory) add(i int, tag string) error {
 	a.tags = append(a.tags, tag)
 	switch a.kind {
 	case Bundle:
-		a.ours = a.ours && commitTag.MatchString(tag)
+		a.ours = a.ours && (commitTag.MatchString(tag) || tag == MirrorTag(a.Digest))
 	case Pointer:
 		if len(a.pointers) == 0 {
 			return fmt.Errorf("tag %s: the pointer cannot be read, so it is not known what it needs", tag)

@@ -50,7 +50,10 @@ type Options struct {
 	Grace time.Duration
 	// Protect, if not nil, returns digests of manifests to keep whatever the repository says.
 	Protect func() []string
-	Now     func() time.Time
+	// Holds, if not nil, says whether the repository has content that a manifest names: the bundles of a hub may lack layers. It is
+	// for telling what is freed; nil: it has all.
+	Holds func(ctx context.Context, d bundle.Descriptor) (bool, error)
+	Now   func() time.Time
 }
 
 func (o Options) validate() error {
@@ -131,7 +134,9 @@ func Make(ctx context.Context, repo Repository, o Options) (Plan, error) {
 			return Plan{}, fmt.Errorf("looking for what can be removed: %w", err)
 		}
 	}
-	p.count(used)
+	if err := p.count(ctx, used, o.Holds); err != nil {
+		return Plan{}, fmt.Errorf("looking for what can be removed: %w", err)
+	}
 	return p, nil
 }
 
@@ -159,17 +164,28 @@ func (p *Plan) consider(ctx context.Context, repo Repository, a artifact, o Opti
 }
 
 // count fills in what is freed: content that several removals share counts for the first.
-func (p *Plan) count(used map[string]bool) {
+func (p *Plan) count(ctx context.Context, used map[string]bool, holds func(context.Context, bundle.Descriptor) (bool, error)) error {
+	if holds == nil {
+		holds = func(context.Context, bundle.Descriptor) (bool, error) { return true, nil }
+	}
 	for i := range p.Removals {
 		r := &p.Removals[i]
 		for _, a := range append([]artifact{r.artifact}, r.referrers...) {
 			for _, part := range a.parts {
-				if !used[part.Digest] {
-					used[part.Digest] = true
+				if used[part.Digest] {
+					continue
+				}
+				used[part.Digest] = true
+				there, err := holds(ctx, part)
+				if err != nil {
+					return err
+				}
+				if there {
 					r.Bytes += part.Size
 				}
 			}
 		}
 		p.Bytes += r.Bytes
 	}
+	return nil
 }

@@ -25,6 +25,8 @@ type hubOptions struct {
 	poll                                  time.Duration
 	spool                                 int64
 	siteOnly                              bool
+	modules, nodes                        []string
+	prune                                 pruneFlags
 }
 
 func newHubCommand(env *cli.Env) *cobra.Command {
@@ -36,9 +38,13 @@ func newHubCommand(env *cli.Env) *cobra.Command {
 down, hands on what its nodes report, and keeps on disk what the uplink does not take. Nodes enrol at it as they do at the centre.
 
 At the first start it enrols itself with --server, which may be another hub, and a token of ` + "`vigo token create --hub`" + ` from
---token-file or the environment variable VIGO_TOKEN. Later starts need neither, and no uplink.`,
+--token-file or the environment variable VIGO_TOKEN. Later starts need neither, and no uplink.
+
+With --for or --module it mirrors only those modules of each bundle, and what nodes asked for beside them. A module that a node
+needs and the hub does not hold is fetched when the node asks for it. What no pointer, rollback or rollout needs is removed.`,
 		Example: `  VIGO_TOKEN=… vigo hub --data /var/lib/vigo-hub --server https://vigo.example.com:8443 --listen :8443
-  vigo hub --data /var/lib/vigo-hub --listen :8443 --channel stable --channel early`,
+  vigo hub --data /var/lib/vigo-hub --listen :8443 --channel stable --channel early
+  vigo hub --data /var/lib/vigo-hub --listen :8443 --for site=plant-3 --module 'base-*'`,
 		Args: cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return runHub(c.Context(), env, o) },
 	}
@@ -52,6 +58,9 @@ At the first start it enrols itself with --server, which may be another hub, and
 	f.DurationVar(&o.poll, "poll", 0, "time between two looks at the centre (default: a twentieth of the interval of its nodes, at least 1s)")
 	f.Int64Var(&o.spool, "spool", 1024, "room on disk for reports that wait for the uplink, in MiB")
 	f.BoolVar(&o.siteOnly, "site-only", false, "tell nodes that enrol here of this hub alone, not of what is behind it")
+	f.StringArrayVar(&o.nodes, "for", nil, "mirror only the modules that nodes with these labels may need, as label=value[,label=value]; may be repeated")
+	f.StringArrayVar(&o.modules, "module", nil, "mirror only modules whose names match this pattern, beside those of --for; may be repeated")
+	o.prune.add(c, 24*time.Hour, "")
 	cobra.CheckErr(c.MarkFlagRequired("data"))
 	cobra.CheckErr(c.MarkFlagFilename("token-file"))
 	return c
@@ -65,6 +74,14 @@ func runHub(ctx context.Context, env *cli.Env, o hubOptions) (err error) {
 	if o.poll != 0 && o.poll < 100*time.Millisecond || o.spool < 1 {
 		return cli.UsageError(errors.New("--poll must be at least 100ms, --spool at least 1"))
 	}
+	scope, err := hub.ParseScope(o.modules, o.nodes, language())
+	if err != nil {
+		return cli.UsageError(err)
+	}
+	retention, err := o.prune.retention()
+	if err != nil {
+		return err
+	}
 	lock, err := up.LockData(o.data)
 	if err != nil {
 		return err
@@ -76,7 +93,7 @@ func runHub(ctx context.Context, env *cli.Env, o hubOptions) (err error) {
 	}
 	log := serviceLog(env)
 	h, err := o.open(ctx, env, hub.Config{Data: o.data, Channels: o.channels, Poll: o.poll, Spool: o.spool << 20, SiteOnly: o.siteOnly,
-		Version: env.Version, Access: env.Access(), Log: log, Now: env.Now})
+		Scope: scope, Retention: hub.Retention(retention), Version: env.Version, Access: env.Access(), Log: log, Now: env.Now})
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

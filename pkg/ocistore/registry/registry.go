@@ -38,6 +38,8 @@ type Options struct {
 	// Grace is how long content is kept that nothing leads to, such as that of a push which is under way; 0: an hour,
 	// negative: not at all.
 	Grace time.Duration
+	// Sparse takes manifests although layers that they name are not there.
+	Sparse bool
 }
 
 // A Registry is an OCI registry in this process, with the referrers API, kept in a folder as one OCI layout for each
@@ -66,6 +68,7 @@ func New(o Options) (*Registry, error) {
 	c.Storage.GC.GracePeriod = o.Grace
 	c.API.DeleteEnabled = &yes // for those inside, see authorize
 	c.API.Manifest.Limit = bundle.MaxManifest
+	c.API.Manifest.SparseImage = &o.Sparse
 	c.Auth.Handler = r.authorize
 	r.server = olareg.New(c)
 	return r, nil
