@@ -117,7 +117,7 @@ func (a *Agent) enforce(ctx context.Context, h *host.Host, set trait.Set) report
 		defer cancel()
 		run = converge.Run(ctx, cat, h, converge.Options{DryRun: a.DryRun, Journal: a.journal, Log: a.Log, Now: a.Now})
 		if err := a.lacking(); err != nil {
-			run.Error = strings.TrimPrefix(run.Error+"; going on without what could not be fetched: "+err.Error(), "; ")
+			run.Error = strings.TrimPrefix(run.Error+"; going on without modules that this node needs: "+err.Error(), "; ")
 		}
 	}
 	run.ID, run.Node, run.Channel = newID(run.Started), a.Enrolment.Node, a.Enrolment.Channel

@@ -71,6 +71,7 @@ func (a *Agent) load(ctx context.Context, set trait.Set) (*loaded, error) {
 			return nil, a.refused(doing, err)
 		}
 	}
+	lacked := l.lacking != nil
 	l.lacking = nil
 	if err := a.complete(ctx, l, set, stage); err != nil {
 		err = a.refused(doing, err)
@@ -78,6 +79,9 @@ func (a *Agent) load(ctx context.Context, set trait.Set) (*loaded, error) {
 			return nil, err
 		}
 		l.lacking = err // a node that needs a module which nobody gives it keeps the others enforced
+		if !lacked {
+			a.Log.Warn("going on without modules that this node needs", "err", err)
+		}
 	}
 	if err := a.keepStaged(ctx, stage); err != nil {
 		a.trouble(err)

@@ -21,8 +21,8 @@ const (
 
 // An Absent error says that a hub lacks a layer that a bundle it shows names, and why it could not be had.
 type Absent struct {
-	Module, Layer, Bundle string
-	Why                   error
+	Module, Bundle string
+	Why            error
 }
 
 // Error implements error.
@@ -31,7 +31,7 @@ func (a *Absent) Error() string {
 	if a.Module == "" {
 		what = "the fleet layer"
 	}
-	return fmt.Sprintf("the hub does not hold %s of bundle %s (layer %s), and cannot fetch it now: %s", what, a.Bundle, a.Layer, a.Why)
+	return fmt.Sprintf("%s of bundle %.19s is not there and cannot be fetched now: %s", what, a.Bundle, a.Why)
 }
 
 // Unwrap returns why.
@@ -81,7 +81,7 @@ func (m *Mirror) Provide(ctx context.Context, digest string) (fetched bool, err 
 		err = ctx.Err()
 	}
 	if err != nil {
-		return false, &Absent{p.module, digest, p.bundle, err}
+		return false, &Absent{p.module, p.bundle, err}
 	}
 	return true, nil
 }
@@ -116,7 +116,9 @@ func (m *Mirror) errand(ctx context.Context, p place) *errand {
 	go func() {
 		defer cancel()
 		m.demand.turns <- struct{}{}
-		e.err = m.fetch(ctx, p)
+		if e.err = m.fetch(ctx, p); e.err != nil {
+			m.Log.Warn("fetching on demand", "module", p.module, "bundle", p.bundle, "err", e.err)
+		}
 		<-m.demand.turns
 		m.demand.mu.Lock()
 		delete(m.demand.pending, p.Digest)
@@ -171,10 +173,9 @@ func (h *Hub) providing(next http.Handler) http.Handler {
 			return
 		}
 		h.metrics.notFetched.Inc()
-		h.Log.Warn("a node asks for a layer that is not there", "err", err)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Retry-After", "10")
 		w.WriteHeader(http.StatusServiceUnavailable)
-		_ = json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]string{{"code": "UNAVAILABLE", "message": err.Error()}}}) // who asked is gone otherwise
+		_ = json.NewEncoder(w).Encode(map[string]any{"errors": []map[string]string{{"code": "UNAVAILABLE", "message": "hub " + h.Enrolment.Name + ": " + err.Error()}}}) // who asked is gone otherwise
 	})
 }
