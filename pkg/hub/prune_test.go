@@ -72,18 +72,18 @@ func TestPruningWhileItIsKilled(t *testing.T) {
 				released = append(released, built)
 				m := open()
 				s.must(m.Sync(t.Context()))
-				s.showsScoped(seq)
+				s.showsScoped(s.local, seq)
 				store.lives = random.IntN(8)
 				if _, err := m.Prune(t.Context(), retention); err != nil && !errors.Is(err, errKilled) {
 					t.Fatal(err)
 				}
 				store.lives = -1
-				s.showsScoped(seq)
+				s.showsScoped(s.local, seq)
 			}
 			s.now = s.now.Add(30 * time.Minute)
 			_, err := open().Prune(t.Context(), retention)
 			s.must(err)
-			s.showsScoped(12)
+			s.showsScoped(s.local, 12)
 			window := map[string]bool{}
 			for i := len(released) - 1; i >= 0 && len(window) < keep; i-- {
 				window[released[i].Descriptor.Digest] = true
@@ -110,18 +110,18 @@ func TestPruningWhileItIsKilled(t *testing.T) {
 }
 
 // showsScoped fails unless an agent of the site finds this pointer, and of its bundle the layers of the scope.
-func (s *site) showsScoped(seq int64) {
+func (s *site) showsScoped(local bundle.Source, seq int64) {
 	s.t.Helper()
 	v := trust.NewVerifier(s.root, func() time.Time { return s.now })
-	p, _, err := v.Pointer(s.t.Context(), s.local, "acme", "stable")
+	p, _, err := v.Pointer(s.t.Context(), local, "acme", "stable")
 	s.must(err)
 	if p.Seq != seq {
 		s.t.Fatalf("the hub shows pointer %s, want seq %d", p.Version(), seq)
 	}
 	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: p.Stable.Digest, Size: p.Stable.Size}
-	_, err = v.Bundle(s.t.Context(), s.local, d, "acme", "stable")
+	_, err = v.Bundle(s.t.Context(), local, d, "acme", "stable")
 	s.must(err)
-	if got := s.holds(s.local, bundle.Built{Descriptor: d}); got != " apt base web" {
+	if got := s.holds(local, bundle.Built{Descriptor: d}); got != " apt base web" {
 		s.t.Fatalf("of the bundle it shows it holds %q", got)
 	}
 }
