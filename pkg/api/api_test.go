@@ -265,6 +265,7 @@ func TestNodeIsNoOperator(t *testing.T) {
 func TestBadTokenSaysNothing(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
+	r.cert = tls.Certificate{}
 	good := r.operators[identity.RoleViewer].Text()
 	other, err := identity.NewSecret(r.ca.Fingerprint(), true)
 	if err != nil {
