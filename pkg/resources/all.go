@@ -29,6 +29,7 @@ func All() []resource.Kind {
 		resource.KindOf[Package]("package"),
 		resource.KindOf[PAMRule]("pam_rule"),
 		resource.KindOf[PasswordPolicy]("password_policy"),
+		resource.KindOf[Permissions]("permissions"),
 		resource.KindOf[Replace]("replace"),
 		resource.KindOf[Repository]("repository"),
 		resource.KindOf[Service]("service"),
@@ -40,6 +41,7 @@ func All() []resource.Kind {
 		resource.KindOf[TOML]("toml"),
 		resource.KindOf[TrustedCA]("trusted_ca"),
 		resource.KindOf[User]("user"),
+		resource.KindOf[XML]("xml"),
 		resource.KindOf[YAML]("yaml"),
 	}
 }

@@ -57,3 +57,17 @@ func FuzzTOMLTwice(f *testing.F) {
 	f.Add("[a]\n[a.b]\nc = [\n 1, # x\n]\n", "a", `1`, uint8(1))
 	fuzzData(f, func(d *dataEdit) resource.Resource { return (*TOML)(d) })
 }
+
+func FuzzXMLTwice(f *testing.F) {
+	f.Add("<a b='1'>\n  <c/> <!-- x -->\n</a>\n", "/a/c[@d='e']/f", "v", true)
+	f.Add("<a><b><k>x</k></b></a>", "/a/b[k='x']/@c", "v\n", false)
+	f.Fuzz(func(t *testing.T, content, at, value string, absent bool) {
+		x := &XML{Name: "x", Path: "/etc/x", At: at, Value: &value}
+		if absent {
+			x.Value, x.Ensure = nil, "absent"
+		}
+		if x.Validate() == nil {
+			planTwice(t, x, x.Path, content, func(string) bool { return false })
+		}
+	})
+}

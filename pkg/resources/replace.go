@@ -88,10 +88,8 @@ func (r *Replace) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
 	if err != nil {
 		return resource.Plan{}, err
 	}
-	if is, err := look(h, r.Path); err != nil {
+	if err := mustBeThere(h, r.Path); err != nil {
 		return resource.Plan{}, err
-	} else if is == nil {
-		return resource.Plan{}, fmt.Errorf("reading %s: %w", r.Path, host.ErrNotFound)
 	}
 	return textEdit{Path: r.Path, Validation: r.Validation, Edit: wholeText(func(old string) (string, error) {
 		edited := r.edit(old, p)
@@ -121,6 +119,15 @@ func (r *Replace) edit(s string, p [3]*pattern) string {
 		to = from + at[0]
 	}
 	return s[:from] + p[0].ReplaceAllString(s[from:to], r.With) + s[to:]
+}
+
+// mustBeThere says that a file is missing that nobody makes.
+func mustBeThere(h *host.Host, name string) error {
+	is, err := look(h, name)
+	if err == nil && is == nil {
+		err = fmt.Errorf("reading %s: %w", name, host.ErrNotFound)
+	}
+	return err
 }
 
 // wholeText makes an edit of lines of one that wants the file as a whole, each line ended by \n.
