@@ -266,7 +266,7 @@ func (c *Controller) refresh(f *Failure) bool {
 func sameStatus(a, b Status) bool {
 	sameFailure := (a.Failure == nil) == (b.Failure == nil) && (a.Failure == nil || a.Failure.Message == b.Failure.Message && a.Failure.Commit == b.Failure.Commit)
 	return a.Fleet == b.Fleet && a.Seen == b.Seen && a.Built == b.Built && a.Bundle == b.Bundle && a.Interval == b.Interval && slices.Equal(a.Channels, b.Channels) &&
-		slices.Equal(a.Approvals, b.Approvals) && slices.Equal(a.Waiting, b.Waiting) && sameFailure
+		slices.Equal(a.Approvals, b.Approvals) && slices.EqualFunc(a.Waiting, b.Waiting, Wait.same) && sameFailure
 }
 
 // beat returns when the loop was last alive.

@@ -35,3 +35,15 @@ func (k *Keyring) Approved(ctx context.Context, src bundle.Source, d bundle.Desc
 	}
 	return v.Approved(ctx, src, d, fleet, channel)
 }
+
+// Approvers implements [Gates].
+func (k *Keyring) Approvers(ctx context.Context, src bundle.Source, r trust.Request, payload string) (by []string, needs int, err error) {
+	needs = k.root.Roles[trust.RoleApproval(r.Channel)].Threshold
+	found, err := trust.NewVerifier(k.root, k.now).Approvals(ctx, src, descriptorOf(r.Bundle), r.Fleet, r.Channel)
+	for _, a := range found {
+		if a.Payload == payload {
+			by = a.Keys
+		}
+	}
+	return by, needs, err
+}

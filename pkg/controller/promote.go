@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/trust"
@@ -20,6 +21,8 @@ type Gates interface {
 	// Approved returns who has approved that a channel is given a bundle, which must be one that our keys have signed. Too
 	// few are a refusal.
 	Approved(ctx context.Context, src bundle.Source, d bundle.Descriptor, fleet, channel string) (trust.Approval, error)
+	// Approvers returns the IDs of the keys that have approved a request, and how many must.
+	Approvers(ctx context.Context, src bundle.Source, r trust.Request, payload string) (by []string, needs int, err error)
 }
 
 // A Wait is why a channel is not given what was asked for it.
@@ -27,6 +30,17 @@ type Wait struct {
 	Channel string `json:"channel"`
 	Bundle  string `json:"bundle,omitempty"` // digest
 	Reason  string `json:"reason"`
+	// What was asked: the commit, since when, why, which keys have approved it, and how many must. Zero when nothing is asked.
+	Commit   string    `json:"commit,omitempty"`
+	Since    time.Time `json:"since,omitzero"`
+	Note     string    `json:"note,omitempty"`
+	Approved []string  `json:"approved,omitempty"` // IDs
+	Needs    int       `json:"needs,omitempty"`
+}
+
+// same reports whether two waits say the same.
+func (w Wait) same(o Wait) bool {
+	return w.Channel == o.Channel && w.Bundle == o.Bundle && w.Reason == o.Reason && w.Since.Equal(o.Since) && slices.Equal(w.Approved, o.Approved)
 }
 
 // wanted is the bundle a channel is to name: the one that was built last, or where people have to agree the one they have
@@ -52,7 +66,7 @@ func (c *Controller) wanted(ctx context.Context, name string, prev published) (t
 		ok = err == nil
 		if errors.As(err, new(*trust.Refusal)) {
 			if w.Reason == "" {
-				w = Wait{name, t.Digest, "what runs has to be approved under the new root: " + err.Error()}
+				w = Wait{Channel: name, Bundle: t.Digest, Commit: t.Commit, Reason: "what runs has to be approved under the new root: " + err.Error()}
 			}
 			err = nil
 		}
@@ -77,7 +91,7 @@ func (c *Controller) promotion(ctx context.Context, name string, prev published,
 	case err != nil:
 		return t, w, fmt.Errorf("looking for what is asked: %w", err)
 	}
-	w = Wait{Channel: name, Bundle: r.Bundle.Digest}
+	w = Wait{Channel: name, Bundle: r.Bundle.Digest, Commit: r.Bundle.Commit, Since: r.Requested, Note: r.Note}
 	// In a new epoch the pointer of the one before says nothing of where the channel is: a thief may have signed it.
 	if prev.Pointer.Epoch >= c.cfg.Keys.Epoch() {
 		if running := prev.Pointer.Stable.Digest; r.Bundle.Digest == running {
@@ -91,6 +105,12 @@ func (c *Controller) promotion(ctx context.Context, name string, prev published,
 	switch {
 	case errors.As(err, &refused):
 		w.Reason = refused.Error()
+		if refused.Name == bundle.Approvals {
+			w.Approved, w.Needs, err = c.cfg.Gates.Approvers(ctx, c.cfg.Store, r, payload)
+			if err != nil {
+				return t, w, fmt.Errorf("looking at who has approved what is asked: %w", err)
+			}
+		}
 		return t, w, nil
 	case errors.Is(err, bundle.ErrNotFound):
 		w.Reason = "the bundle is not in the registry"
@@ -121,7 +141,7 @@ func (c *Controller) wait(name string, w Wait) {
 	case w.Reason == "":
 		delete(c.waits, name)
 		return
-	case !waited || was != w:
+	case !waited || !was.same(w):
 		c.cfg.Log.Info("a channel waits", "channel", name, "bundle", w.Bundle, "reason", w.Reason)
 	}
 	c.waits[name] = w

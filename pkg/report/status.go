@@ -100,6 +100,8 @@ type ChannelNote struct {
 	Rewritten string `json:"rewritten,omitempty"`
 	// Approvals are who approved the commit the channel is asked to run, as far as the policy asks for it.
 	Approvals []string `json:"approvals,omitempty"`
+	// Waiting is what was asked for the channel and people have not agreed to; nil: nothing.
+	Waiting   *Waiting `json:"waiting,omitempty"`
 	Candidate string   `json:"candidate,omitempty"`
 	Rollout   string   `json:"rollout,omitempty"` // one line
 	// Interval is how often the policy has nodes check in; 0: not known.
@@ -113,6 +115,18 @@ type ChannelNote struct {
 	// ignores what a controller says of them.
 	Heard time.Time `json:"heard,omitzero"`
 	Since time.Time `json:"since,omitzero"`
+}
+
+// Waiting is a promotion that waits for people.
+type Waiting struct {
+	Digest   string    `json:"digest"` // of the bundle that is asked for
+	Commit   string    `json:"commit,omitempty"`
+	Since    time.Time `json:"since,omitzero"`     // when it was asked, by the clock of who asked
+	Note     string    `json:"note,omitempty"`     // why, in the words of who asked
+	Approved []string  `json:"approved,omitempty"` // IDs of the keys that have
+	Needs    int       `json:"needs,omitempty"`    // how many must; 0: it is not for approvals that it waits
+	Missing  int       `json:"missing,omitempty"`
+	Reason   string    `json:"reason"` // one line
 }
 
 // A Channel is a note with the nodes that follow it.

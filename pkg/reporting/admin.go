@@ -107,6 +107,10 @@ func (s *Service) PutChannels(ctx context.Context, notes []report.ChannelNote) e
 			acts = append(acts, audit.By(ctx, audit.ChannelRewritten, n.Channel, map[string]string{"old": gone, "new": tip}))
 			events = append(events, report.Event{At: now, Kind: "channel.rewritten", Text: fmt.Sprintf("%s: %s replaces %s, which is not in its history; the operator of the controller allowed it", n.Channel, tip, gone)})
 		}
+		if e := waited(n, old.Waiting); e.Kind != "" {
+			e.At = now
+			events = append(events, e)
+		}
 		if n.Error != "" && n.Error != old.Error {
 			events = append(events, report.Event{At: now, Kind: "channel.error", Text: n.Channel + ": " + n.Error})
 		}
@@ -124,4 +128,18 @@ func (s *Service) PutChannels(ctx context.Context, notes []report.ChannelNote) e
 		}
 	}
 	return nil
+}
+
+// waited is the event when something begins to wait for people on a channel, or when what waited does not any more; without a kind
+// there is none.
+func waited(n report.ChannelNote, before *report.Waiting) report.Event {
+	switch w := n.Waiting; {
+	case w != nil && (before == nil || before.Digest != w.Digest):
+		return report.Event{Kind: "promotion.waiting", Text: fmt.Sprintf("%s: %.19s of commit %.12s waits: %.300s", n.Channel, w.Digest, w.Commit, w.Reason)}
+	case w != nil || before == nil:
+		return report.Event{}
+	case n.Digest == before.Digest:
+		return report.Event{Kind: "promotion.taken", Text: fmt.Sprintf("%s: %.19s of commit %.12s, which waited for people", n.Channel, before.Digest, before.Commit)}
+	}
+	return report.Event{Kind: "promotion.dropped", Text: fmt.Sprintf("%s: %.19s of commit %.12s waits no more, and was not taken", n.Channel, before.Digest, before.Commit)}
 }

@@ -60,6 +60,7 @@ func notesOf(s controller.Status, feeds ...string) []report.ChannelNote {
 			notes[i].Rewritten = s.Rewrite.Old + " " + s.Rewrite.New
 		}
 	}
+	notes = withWaiting(notes, s)
 	if s.Failure == nil {
 		return notes
 	}
@@ -70,6 +71,23 @@ func notesOf(s controller.Status, feeds ...string) []report.ChannelNote {
 	}
 	for i := range notes {
 		notes[i].Error, notes[i].ErrorCommit, notes[i].ErrorSince = failureText(*s.Failure), s.Failure.Commit, s.Failure.Since
+	}
+	return notes
+}
+
+// withWaiting tells what waits for people, also of a channel that was given nothing yet.
+func withWaiting(notes []report.ChannelNote, s controller.Status) []report.ChannelNote {
+	for _, w := range s.Waiting {
+		if w.Bundle == "" {
+			continue // nothing is asked
+		}
+		at := slices.IndexFunc(notes, func(n report.ChannelNote) bool { return n.Channel == w.Channel })
+		if at < 0 {
+			at = len(notes)
+			notes = append(notes, report.ChannelNote{Channel: w.Channel, Checked: s.Polled, Interval: s.Interval, From: s.From})
+		}
+		notes[at].Waiting = &report.Waiting{Digest: w.Bundle, Commit: w.Commit, Since: w.Since, Note: w.Note, Approved: w.Approved, Needs: w.Needs,
+			Missing: max(0, w.Needs-len(w.Approved)), Reason: w.Reason}
 	}
 	return notes
 }

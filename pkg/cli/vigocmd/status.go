@@ -101,6 +101,7 @@ func printStatus(env *cli.Env, st report.Status, wide bool) {
 	if err := printChannels(env, st); err != nil {
 		return
 	}
+	printWaiting(env, st)
 	printHubs(env, st)
 	printProblems(env, st, wide)
 }
@@ -130,6 +131,22 @@ func printChannels(env *cli.Env, st report.Status) error {
 		}
 	}
 	return env.Columns(heads, rows)
+}
+
+// printWaiting says what people are asked to approve.
+func printWaiting(env *cli.Env, st report.Status) {
+	for _, c := range st.Channels {
+		w := c.Waiting
+		if w == nil {
+			continue
+		}
+		fmt.Fprintf(env.Stdout, "%s   %s  %s of commit %s, asked %s: ", env.Paint("bold", "WAITING"), c.Channel, shortDigest(w.Digest), orDash(short(w.Commit)), ago(st.Now, w.Since))
+		if w.Needs == 0 {
+			fmt.Fprintln(env.Stdout, w.Reason)
+			continue
+		}
+		fmt.Fprintf(env.Stdout, "%d of %d approved (%s), %d missing\n", len(w.Approved), w.Needs, shorts(w.Approved, "nobody"), w.Missing)
+	}
 }
 
 // printHubs says in one line how the hubs are.
