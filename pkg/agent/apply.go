@@ -15,6 +15,7 @@ import (
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/resource"
 	"vigo.dev/pkg/traits"
 )
 
@@ -73,6 +74,7 @@ type ApplyConfig struct {
 	Node     string // the host name if empty
 	Labels   map[string]string
 	DryRun   bool
+	Only     func(resource.Item) bool // narrows the run, see [converge.Options]; nil: everything
 	Version  string
 }
 
@@ -103,7 +105,7 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 	if err != nil {
 		return report.Run{}, err
 	}
-	run := converge.Run(ctx, cat, c.Host, converge.Options{DryRun: c.DryRun, Journal: j, Log: c.Log, Now: c.Now})
+	run := converge.Run(ctx, cat, c.Host, converge.Options{DryRun: c.DryRun, Only: c.Only, Journal: j, Log: c.Log, Now: c.Now})
 	run.ID, run.Node, run.Bundle, run.Commit = newID(run.Started), c.Node, from.Bundle, from.Commit
 	return run, nil
 }

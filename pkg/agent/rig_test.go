@@ -218,7 +218,7 @@ func motdPolicy(motd string, files ...map[string]string) fstest.MapFS {
 func language() catalog.Language {
 	schema := expr.NewSchema()
 	traits.Schema(schema)
-	return catalog.Language{Kinds: resources.Registry(), Schema: schema}
+	return catalog.Language{Kinds: resources.Registry(), Schema: schema, Guardrails: resources.Guardrails(resources.UsualAgent())}
 }
 
 // build compiles a policy to a bundle and pushes it; edit may change what is built first. It is not signed.

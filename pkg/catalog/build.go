@@ -100,6 +100,7 @@ func (l Language) Build(p *policy.Policy, c *policy.Content, in Input) (*resourc
 			cat.Modules = append(cat.Modules, name)
 		}
 	}
+	b.guarded()
 	if err := b.problems.Err(); err != nil {
 		return nil, err
 	}

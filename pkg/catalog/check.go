@@ -17,6 +17,7 @@ func (l Language) Check(p *policy.Policy, c *policy.Content) error {
 	k := &check{builder: l.builder(p, c, Input{})}
 	k.fleet()
 	k.windows()
+	k.guardrails()
 	k.sharedTemplates()
 	for _, role := range p.Roles {
 		k.role(role)

@@ -48,8 +48,14 @@ func metaHint(p fault.Problem) string {
 // bind checks that the files and templates a declaration names are there.
 func (k *check) bind(m *policy.Module, d policy.Declaration, kind resource.Kind) {
 	res, problems := kind.Decode(d.Identity, d.Attrs)
+	if len(problems) > 0 {
+		return
+	}
+	if d.Audit == nil || !*d.Audit {
+		k.guard(d.Pos, resource.ID{Type: d.Type, Name: d.Identity}, res, nil)
+	}
 	binder, can := res.(resource.Binder)
-	if len(problems) > 0 || !can {
+	if !can {
 		return
 	}
 	if err := binder.Bind(&content{env: env{module: m.Name, content: k.content}, check: true}); err != nil {

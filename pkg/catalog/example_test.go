@@ -22,7 +22,7 @@ func language() catalog.Language {
 	s.Trait("packages", reflect.TypeFor[map[string]struct {
 		Version string `json:"version"`
 	}]())
-	return catalog.Language{Kinds: resources.Registry(), Schema: s}
+	return catalog.Language{Kinds: resources.Registry(), Schema: s, Guardrails: resources.Guardrails(resources.UsualAgent())}
 }
 
 func TestExamplePolicyCompilesAndBuilds(t *testing.T) {

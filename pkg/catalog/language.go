@@ -17,8 +17,10 @@ import (
 
 // A Language is the vocabulary of policies: the resource types and the traits a program knows.
 type Language struct {
-	Kinds  *resource.Registry
-	Schema *expr.Schema // traits only; labels, parameters and modes are added from the policy
+	Kinds *resource.Registry
+	// Guardrails keep a policy from cutting off its own agents.
+	Guardrails []resource.Guardrail
+	Schema     *expr.Schema // traits only; labels, parameters and modes are added from the policy
 }
 
 // Input is what is particular to one node.

@@ -27,6 +27,7 @@ type applyOptions struct {
 	labels []string
 	node   string
 	dryRun bool
+	tags   []string
 	key    string
 	format cli.Format
 }
@@ -54,6 +55,7 @@ EXIT STATUS
 	f.StringArrayVar(&o.labels, "label", nil, "label of this node as name=value; may be repeated")
 	f.StringVar(&o.node, "node", "", "name of this node (default: its host name)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would change, and change nothing")
+	tagsFlag(c, &o.tags)
 	f.StringVar(&o.key, "key", "", "public key (PEM) that must have signed the bundle")
 	cobra.CheckErr(c.MarkFlagFilename("key", "pub", "pem"))
 	cobra.CheckErr(c.MarkFlagDirname("policy"))
@@ -95,12 +97,13 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}
 	config := agent.ApplyConfig{
 		State: state, Language: language(), Host: m.Host(), Log: g.log(), Now: g.env.Now, Source: warnOfLabels(g.env, labels, src),
-		Node: o.node, Labels: labels, DryRun: o.dryRun, Version: g.env.Version,
+		Node: o.node, Labels: labels, DryRun: o.dryRun, Only: only(o.tags), Version: g.env.Version,
 	}
 	run, err := cli.Wait(g.env, "converging "+g.root, func() (report.Run, error) { return agent.Apply(ctx, config) })
 	if err != nil {
 		return cli.Refused(err)
 	}
+	nothingTagged(g.env, o.tags, run)
 	return showRun(g.env, o.format, run)
 }
 

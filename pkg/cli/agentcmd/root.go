@@ -96,5 +96,5 @@ func (g *globals) log() *slog.Logger {
 func language() catalog.Language {
 	schema := expr.NewSchema()
 	traits.Schema(schema)
-	return catalog.Language{Kinds: resources.Registry(), Schema: schema}
+	return catalog.Language{Kinds: resources.Registry(), Schema: schema, Guardrails: resources.Guardrails(resources.UsualAgent())}
 }

@@ -18,15 +18,25 @@ import (
 const traitPrefix = "trait:"
 
 func newExplainCommand(env *cli.Env) *cobra.Command {
-	return &cobra.Command{
-		Use:   "explain [TYPE | TRAIT]",
-		Short: "Show the manual of a resource type or trait, or list them",
-		Long: `Show the manual of a resource type or trait, or list them.
+	var o planOptions
+	var dir string
+	c := &cobra.Command{
+		Use:   "explain [TYPE | TRAIT | NODE MODULE.PARAM]",
+		Short: "Show the manual of a resource type or trait, or where a parameter gets its value from",
+		Long: `Show the manual of a resource type or trait, or list them. A trait is named
+trait:NAME; the prefix may be left out where no resource type has the name.
 
-A trait is named trait:NAME; the prefix may be left out where no resource type
-has the name.`,
-		Example: "  vigo explain\n  vigo explain file\n  vigo explain trait:os",
-		Args:    cli.Args(0, 1),
+With a node and a parameter, show each place that gives the parameter a value on that node, with file and line, and
+which one wins: roles, then the data hierarchy, then the default. Nothing is asked of any machine; the node is described
+as for "vigo plan". Secrets are not shown.
+
+EXIT STATUS
+  0  shown    1  there is no such type, trait or parameter, or the policy has mistakes`,
+		Example: `  vigo explain
+  vigo explain file
+  vigo explain trait:os
+  vigo explain web-1.example.com sshd.port --policy . --label site=ams1`,
+		Args: cli.Args(0, 2),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -37,26 +47,44 @@ has the name.`,
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			types, err := manual.New(resources.Registry(), resources.Sources())
-			if err != nil {
-				return err
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return runExplainParam(env, o, dir, args[0], args[1])
 			}
-			about, err := manual.NewTraits(traits.Kinds(), traits.Sources())
-			if err != nil {
-				return err
+			for _, flag := range []string{"policy", "label", "traits", "output"} {
+				if c.Flags().Changed(flag) {
+					return cli.UsageError(fault.WithHint(fmt.Errorf("--%s is for parameters", flag), "write vigo explain NODE MODULE.PARAM"))
+				}
 			}
-			if len(args) == 0 {
-				return listManuals(env, types, about)
-			}
-			text, err := explain(types, about, args[0])
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprint(env.Stdout, text)
-			return err
+			return runManual(env, args)
 		},
 	}
+	o.nodeFlags(c)
+	c.Flags().StringVar(&dir, "policy", ".", "policy folder")
+	cobra.CheckErr(c.MarkFlagDirname("policy"))
+	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML)
+	return c
+}
+
+// runManual shows a manual, or lists them.
+func runManual(env *cli.Env, args []string) error {
+	types, err := manual.New(resources.Registry(), resources.Sources())
+	if err != nil {
+		return err
+	}
+	about, err := manual.NewTraits(traits.Kinds(), traits.Sources())
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		return listManuals(env, types, about)
+	}
+	text, err := explain(types, about, args[0])
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprint(env.Stdout, text)
+	return err
 }
 
 // explain finds the manual of a resource type, or of a trait. A name that neither has is taken for that of a type,

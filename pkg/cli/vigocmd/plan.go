@@ -12,6 +12,7 @@ import (
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/resource"
 	"vigo.dev/pkg/trait"
 )
@@ -40,13 +41,17 @@ EXIT STATUS
 		Args: cli.Args(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error { return runPlan(env, o, args) },
 	}
-	f := c.Flags()
-	f.StringArrayVar(&o.labels, "label", nil, "label of the node as name=value; may be repeated")
-	f.StringVar(&o.traits, "traits", "", "file with the traits of the node, as JSON")
-	f.StringVar(&o.node, "node", "node", "name of the node")
-	cobra.CheckErr(c.MarkFlagFilename("traits", "json"))
+	o.nodeFlags(c)
+	c.Flags().StringVar(&o.node, "node", "node", "name of the node")
 	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML, cli.Name)
 	return c
+}
+
+// nodeFlags describe a node that is not asked.
+func (o *planOptions) nodeFlags(c *cobra.Command) {
+	c.Flags().StringArrayVar(&o.labels, "label", nil, "label of the node as name=value; may be repeated")
+	c.Flags().StringVar(&o.traits, "traits", "", "file with the traits of the node, as JSON")
+	cobra.CheckErr(c.MarkFlagFilename("traits", "json"))
 }
 
 // planned is one resource of a plan as a document.
@@ -61,20 +66,34 @@ type planned struct {
 }
 
 func runPlan(env *cli.Env, o planOptions, args []string) error {
-	given, err := cli.ParseLabels(o.labels)
-	if err != nil {
-		return err
-	}
-	set, err := readTraits(o.traits)
-	if err != nil {
-		return err
-	}
-	p, content, err := compile(directory(args))
+	p, content, in, err := o.input(env, directory(args))
 	if err != nil {
 		return err
 	}
 	l := language()
-	labels := l.Labels(p, o.node)
+	cat, err := l.Build(p, content, in)
+	if err != nil {
+		return err
+	}
+	return showCatalog(env, o.format, l.Kinds, cat)
+}
+
+// input compiles the policy in a folder, and describes a node as the options do.
+func (o planOptions) input(env *cli.Env, dir string) (*policy.Policy, *policy.Content, catalog.Input, error) {
+	var in catalog.Input
+	given, err := cli.ParseLabels(o.labels)
+	if err != nil {
+		return nil, nil, in, err
+	}
+	set, err := readTraits(o.traits)
+	if err != nil {
+		return nil, nil, in, err
+	}
+	p, content, err := compile(dir)
+	if err != nil {
+		return nil, nil, in, err
+	}
+	labels := language().Labels(p, o.node)
 	for name, value := range given {
 		labels[name] = value
 	}
@@ -82,11 +101,8 @@ func runPlan(env *cli.Env, o planOptions, args []string) error {
 	if o.traits == "" {
 		env.Say("%s: hint: without --traits, conditions see a node that says nothing of itself", env.Name)
 	}
-	cat, err := l.Build(p, content, catalog.Input{Node: o.node, Labels: labels, Traits: set, Modes: p.Fleet.Modes, Secrets: catalog.Placeholders()})
-	if err != nil {
-		return err
-	}
-	return showCatalog(env, o.format, l.Kinds, cat)
+	in = catalog.Input{Node: o.node, Labels: labels, Traits: set, Modes: p.Fleet.Modes, Secrets: catalog.Placeholders()}
+	return p, content, in, nil
 }
 
 func readTraits(path string) (trait.Set, error) {

@@ -52,5 +52,5 @@ EXIT STATUS
 func language() catalog.Language {
 	schema := expr.NewSchema()
 	traits.Schema(schema)
-	return catalog.Language{Kinds: resources.Registry(), Schema: schema}
+	return catalog.Language{Kinds: resources.Registry(), Schema: schema, Guardrails: resources.Guardrails(resources.UsualAgent())}
 }
