@@ -58,18 +58,22 @@ func Run(ctx context.Context, cat *resource.Catalog, h *host.Host, o Options) re
 	r := &run{cat: cat, host: h, Options: o, states: make([]state, len(cat.Items)), owed: make([]bool, len(cat.Items))}
 	started := o.Now()
 	rep := report.Run{Started: started, DryRun: o.DryRun}
-	chosen := r.chosen()
+	chosen, ran := r.chosen(), 0
 	for i := range cat.Items {
 		if !chosen[i] {
 			r.states[i].left = true
 			continue
 		}
-		result := r.item(ctx, i)
-		rep.Counts.Add(result)
-		if result.Outcome != report.OK || result.Refresh != "" {
+		ran++
+		if result := r.item(ctx, i); result.Outcome != report.OK || result.Refresh != "" {
 			rep.Results = append(rep.Results, result)
 		}
 	}
+	r.finish(ctx, &rep)
+	for _, result := range rep.Results {
+		rep.Counts.Add(result)
+	}
+	rep.Counts.OK += ran - len(rep.Results)
 	if err := ctx.Err(); err != nil {
 		rep.Error = fmt.Sprintf("the run was ended before it was complete: %v", context.Cause(ctx))
 	}

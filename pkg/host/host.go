@@ -20,14 +20,16 @@ var ErrBusy = errors.New("busy")
 // A Host is one machine. Its views (package database, unit list, accounts) are read at most once and kept until
 // something is changed through the same Host, so a Host lives for one run: make a new one for the next.
 type Host struct {
-	FS       FS
-	Run      Runner
-	Packages Packages
-	Services Services
-	Accounts Accounts
-	Mounts   Mounts
-	Kernel   Kernel
-	Fetch    Fetcher
-	Firewall Firewall
-	Clock    Clock
+	FS        FS
+	Run       Runner
+	Packages  Packages
+	Services  Services
+	Units     Units
+	Processes Processes
+	Accounts  Accounts
+	Mounts    Mounts
+	Kernel    Kernel
+	Fetch     Fetcher
+	Firewall  Firewall
+	Clock     Clock
 }

@@ -80,17 +80,20 @@ func New(o Options) (*Machine, error) {
 // reads at most once, and again after a change through the same view.
 func (m *Machine) Host() *host.Host {
 	fsys := &files{tree: m.tree, digests: m.digests, now: m.now}
+	services := newServices(m, fsys)
 	return &host.Host{
-		FS:       fsys,
-		Run:      m.runner,
-		Packages: newPackages(m, fsys),
-		Services: newServices(m, fsys),
-		Accounts: newAccounts(m, fsys),
-		Mounts:   &mounts{fs: fsys, run: m.runner},
-		Kernel:   &kernel{fs: fsys},
-		Fetch:    newFetcher(),
-		Firewall: &firewall{m: m},
-		Clock:    machineClock(m.now),
+		FS:        fsys,
+		Run:       m.runner,
+		Packages:  newPackages(m, fsys),
+		Services:  services,
+		Units:     services,
+		Processes: &processes{fs: fsys},
+		Accounts:  newAccounts(m, fsys),
+		Mounts:    &mounts{fs: fsys, run: m.runner},
+		Kernel:    &kernel{fs: fsys},
+		Fetch:     newFetcher(),
+		Firewall:  &firewall{m: m},
+		Clock:     machineClock(m.now),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"path"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/godbus/dbus/v5"
 
@@ -20,6 +21,9 @@ type services struct {
 	m    *Machine
 	fs   *files
 	live bool
+
+	mu   sync.Mutex
+	owed bool // a reload of the unit files
 }
 
 // newServices looks for a running systemd as sd_booted(3) does.

@@ -52,7 +52,7 @@ func (s *services) setBootLive(ctx context.Context, unit string, boot host.Boot)
 		err = call("MaskUnitFiles", forever, force)
 	case strings.HasPrefix(state, "masked"):
 		if err = call("UnmaskUnitFiles", forever); err == nil {
-			err = s.m.bus.call(ctx, "Reload", nil)
+			err = s.reload(ctx)
 		}
 		if err == nil {
 			return s.setBootLive(ctx, unit, boot) // what is under the mask counts now
@@ -67,7 +67,7 @@ func (s *services) setBootLive(ctx context.Context, unit string, boot host.Boot)
 	if err != nil {
 		return err
 	}
-	return s.m.bus.call(ctx, "Reload", nil)
+	return s.reload(ctx)
 }
 
 // sysvInstall enables an init script as systemctl does.
@@ -119,6 +119,9 @@ func (s *services) jobFor(ctx context.Context, name, method, doing string, run b
 
 // act reloads systemd if the unit file has changed, runs the job, and looks whether it helped.
 func (s *services) act(ctx context.Context, unit, method string, run bool) error {
+	if err := s.Settle(ctx); err != nil {
+		return err
+	}
 	var at dbus.ObjectPath
 	if err := s.m.bus.call(ctx, "LoadUnit", []any{unit}, &at); err != nil {
 		return err
@@ -128,7 +131,7 @@ func (s *services) act(ctx context.Context, unit, method string, run bool) error
 		return err
 	}
 	if stale, _ := props["NeedDaemonReload"].Value().(bool); stale || text(props["LoadState"]) == "not-found" {
-		if err := s.m.bus.call(ctx, "Reload", nil); err != nil {
+		if err := s.reload(ctx); err != nil {
 			return err
 		}
 	}

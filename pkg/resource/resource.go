@@ -35,6 +35,13 @@ type Refresher interface {
 	Refresh(ctx context.Context, h *host.Host) error
 }
 
+// A Finisher has something left to do once every resource of the run had its turn: one reload for many unit files, a
+// reboot. It is called once a run if the resource is in line by then; not in a dry run or an audit. It is called whether or
+// not the resource changed anything, so it must know what is left.
+type Finisher interface {
+	Finish(ctx context.Context, h *host.Host) error
+}
+
 // A Requirer implies order: those of the IDs that are in the catalog come first. It does no I/O.
 type Requirer interface{ Requires() []ID }
 

@@ -207,6 +207,7 @@ func (m *Machine) removeTree(at string) {
 	for _, other := range append(m.below(at), at) {
 		delete(m.nodes, other)
 	}
+	m.forget()
 }
 
 // imply makes the parents of a path that the text or a backup names without naming them.

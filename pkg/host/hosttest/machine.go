@@ -36,6 +36,8 @@ type Machine struct {
 	tables     map[string]string // fingerprints, by family and name
 	now        time.Time
 	failures   map[string]error // by "word" or "word target"
+	stale      map[string]bool  // units whose files are newer than what systemd read
+	processes  []*process
 }
 
 func newMachine() *Machine {
@@ -53,6 +55,7 @@ func newMachine() *Machine {
 		tables:     map[string]string{},
 		now:        time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		failures:   map[string]error{},
+		stale:      map[string]bool{},
 	}
 	m.nodes["/"] = &node{kind: host.Dir, mode: 0o755, implied: true}
 	m.users["root"] = &host.User{Name: "root", Comment: "root", Home: "/root", Shell: "/bin/bash"}
@@ -65,6 +68,7 @@ func (m *Machine) Host() *host.Host {
 	return &host.Host{
 		FS: files{m}, Run: runner{m}, Packages: packages{m}, Services: services{m},
 		Accounts: accounts{m}, Mounts: mounts{m}, Kernel: kernel{m}, Fetch: fetcher{m}, Firewall: firewall{m}, Clock: clock{m},
+		Units: &units{m: m}, Processes: processes{m},
 	}
 }
 

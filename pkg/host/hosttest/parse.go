@@ -38,11 +38,13 @@ import (
 //	command ["visudo","-cf","*"] code=0 stdout="ok" stderr="" [reads] [once] [exists=/x] [rejects=TEXT] [creates=/y] [content=TEXT] [removes=/z]
 //	program visudo /usr/sbin/visudo
 //	url https://example.com/x "content"
+//	stale nginx.service                  (systemd has read an older version of its files)
+//	process 12 sshd /usr/sbin/sshd -D uid=0   (number, name, executable, arguments)
 //	fail read /etc/motd "permission denied"
 //
 // The words of fail: look stat read write (with a path); accounts, "accounts put", packages, install, services,
-// sysctl, set-sysctl, firewall, firewall-load (with a name); refresh, hostname, set-hostname, interfaces, mounts, mount,
-// usage, fetch, firewall-check. The texts
+// sysctl, set-sysctl, firewall, firewall-load, units, processes (with a name); refresh, hostname, set-hostname, interfaces,
+// mounts, mount, usage, fetch, firewall-check. The texts
 // busy, unsupported and not-found stand for the sentinel errors.
 func Parse(text []byte) (*Machine, error) { return FromArchive(txtar.Parse(text)) }
 
@@ -108,6 +110,7 @@ func (p *parser) line(l *line) error {
 		"user": p.user, "group": p.group, "package": p.pkg, "candidate": p.candidate, "service": p.service,
 		"sysctl": p.sysctl, "hostname": p.hostname, "interface": p.iface, "mount": p.mount, "usage": p.usage,
 		"command": p.command, "program": p.program, "url": p.url, "fail": p.fail, "table": p.table, "clock": p.clock,
+		"stale": p.stale, "process": p.process,
 	}[l.word]
 	if !ok {
 		return fmt.Errorf("unknown word %q", l.word)

@@ -43,6 +43,12 @@ func (m *Machine) String() string {
 	for _, name := range sortedKeys(m.services) {
 		m.services[name].print(&b)
 	}
+	for _, name := range sortedKeys(m.stale) {
+		fmt.Fprintf(&b, "stale %s\n", name)
+	}
+	for _, p := range m.processes {
+		p.print(&b)
+	}
 	for _, key := range sortedKeys(m.sysctls) {
 		fmt.Fprintf(&b, "sysctl %s %s\n", bare(key), bare(m.sysctls[key]))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"vigo.dev/pkg/host"
@@ -13,6 +14,7 @@ import (
 type service struct {
 	host.Service
 	startFails bool
+	file       string // its unit file, if it was found by that
 }
 
 // services implements host.Services.
@@ -29,9 +31,39 @@ func (m *Machine) service(name string) (*service, error) {
 	}
 	s := m.services[unit(name)]
 	if s == nil {
+		s = m.fromFile(unit(name))
+	}
+	if s == nil {
 		return nil, notFound("service", name)
 	}
 	return s, nil
+}
+
+// fromFile makes a service of a unit file of the administrator, as systemd does when it is asked for one.
+func (m *Machine) fromFile(name string) *service {
+	file := name
+	if path.Ext(name) == "" {
+		file += ".service"
+	}
+	n := m.nodes["/etc/systemd/system/"+file]
+	if n == nil || n.kind != host.File {
+		return nil
+	}
+	s := &service{Service: host.Service{Name: name, Boot: host.Static, Live: true}, file: "/etc/systemd/system/" + file}
+	if strings.Contains(n.content, "[Install]") {
+		s.Boot = host.Disabled
+	}
+	m.services[name] = s
+	return s
+}
+
+// forget drops the services whose unit files are gone; the caller holds the lock.
+func (m *Machine) forget() {
+	for name, s := range m.services {
+		if s.file != "" && m.nodes[s.file] == nil && !s.Running {
+			delete(m.services, name)
+		}
+	}
 }
 
 // Service implements host.Services.

@@ -24,7 +24,7 @@ type testCase struct{ archive *txtar.Archive }
 var _ resource.Content = (*testCase)(nil)
 
 // expected are the sections that -update rewrites, in order.
-func expected() []string { return []string{"diff", "refresh", "after", "error"} }
+func expected() []string { return []string{"diff", "refresh", "finish", "after", "error"} }
 
 func readCase(path string) (*testCase, error) {
 	a, err := txtar.ParseFile(path)
@@ -72,6 +72,7 @@ func (c *testCase) want() (outcome, error) {
 	var w outcome
 	w.Diff, _ = c.section("diff")
 	w.Refresh, _ = c.section("refresh")
+	w.Finish, _ = c.section("finish")
 	w.Error, _ = c.section("error")
 	text, ok := c.section("after")
 	if !ok {
@@ -132,13 +133,13 @@ func (c *testCase) secrets(kind resource.Kind) []string {
 	return found
 }
 
-// rewrite puts what was got in place of the expected sections; empty ones go, but for diff and an asked-for refresh.
+// rewrite puts what was got in place of the expected sections; empty ones go, but for diff and an asked-for refresh or finish.
 func (c *testCase) rewrite(path string, got outcome) error {
 	a, err := txtar.ParseFile(path)
 	if err != nil {
 		return err
 	}
-	text := map[string]string{"diff": got.Diff, "after": got.After, "refresh": got.Refresh, "error": got.Error}
+	text := map[string]string{"diff": got.Diff, "after": got.After, "refresh": got.Refresh, "finish": got.Finish, "error": got.Error}
 	var files []txtar.File
 	for _, f := range a.Files {
 		if _, generated := text[f.Name]; !generated {
@@ -146,7 +147,7 @@ func (c *testCase) rewrite(path string, got outcome) error {
 		}
 	}
 	for _, name := range expected() {
-		keep := name == "diff" && got.Error == "" || name == "refresh" && c.has("refresh")
+		keep := name == "diff" && got.Error == "" || (name == "refresh" || name == "finish") && c.has(name)
 		if text[name] != "" || keep {
 			files = append(files, txtar.File{Name: name, Data: []byte(text[name])})
 		}

@@ -6,7 +6,6 @@ package resourcetest
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -18,7 +17,6 @@ import (
 
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/fault"
-	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/host/hosttest"
 	"vigo.dev/pkg/resource"
 )
@@ -36,12 +34,13 @@ var update = flag.Bool("update", false, "rewrite the expected sections of the ca
 //	others       references of other resources in the catalog, one a line
 //	diff         the changes Plan promises; empty if the host conforms
 //	refresh      if there: Refresh is called after the changes, in the same run, and this is what it did to the machine
+//	finish       if there: Finish is called at the end, and this is what it did to the machine
 //	after        the machine afterwards; may be left out if nothing is changed
-//	error        if there: what decoding, binding, Plan, Apply or Refresh says
+//	error        if there: what decoding, binding, Plan, Apply, Refresh or Finish says
 //
 // It is proven that Plan writes nothing and says the same twice, that the diff is as expected, that Apply makes exactly
 // the changes of the plan, that the machine is then as expected, that a second Plan is empty, and that the value of a
-// secret attribute is in no change and no error. With the test flag -update the sections diff, refresh, after and error
+// secret attribute is in no change and no error. With the test flag -update the sections diff, refresh, finish, after and error
 // are rewritten.
 func Run(t *testing.T, reg *resource.Registry, dir string) {
 	t.Helper()
@@ -101,7 +100,7 @@ func runFile(t *testing.T, kind resource.Kind, path string) {
 
 // outcome is what a case does, in the text of its expected sections.
 type outcome struct {
-	Diff, After, Refresh, Error string
+	Diff, After, Refresh, Finish, Error string
 }
 
 // prove runs a case and returns what it did, and every part of the contract that was broken.
@@ -113,7 +112,7 @@ func prove(kind resource.Kind, c *testCase) (got outcome, broken []string) {
 	}
 	before := m.String()
 	p := prover{kind: kind, c: c, m: m}
-	got.Diff, got.Refresh, err = p.run(ctx)
+	err = p.run(ctx, &got)
 	if err != nil {
 		got.Error = explain(err)
 	}
@@ -158,11 +157,11 @@ func (p *prover) breaks(format string, args ...any) {
 	p.broken = append(p.broken, fmt.Sprintf(format, args...))
 }
 
-// run plans, applies, plans again and refreshes. The error is one that a case may expect.
-func (p *prover) run(ctx context.Context) (diff, refresh string, err error) {
+// run plans, applies, plans again, refreshes and finishes. The error is one that a case may expect.
+func (p *prover) run(ctx context.Context, got *outcome) error {
 	res, err := p.decode()
 	if err != nil {
-		return "", "", err
+		return err
 	}
 	h := p.m.Host()
 	plan, err := res.Plan(ctx, h)
@@ -170,9 +169,10 @@ func (p *prover) run(ctx context.Context) (diff, refresh string, err error) {
 		p.breaks("Plan wrote to the host %d times: %v", n, p.m.Log())
 	}
 	if err != nil {
-		return "", "", err
+		return err
 	}
-	diff = render(plan.Changes())
+	diff := render(plan.Changes())
+	got.Diff = diff
 	again, err := res.Plan(ctx, h)
 	if err != nil {
 		p.breaks("a second look fails: %v", err)
@@ -181,7 +181,7 @@ func (p *prover) run(ctx context.Context) (diff, refresh string, err error) {
 	}
 	made, err := plan.Apply(ctx)
 	if err != nil {
-		return diff, "", err
+		return err
 	}
 	if other := render(made); other != diff {
 		p.breaks("Apply made other changes than Plan promised (-promised +made):\n%s", cmp.Diff(diff, other))
@@ -196,8 +196,13 @@ func (p *prover) run(ctx context.Context) (diff, refresh string, err error) {
 	case !after.Empty():
 		p.breaks("not idempotent: a second plan wants\n%s", render(after.Changes()))
 	}
-	refresh, err = p.refresh(ctx, res, h)
-	return diff, refresh, err
+	r, _ := res.(resource.Refresher)
+	if got.Refresh, err = p.later("refresh", r != nil, func() error { return r.Refresh(ctx, h) }); err != nil {
+		return err
+	}
+	f, _ := res.(resource.Finisher)
+	got.Finish, err = p.later("finish", f != nil, func() error { return f.Finish(ctx, h) })
+	return err
 }
 
 func (p *prover) decode() (resource.Resource, error) {
@@ -235,16 +240,16 @@ func (p *prover) decode() (resource.Resource, error) {
 	return res, nil
 }
 
-func (p *prover) refresh(ctx context.Context, res resource.Resource, h *host.Host) (string, error) {
-	if !p.c.has("refresh") {
+// later calls what comes after the changes, if the case has a section for it, and returns what it did to the machine.
+func (p *prover) later(section string, can bool, do func() error) (string, error) {
+	if !p.c.has(section) {
 		return "", nil
 	}
-	r, ok := res.(resource.Refresher)
-	if !ok {
-		return "", errors.New("there is a refresh section, but the kind cannot be refreshed")
+	if !can {
+		return "", fmt.Errorf("there is a section %s, but the kind has nothing to do then", section)
 	}
 	seen := p.m.Writes()
-	err := r.Refresh(ctx, h)
+	err := do()
 	var b strings.Builder
 	for _, line := range p.m.Log()[seen:] {
 		b.WriteString(line + "\n")
