@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"vigo.dev/pkg/change"
@@ -105,6 +106,24 @@ func (p *Plan) Do(do func(context.Context) error, changes ...change.Change) {
 		panic("resource: a step that changes nothing")
 	}
 	p.steps = append(p.steps, step{do, changes})
+}
+
+// Then adds to the last step what must follow it, and returns the plan; an empty plan stays empty. What a crash between the
+// two would lose must be seen by the next Plan.
+func (p Plan) Then(after func(context.Context) error) Plan {
+	if len(p.steps) == 0 {
+		return p
+	}
+	steps := slices.Clone(p.steps)
+	last := &steps[len(steps)-1]
+	do := last.do
+	last.do = func(ctx context.Context) error {
+		if err := do(ctx); err != nil {
+			return err
+		}
+		return after(ctx)
+	}
+	return Plan{steps}
 }
 
 // Include appends the steps of another plan, for a resource that is made of smaller ones. The fields of its changes are

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path"
 	"unicode/utf8"
 
 	"vigo.dev/pkg/change"
@@ -64,10 +65,12 @@ type File struct {
 	// file is missing.
 	Replace *bool `yaml:"replace"`
 
-	bound  *resource.Blob // of source
-	text   []byte         // of template
-	digest string         // of content or template, once bound
-	fresh  fs.FileMode    // of a file that is made, if it holds secrets and Mode is not given
+	check  func(context.Context, string) error // of a type made of a file: validates a candidate, in place of the command
+	owned  bool                                // of a type made of a file: makes missing parents
+	bound  *resource.Blob                      // of source
+	text   []byte                              // of template
+	digest string                              // of content or template, once bound
+	fresh  fs.FileMode                         // of a file that is made, if it holds secrets and Mode is not given
 }
 
 var (
@@ -270,7 +273,16 @@ func (f *File) write(h *host.Host, blob *resource.Blob, attr host.Attr) func(con
 			return fmt.Errorf("opening the content of %s: %w", f.Path, err)
 		}
 		defer func() { err = errors.Join(err, r.Close()) }()
-		return h.FS.Write(ctx, f.Path, r, host.WriteOptions{Attr: attr, Backup: f.Backup, Validate: validation(h, f.Validation)})
+		if f.owned {
+			if err := h.FS.MakeDir(ctx, path.Dir(f.Path), host.Attr{}); err != nil {
+				return err
+			}
+		}
+		check := f.check
+		if check == nil {
+			check = validation(h, f.Validation)
+		}
+		return h.FS.Write(ctx, f.Path, r, host.WriteOptions{Attr: attr, Backup: f.Backup, Validate: check})
 	}
 }
 

@@ -49,7 +49,7 @@ func (m *Machine) fromFile(name string) *service {
 	if n == nil || n.kind != host.File {
 		return nil
 	}
-	s := &service{Service: host.Service{Name: name, Boot: host.Static, Live: true}, file: "/etc/systemd/system/" + file}
+	s := &service{Service: host.Service{Name: name, Boot: host.Static, Live: m.nodes["/run/systemd/system"] != nil}, file: "/etc/systemd/system/" + file}
 	if strings.Contains(n.content, "[Install]") {
 		s.Boot = host.Disabled
 	}
