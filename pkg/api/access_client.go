@@ -53,7 +53,7 @@ type Visitor struct{ wire *wire }
 
 // NewVisitor makes a client; nothing is sent yet.
 func NewVisitor(rawURL, fingerprint string, now func() time.Time) (*Visitor, error) {
-	w, err := newWire([]string{rawURL}, serviceTLS(fingerprint, now), 0, now)
+	w, err := newWire([]string{rawURL}, ServiceTLS(fingerprint, now), 0, now)
 	if err != nil {
 		return nil, err
 	}

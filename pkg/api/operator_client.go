@@ -22,8 +22,8 @@ type OperatorClient struct {
 	fingerprint string // of the authority
 }
 
-// serviceTLS reaches the report service itself, of a pinned authority: what people send it is not for hubs to see.
-func serviceTLS(fingerprint string, now func() time.Time) *tls.Config {
+// ServiceTLS reaches the report service itself, of a pinned authority: what people send it is not for hubs to see.
+func ServiceTLS(fingerprint string, now func() time.Time) *tls.Config {
 	conf := identity.PinTLS(fingerprint, now, nil)
 	pinned := conf.VerifyConnection
 	conf.VerifyConnection = func(cs tls.ConnectionState) error {
@@ -47,7 +47,7 @@ func NewOperatorClient(rawURL, token string, now func() time.Time) (*OperatorCli
 	if err != nil {
 		return nil, fmt.Errorf("reading the operator token: %w", err)
 	}
-	w, err := newWire([]string{rawURL}, serviceTLS(secret.Fingerprint, now), 0, now)
+	w, err := newWire([]string{rawURL}, ServiceTLS(secret.Fingerprint, now), 0, now)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func NewOperatorClient(rawURL, token string, now func() time.Time) (*OperatorCli
 // NewCertificateClient makes a client that shows a certificate of an operator in place of a token. The server is known by the
 // fingerprint of the authority.
 func NewCertificateClient(rawURL string, cert tls.Certificate, fingerprint string, now func() time.Time) (*OperatorClient, error) {
-	conf := serviceTLS(fingerprint, now)
+	conf := ServiceTLS(fingerprint, now)
 	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &cert, nil }
 	w, err := newWire([]string{rawURL}, conf, 0, now)
 	if err != nil {

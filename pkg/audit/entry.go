@@ -33,6 +33,7 @@ const (
 	ChannelRewritten  = "channel.rewritten" // the history of its branch was replaced, which the operator of the controller allowed
 	TrustRoot         = "trust.root"        // the document that new nodes pin
 	Refused           = "access.refused"
+	Pushed            = "registry.pushed" // a request for promotion or a signature, by a person
 	Pruned            = "audit.pruned"
 	Broken            = "audit.broken" // found at a start: the log was altered while the service was down
 	maxField          = 256            // bytes of a field or of a value in the details

@@ -70,6 +70,22 @@ func PeerOf(cert *x509.Certificate) (Peer, error) {
 	return p, nil
 }
 
+// MemberOf is who of a fleet holds a certificate whose chain has been verified: a node, a hub or an operator. It fails with
+// [ErrPeer] for others, such as the service itself.
+func MemberOf(cert *x509.Certificate, fleet string) (Peer, error) {
+	p, err := PeerOf(cert)
+	if err != nil {
+		return Peer{}, err
+	}
+	switch p.Role {
+	case RoleNode, RoleHub, RoleViewer, RoleOperator, RoleAdmin, RolePublisher:
+		if p.Fleet == fleet {
+			return p, nil
+		}
+	}
+	return Peer{}, fmt.Errorf("it is of a %.20s of fleet %.130q: %w", p.Role, p.Fleet, ErrPeer)
+}
+
 // OfHub reports whether a certificate is that of a hub. What a server with such a certificate says is the word of a relay.
 func OfHub(cert *x509.Certificate) bool {
 	p, err := PeerOf(cert)

@@ -29,12 +29,13 @@ var ErrDenied = errors.New("the registry does not allow it")
 const layoutPrefix = "oci-layout:"
 
 // Options say how to reach a registry. The zero value is anonymous HTTPS with the roots of the system, and plain HTTP
-// for addresses of this machine unless CAs or Certificate are given.
+// for addresses of this machine unless CAs, Certificate or TLS are given.
 type Options struct {
 	PlainHTTP bool
 	CAs       *x509.CertPool // nil: those of the system
 	// Certificate, if not nil, is asked for the client certificate of each connection, so that a renewed one is used.
 	Certificate func() (*tls.Certificate, error)
+	TLS         *tls.Config // in place of CAs and Certificate: it says all of how the registry is known
 	Username    string
 	Password    string
 	Token       string // bearer token, instead of user and password
@@ -83,7 +84,7 @@ func (o Options) plain(host string) bool {
 	if o.PlainHTTP {
 		return true
 	}
-	if o.CAs != nil || o.Certificate != nil {
+	if o.CAs != nil || o.Certificate != nil || o.TLS != nil {
 		return false
 	}
 	name := host
@@ -108,6 +109,9 @@ func (o Options) transport() http.RoundTripper {
 	config := &tls.Config{RootCAs: o.CAs, MinVersion: tls.VersionTLS12}
 	if o.Certificate != nil {
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return o.Certificate() }
+	}
+	if o.TLS != nil {
+		config = o.TLS
 	}
 	return &http.Transport{
 		Proxy:                 proxy(),

@@ -62,6 +62,14 @@ func (s *Service) Refused(by audit.Caller, route, code, why string) {
 	}
 }
 
+// Pushed takes note of what a person has pushed into the registry of the fleet; it does not wait for the disk.
+func (s *Service) Pushed(by audit.Caller, request, what string) {
+	r := &s.auditor.refusals
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wait(audit.Entry{Actor: by.Name, Role: by.Role, Act: audit.Pushed, Object: request, Address: by.Address, Detail: map[string]string{"what": what}})
+}
+
 // turn begins another minute when it is time. The caller holds the lock.
 func (r *refusals) turn(now time.Time) {
 	minute := now.Truncate(time.Minute)

@@ -174,15 +174,20 @@ func OpenRequest(ctx context.Context, src bundle.Source, fleet, channel string) 
 
 // RequestedBundle returns the digest of the bundle that a manifest of [PromotionType] asks for.
 func RequestedBundle(ctx context.Context, src bundle.Source, m bundle.Manifest) (string, error) {
+	r, err := ReadRequest(ctx, src, m)
+	return r.Bundle.Digest, err
+}
+
+// ReadRequest returns the request that a manifest of [PromotionType] carries.
+func ReadRequest(ctx context.Context, src bundle.Source, m bundle.Manifest) (Request, error) {
 	if len(m.Layers) != 1 {
-		return "", &Refusal{Name: bundle.BadFormat, Detail: "it is no promotion request"}
+		return Request{}, &Refusal{Name: bundle.BadFormat, Detail: "it is no promotion request"}
 	}
 	payload, err := bundle.Fetch(ctx, src, m.Layers[0], maxRequest)
 	if err != nil {
-		return "", err
+		return Request{}, err
 	}
-	r, err := parseRequest(payload)
-	return r.Bundle.Digest, err
+	return parseRequest(payload)
 }
 
 // Approve signs a request. The result is a Sigstore bundle for [AttachApproval].

@@ -55,6 +55,7 @@ type Config struct {
 	Username     string // for Registry
 	Password     string
 	Access       ocistore.Access           // to Registry, when no user is named
+	Embedded     RegistryConfig            // when Registry is empty
 	Keys         controller.KeyringOptions // but Now; where the keys are, unless TrustRoot is given
 	TrustRoot    []byte                    // root document of a controller elsewhere; nil: the keys are in Data
 	Channel      string                    // of nodes whose token names none
@@ -228,8 +229,7 @@ func (s *Stack) openRegistry(ctx context.Context) (bundle.Store, error) {
 	if s.Registry != "" {
 		return ocistore.Open(ctx, s.Registry, ocistore.Options{PlainHTTP: s.PlainHTTP, Username: s.Username, Password: s.Password, Access: s.Access})
 	}
-	var err error
-	if s.registry, err = registry.New(registry.Options{Dir: filepath.Join(s.Data, "registry"), Log: s.Log}); err != nil {
+	if err := s.openEmbedded(); err != nil {
 		return nil, err
 	}
 	return s.registry.Store(ctx, Repository)
@@ -265,6 +265,7 @@ func (s *Stack) Run(ctx context.Context) error {
 	mux.Handle("/", s.reports.Handler())
 	if s.registry != nil {
 		mux.Handle("/v2/", s.registry)
+		mux.Handle("GET /registry/metrics", s.registry.MetricsHandler())
 	}
 	if s.publish != nil {
 		ctl := s.publish.Handler()

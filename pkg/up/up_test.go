@@ -169,6 +169,12 @@ func TestRestart(t *testing.T) {
 // join enrols a node.
 func join(t *testing.T, r *running, name string) api.EnrollAnswer {
 	t.Helper()
+	answer, _ := enrolled(t, r, name)
+	return answer
+}
+
+func enrolled(t *testing.T, r *running, name string) (api.EnrollAnswer, identity.NodeKey) {
+	t.Helper()
 	token, err := r.client.CreateToken(t.Context(), api.TokenRequest{Uses: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +187,7 @@ func join(t *testing.T, r *running, name string) api.EnrollAnswer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return answer
+	return answer, key
 }
 
 // modes wants the folder to be its owner's alone.
@@ -334,7 +340,7 @@ func TestOutside(t *testing.T) {
 		return resp.StatusCode, string(data)
 	}
 	for path, want := range map[string]int{
-		"/healthz": 200, "/readyz": 200, "/metrics": 200, "/controller/healthz": 200, "/controller/metrics": 200, "/v2/": 200,
+		"/healthz": 200, "/readyz": 200, "/metrics": 200, "/controller/healthz": 200, "/controller/metrics": 200, "/registry/metrics": 200, "/v2/": 401,
 		"/controller/v1/controller": 404, "/controller/readyz": 404, "/v1/status": 401, "/v1/nodes": 401, "/v1/nonesuch": 404, "/nonesuch": 404, "/": 404,
 	} {
 		status, body := get(path, nil)

@@ -40,12 +40,12 @@ type node struct {
 	removals   int // how often the test has removed the file
 }
 
-// newFleet starts the centre, listening on a host of its place.
-func newFleet(t *testing.T, centre *place, host string) *fleet {
+// newFleet starts the centre, listening on a host of its place, with further arguments.
+func newFleet(t *testing.T, centre *place, host string, args ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, dir: t.TempDir(), repo: gitsourcetest.New(t), centre: centre}
 	f.commit()
-	f.up = centre.start(t, program(t, "vigo", "up", "--data", f.path("centre"), "--git", f.repo.Dir, "--listen", host+":0", "--poll", "100ms"))
+	f.up = centre.start(t, program(t, "vigo", append([]string{"up", "--data", f.path("centre"), "--git", f.repo.Dir, "--listen", host + ":0", "--poll", "100ms"}, args...)...))
 	f.address = f.up.says(t, "acme on https://")
 	return f
 }

@@ -22,16 +22,17 @@ type approveOptions struct {
 func newApproveCommand(env *cli.Env) *cobra.Command {
 	var o approveOptions
 	c := &cobra.Command{
-		Use:   "approve CHANNEL --registry REGISTRY/REPOSITORY --trust-root ROOT [--digest DIGEST --key KEY]",
+		Use:   "approve CHANNEL --trust-root ROOT [--digest DIGEST --key KEY] [--registry REGISTRY/REPOSITORY]",
 		Short: "Show what is asked for a channel and who has approved it, or approve it",
 		Long: `Show what is asked for a channel with vigo promote, and who has approved it. With --key and --digest it is approved: --digest says
 what was looked at, so that nothing else is signed that somebody has put in its place. The signature is stored beside the bundle
-and goes with it to every mirror, where nodes check it. The bundle itself must be signed and meant for the channel.
+and goes with it to every mirror, where nodes check it. The bundle itself must be signed and meant for the channel. The
+registry is found and entered as by vigo promote.
 
 EXIT STATUS
   0  approved by enough people; with --key: signed    4  not by enough
   5  the bundle is refused                            1  nothing is asked, or it failed`,
-		Example: `  vigo approve production --registry registry.example.com/vigo/acme --trust-root root.json
+		Example: `  vigo approve production --trust-root root.json
   vigo approve production --registry registry.example.com/vigo/acme --trust-root root.json --digest sha256:5a0f… --key ben.key`,
 		Args: cli.Args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error { return runApprove(c.Context(), env, o, args[0]) },

@@ -25,18 +25,20 @@ type promoteOptions struct {
 func newPromoteCommand(env *cli.Env) *cobra.Command {
 	var o promoteOptions
 	c := &cobra.Command{
-		Use:   "promote DIGEST|COMMIT|CHANNEL --to CHANNEL --registry REGISTRY/REPOSITORY --trust-root ROOT",
+		Use:   "promote DIGEST|COMMIT|CHANNEL --to CHANNEL --trust-root ROOT [--registry REGISTRY/REPOSITORY]",
 		Short: "Ask that a channel be given a bundle, for people to approve",
 		Long: `Ask that a channel be given a bundle: one named by its digest, by its commit (12 digits or more), or the one that another
 channel runs. The request is put into the registry, in place of the one before; enough of the people whom the root document
 lists as approval/CHANNEL must approve it (vigo approve), then the controller publishes it, and nodes check the approvals again.
 With --key it is approved at once.
 
-User and password of the registry come from VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD.
+Without --registry it is the registry inside of the vigo up that the operator configuration names, entered with the token in
+it, which must be of an operator or admin. User and password of another registry come from VIGO_REGISTRY_USER and
+VIGO_REGISTRY_PASSWORD.
 
 EXIT STATUS
   0  asked    5  the bundle is refused    1  it could not be asked, or makes no sense`,
-		Example: `  vigo promote staging --to production --registry registry.example.com/vigo/acme --trust-root root.json
+		Example: `  vigo promote staging --to production --trust-root root.json
   vigo promote 9fceb02d0ae5 --to production --note 'release 14' --key ada.key --registry registry.example.com/vigo/acme --trust-root root.json`,
 		Args: cli.Args(1, 1),
 		RunE: func(c *cobra.Command, args []string) error { return runPromote(c.Context(), env, o, args[0]) },

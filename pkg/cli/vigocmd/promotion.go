@@ -25,12 +25,11 @@ type promotionFlags struct {
 
 func (o *promotionFlags) add(c *cobra.Command) {
 	f := c.Flags()
-	f.StringVar(&o.registry, "registry", "", "registry and repository of the fleet")
+	f.StringVar(&o.registry, "registry", "", "registry and repository of the fleet (default: those inside of the `vigo up` of which you are an operator)")
 	f.StringVar(&o.root, "trust-root", "", "root document that says who approves; newer ones in the registry are followed")
 	f.StringVar(&o.key, "key", "", "private key to approve with: PATH, env:NAME, pkcs11:… or exec:PROGRAM")
 	o.store.add(c)
 	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML)
-	cobra.CheckErr(c.MarkFlagRequired("registry"))
 	cobra.CheckErr(c.MarkFlagRequired("trust-root"))
 }
 
@@ -43,6 +42,13 @@ type desk struct {
 }
 
 func (o *promotionFlags) open(ctx context.Context, env *cli.Env, channel string) (*desk, error) {
+	if o.registry == "" {
+		own, err := ownRegistry(env)
+		if err != nil {
+			return nil, err
+		}
+		o.registry = own
+	}
 	ref := parseReference(o.registry)
 	if ref.tag != "" {
 		return nil, cli.UsageError(fmt.Errorf("--registry %q names a tag, not a repository", o.registry))

@@ -54,17 +54,23 @@ func (f *storeFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.plain, "plain-http", false, "reach the registry without TLS")
 }
 
-// open opens the store of a reference; user and password of a registry come from the environment, or from where they are
-// configured.
+// open opens the store of a reference. User and password of a registry come from the environment; to the registry of the
+// service that the operator configuration names, from that; to others, from where they are configured.
 func (f *storeFlags) open(ctx context.Context, env *cli.Env, r reference) (bundle.Store, error) {
-	return ocistore.Open(ctx, r.store, ocistore.Options{PlainHTTP: f.plain, Access: env.Access(),
-		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD")})
+	o := ocistore.Options{PlainHTTP: f.plain, Access: env.Access(),
+		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD")}
+	if o.Username == "" && o.Password == "" && !f.plain {
+		if err := asOperator(env, r.store, &o); err != nil {
+			return nil, err
+		}
+	}
+	return ocistore.Open(ctx, r.store, o)
 }
 
 // denied says what to do when a registry wants to know who asks.
 func denied(err error) error {
 	if errors.Is(err, ocistore.ErrDenied) {
-		return fault.WithHint(err, "put the user and password for the registry into VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD, or name a config.json of docker with --registry-config")
+		return fault.WithHint(err, "put the user and password for the registry into VIGO_REGISTRY_USER and VIGO_REGISTRY_PASSWORD, or name a config.json of docker with --registry-config; that inside of `vigo up` lets its operators in (VIGO_CONFIG)")
 	}
 	return err
 }

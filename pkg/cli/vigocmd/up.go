@@ -65,6 +65,7 @@ func newUpCommand(env *cli.Env) *cobra.Command {
 	var o serviceFlags
 	var git gitFlags
 	var old pruneFlags
+	var own registryFlags
 	c := &cobra.Command{
 		Use:   "up --data DIR --git URL",
 		Short: "Run controller, registry, report service and CA in one process",
@@ -76,6 +77,10 @@ time. DATA/operator.json is how the other commands reach it.`,
 		RunE: func(c *cobra.Command, _ []string) (err error) {
 			retention, err := old.retention()
 			if err != nil {
+				return err
+			}
+			embedded, err := own.config()
+			if err := errors.Join(err, own.insteadOf(c, o.registry)); err != nil {
 				return err
 			}
 			if o.registry != "" && !c.Flags().Changed("prune-every") {
@@ -104,12 +109,14 @@ time. DATA/operator.json is how the other commands reach it.`,
 			}
 			defer func() { err = errors.Join(err, asked()) }()
 			conf.Keys, conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = keys, git.url, git.branch, git.poll, git.ttl, hook
-			conf.AllowRewrite, conf.Forge, conf.Forges, conf.Retention = git.rewrite, host, elsewhere(host), retention
+			conf.AllowRewrite, conf.Forge, conf.Forges, conf.Retention, conf.Embedded = git.rewrite, host, elsewhere(host), retention, embedded
 			return runStack(c.Context(), env, conf, upWelcome)
 		},
 	}
 	git.add(c)
 	o.add(c)
+	own.add(c, "fleet", "who may pull: fleet (nodes, hubs and operators), or anyone")
+	own.addUploads(c)
 	old.add(c, 24*time.Hour, " (in one that --registry names: only when this is given)")
 	return c
 }

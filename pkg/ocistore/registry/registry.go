@@ -1,40 +1,47 @@
-// Package registry is an OCI registry to embed: olareg behind rules of our own about who may push.
+// Package registry is an OCI registry to embed: olareg behind rules of our own about who may pull and push, and how much.
 //
-// It is a package of its own because agents, which read from registries, must not carry one. It refuses to decide who
-// may pull: whatever listener it is put behind does.
+// It is a package of its own because agents, which read from registries, must not carry one. It refuses to know anybody:
+// who holds a token or a certificate is for its [Directory] to say. It refuses to let anybody delete but its own process.
 package registry
 
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/olareg/olareg"
 	"github.com/olareg/olareg/config"
 	"github.com/olareg/olareg/types"
 
-	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/ocistore"
 )
 
+// DefaultQuota is the room of a folder for which nobody named another: ten thousand bundles of a megabyte each.
+const DefaultQuota = 10 << 30
+
 // Options say what a registry is for.
 type Options struct {
 	Dir string // made when it is not there
-	// Token lets clients of the network push, as bearer token or as the password of any user; empty: nobody. The stores
-	// of [Registry.Store] may always push.
+	// Token lets clients of the network push whatever they like, as bearer token or as the password of any user; empty:
+	// nobody. The stores of [Registry.Store] may always push.
 	Token string
-	Log   *slog.Logger
+	// Directory knows who asks; nil: nobody is known but who has the Token.
+	Directory Directory
+	FleetOnly bool // who is not known may not pull
+	// Quota is how many bytes the folder may hold before bundles are refused; 0: as many as the disk has. The last tenth is
+	// not for people. Pointers, signatures and root documents of this process are taken beyond it: what runs must not
+	// expire because there is no room for what is new.
+	Quota     int64
+	MaxUpload int64          // bytes of one blob; 0: [bundle.MaxLayer]
+	Listener  func(Incident) // is told of what people push and of who is refused; nil: nobody. It must not wait
+	Log       *slog.Logger
 	// Grace is how long content is kept that nothing leads to, such as that of a push which is under way; 0: an hour,
 	// negative: not at all.
 	Grace time.Duration
@@ -43,13 +50,14 @@ type Options struct {
 }
 
 // A Registry is an OCI registry in this process, with the referrers API, kept in a folder as one OCI layout for each
-// repository. Everybody who reaches it may pull; restrict that in front of it. Nobody may delete. What is tagged, and
-// what refers to it, is never collected.
+// repository. Nobody may delete over the network. What is tagged, and what refers to it, is never collected.
 type Registry struct {
-	server *olareg.Server
-	token  [sha256.Size]byte
-	open   bool // a token is set
-	dir    string
+	Options
+	server  *olareg.Server
+	token   [sha256.Size]byte
+	usage   usage
+	uploads uploads
+	metrics *metrics
 }
 
 // New opens the registry in a folder. The caller closes it.
@@ -60,7 +68,14 @@ func New(o Options) (*Registry, error) {
 	if err := mend(o.Dir, o.Log); err != nil {
 		return nil, fmt.Errorf("opening the registry in %s: %w", o.Dir, err)
 	}
-	r := &Registry{token: sha256.Sum256([]byte(o.Token)), open: o.Token != "", dir: o.Dir}
+	if o.MaxUpload <= 0 {
+		o.MaxUpload = bundle.MaxLayer
+	}
+	r := &Registry{Options: o, token: sha256.Sum256([]byte(o.Token)), usage: usage{dir: o.Dir, quota: o.Quota}, metrics: newMetrics()}
+	r.usage.measure(0)
+	if r.usage.err != nil {
+		return nil, fmt.Errorf("measuring the registry in %s: %w", o.Dir, r.usage.err)
+	}
 	no, yes := false, true
 	c := config.Config{Log: o.Log}
 	c.Storage = config.ConfigStorage{StoreType: config.StoreDir, RootDir: o.Dir}
@@ -74,8 +89,19 @@ func New(o Options) (*Registry, error) {
 	return r, nil
 }
 
-// ServeHTTP implements http.Handler: the distribution API below /v2/.
-func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) { r.server.ServeHTTP(w, req) }
+// ServeHTTP implements http.Handler: the distribution API below /v2/. It sets deadlines of its own, by what a client's line
+// carries, in place of those of the server for whole requests.
+func (r *Registry) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if inside(req) {
+		r.server.ServeHTTP(w, req)
+		return
+	}
+	out := &reply{ResponseWriter: w, control: http.NewResponseController(w)}
+	_ = out.control.SetWriteDeadline(time.Now().Add(writeTime))
+	_ = out.control.SetReadDeadline(time.Time{}) // the body, if it is read, gets its own
+	defer func() { r.metrics.answered(req.Method, out) }()
+	r.server.ServeHTTP(out, req)
+}
 
 // Close ends background work. Requests that are under way are finished first.
 func (r *Registry) Close() error {
@@ -96,88 +122,36 @@ func (r *Registry) Close() error {
 
 // Store is a repository of the registry, reached without a network and allowed to push.
 func (r *Registry) Store(ctx context.Context, repository string) (bundle.Store, error) {
-	return ocistore.Open(ctx, "localhost/"+repository, ocistore.Options{PlainHTTP: true, Transport: inProcess{r}})
+	s, err := ocistore.Open(ctx, "localhost/"+repository, ocistore.Options{PlainHTTP: true, Transport: inProcess{r}})
+	if err != nil {
+		return nil, err
+	}
+	return room{s.(clearable)}, nil
 }
 
-const (
-	indexName  = "index.json"
-	markerName = "oci-layout"
+// clearable is the store of a registry: it can be cleared of what is old, too.
+type clearable interface {
+	bundle.Store
+	Tags(ctx context.Context, visit func(tag string) error) error
+	Delete(ctx context.Context, d bundle.Descriptor) error
+}
+
+// room is a store that says which of what it pushes is the content of bundles, for which alone the quota is.
+type room struct{ clearable }
+
+// Push implements bundle.Store.
+func (s room) Push(ctx context.Context, d bundle.Descriptor, r io.Reader) error {
+	if d.MediaType == bundle.LayerMediaType || d.MediaType == bundle.ConfigMediaType {
+		ctx = context.WithValue(ctx, content{}, true)
+	}
+	return s.clearable.Push(ctx, d, r)
+}
+
+// The keys under which a request of this process says what it is.
+type (
+	insider struct{}
+	content struct{}
 )
-
-type insider struct{}
-
-// authorize lets everybody read and those who may write; only who is inside deletes.
-func (r *Registry) authorize(_ string, access config.AuthAccess, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		switch {
-		case access == config.AuthRead:
-			next.ServeHTTP(w, req)
-		case access == config.AuthWrite && r.mayPush(req):
-			next.ServeHTTP(w, req)
-		case access == config.AuthDelete && inside(req):
-			next.ServeHTTP(w, req)
-		default:
-			w.Header().Set("WWW-Authenticate", `Basic realm="vigo"`)
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusUnauthorized)
-			_, _ = w.Write([]byte(`{"errors":[{"code":"UNAUTHORIZED","message":"pushing needs the registry's token"}]}`)) // the client is gone otherwise
-		}
-	})
-}
 
 // inside says whether a request comes from this process.
 func inside(req *http.Request) bool { return req.Context().Value(insider{}) != nil }
-
-func (r *Registry) mayPush(req *http.Request) bool {
-	if inside(req) {
-		return true
-	}
-	if !r.open {
-		return false
-	}
-	given, ok := strings.CutPrefix(req.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		_, given, ok = req.BasicAuth()
-	}
-	sum := sha256.Sum256([]byte(given))
-	return ok && subtle.ConstantTimeCompare(sum[:], r.token[:]) == 1
-}
-
-// mend removes what a registry that was killed left half-written, and puts an index that cannot be read aside: the
-// repository then looks empty, and whoever publishes fills it again.
-func mend(dir string, log *slog.Logger) error {
-	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		name := e.Name()
-		switch {
-		case e.IsDir() && name == "_uploads":
-			if err := os.RemoveAll(path); err != nil {
-				return err
-			}
-			return fs.SkipDir
-		case e.IsDir() && name == "blobs":
-			return fs.SkipDir
-		case e.IsDir():
-			return nil
-		case strings.HasPrefix(name, indexName+"."):
-			return os.Remove(path)
-		case name == indexName || name == markerName:
-			return mendJSON(path, log)
-		}
-		return nil
-	})
-}
-
-func mendJSON(path string, log *slog.Logger) error {
-	data, err := os.ReadFile(path)
-	if err != nil || json.Valid(data) {
-		return err
-	}
-	if log != nil {
-		log.Warn("a file of the registry was cut off and is put aside", "path", path)
-	}
-	aside := filepath.Join(filepath.Dir(path), "broken-"+filepath.Base(path))
-	return errors.Join(os.Rename(path, aside), atomicfile.SyncDir(filepath.Dir(path)))
-}
