@@ -32,4 +32,5 @@ type Host struct {
 	Fetch     Fetcher
 	Firewall  Firewall
 	Clock     Clock
+	Extended  Extended
 }

@@ -94,6 +94,7 @@ func (m *Machine) Host() *host.Host {
 		Fetch:     newFetcher(),
 		Firewall:  &firewall{m: m},
 		Clock:     machineClock(m.now),
+		Extended:  &extended{tree: m.tree},
 	}
 }
 

@@ -9,6 +9,7 @@ import "vigo.dev/pkg/resource"
 // All returns every resource type, sorted by name.
 func All() []resource.Kind {
 	return []resource.Kind{
+		resource.KindOf[ACL]("acl"),
 		resource.KindOf[AuthorizedKey]("authorized_key"),
 		resource.KindOf[Block]("block"),
 		resource.KindOf[Cron]("cron"),

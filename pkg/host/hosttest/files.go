@@ -21,6 +21,8 @@ type node struct {
 	content  string
 	target   string
 	links    uint64
+	xattrs   map[string]string
+	flags    host.FileFlags
 	implied  bool // a directory nobody named: not printed
 }
 

@@ -11,6 +11,8 @@ import (
 	"vigo.dev/pkg/host"
 )
 
+var errImmutable = errors.New("operation not permitted")
+
 // Write implements host.FileWriter.
 func (f files) Write(ctx context.Context, name string, content io.Reader, opt host.WriteOptions) error {
 	body, err := io.ReadAll(content)
@@ -62,7 +64,10 @@ func (f files) prepare(name string, body []byte, opt host.WriteOptions) (string,
 		case host.Dir:
 			return "", nil, errors.New("is a directory")
 		case host.File:
-			n.mode, n.uid, n.gid = old.mode, old.uid, old.gid
+			if old.flags.Immutable {
+				return "", nil, errImmutable
+			}
+			n.mode, n.uid, n.gid, n.xattrs = old.mode, old.uid, old.gid, old.xattrs
 		}
 	}
 	n.set(opt.Attr)
@@ -119,6 +124,9 @@ func (f files) SetAttr(_ context.Context, name string, a host.Attr) error {
 	}
 	if n.kind == host.Symlink && a.Mode != nil {
 		return fmt.Errorf("setting attributes of %s: a symbolic link has no mode: %w", name, errors.ErrUnsupported)
+	}
+	if n.flags.Immutable {
+		return fmt.Errorf("setting attributes of %s: %w", name, errImmutable)
 	}
 	n.set(a)
 	n.implied = false
@@ -178,9 +186,12 @@ func (f files) Remove(_ context.Context, name string, all bool) error {
 	if err := f.m.failure("write", name); err != nil {
 		return fmt.Errorf("removing %s: %w", name, err)
 	}
-	at, _, err := f.m.look("stat", name, false)
+	at, n, err := f.m.look("stat", name, false)
 	if errors.Is(err, host.ErrNotFound) {
 		return nil
+	}
+	if err == nil && n.flags.Immutable {
+		err = errImmutable
 	}
 	if err != nil {
 		return fmt.Errorf("removing %w", err)

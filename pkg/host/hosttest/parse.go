@@ -23,6 +23,8 @@ import (
 //		127.0.0.1 localhost          (content in lines indented by one tab)
 //	link /etc/localtime -> /usr/share/zoneinfo/UTC
 //	other /dev/null                      (device, socket or fifo)
+//	xattr /etc/motd user.x "value"
+//	flags /etc/motd immutable append
 //	user alice uid=1000 gid=1000 home=/home/alice shell=/bin/bash groups=sudo comment="Alice" password=! expires=2030-01-01
 //	group sudo gid=27 members=alice
 //	package nginx 1.22.1 arch=amd64 [held] [broken]
@@ -42,7 +44,7 @@ import (
 //	process 12 sshd /usr/sbin/sshd -D uid=0   (number, name, executable, arguments)
 //	fail read /etc/motd "permission denied"
 //
-// The words of fail: look stat read write (with a path); accounts, "accounts put", packages, install, services,
+// The words of fail: look stat read write xattr flags (with a path); accounts, "accounts put", packages, install, services,
 // sysctl, set-sysctl, firewall, firewall-load, units, processes (with a name); refresh, hostname, set-hostname, interfaces,
 // mounts, mount, usage, fetch, firewall-check. The texts
 // busy, unsupported and not-found stand for the sentinel errors.
@@ -110,7 +112,7 @@ func (p *parser) line(l *line) error {
 		"user": p.user, "group": p.group, "package": p.pkg, "candidate": p.candidate, "service": p.service,
 		"sysctl": p.sysctl, "hostname": p.hostname, "interface": p.iface, "mount": p.mount, "usage": p.usage,
 		"command": p.command, "program": p.program, "url": p.url, "fail": p.fail, "table": p.table, "clock": p.clock,
-		"stale": p.stale, "process": p.process,
+		"xattr": p.xattr, "flags": p.flags, "stale": p.stale, "process": p.process,
 	}[l.word]
 	if !ok {
 		return fmt.Errorf("unknown word %q", l.word)

@@ -89,6 +89,16 @@ func (m *Machine) printNode(b *strings.Builder, name string, n *node) {
 	if n.links > 1 {
 		fmt.Fprintf(b, " links=%d", n.links)
 	}
+	n.printContent(b)
+	for _, attr := range sortedKeys(n.xattrs) {
+		fmt.Fprintf(b, "xattr %s %s %q\n", bare(name), attr, n.xattrs[attr])
+	}
+	if n.flags != (host.FileFlags{}) {
+		fmt.Fprintf(b, "flags %s%s\n", bare(name), flagWords(n.flags))
+	}
+}
+
+func (n *node) printContent(b *strings.Builder) {
 	switch {
 	case n.content == "":
 		b.WriteByte('\n')
