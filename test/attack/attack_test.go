@@ -5,8 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"vigo.dev/pkg/report"
+	"vigo.dev/test/programs"
 )
 
 // An attack is made on a node that runs a good policy.
@@ -78,8 +80,15 @@ func (n *node) wantRefused(name string) {
 	if len(told) != 1 || !strings.HasPrefix(told[0], name+": ") {
 		n.t.Errorf("vigo status tells %q, want %q", told, name)
 	}
-	if events := n.eventsOf("node.refused"); len(events) != 1 || !strings.HasPrefix(events[0].Text, name+": ") {
-		n.t.Errorf("the events are %+v, want one of %q", events, name)
+	deadline := time.Now().Add(programs.Patience)
+	for { // events are written in the next batch
+		events := n.eventsOf("node.refused")
+		if len(events) == 1 && strings.HasPrefix(events[0].Text, name+": ") {
+			return
+		}
+		if len(events) > 1 || time.Now().After(deadline) {
+			n.t.Fatalf("the events are %+v, want one of %q", events, name)
+		}
 	}
 }
 
