@@ -81,8 +81,8 @@ var (
 	_ resource.Validator = (*FirewallRule)(nil)
 	_ resource.Requirer  = (*FirewallRule)(nil)
 
-	nftIface    = regexp.MustCompile(`^[A-Za-z0-9_.@-]{1,15}\*?$`)
-	nftLimit    = regexp.MustCompile(`^[1-9][0-9]*/(second|minute|hour|day|week)$`)
+	nftIface = regexp.MustCompile(`^[A-Za-z0-9_.@-]{1,15}\*?$`)
+	nftLimit = regexp.MustCompile(`^[1-9][0-9]*/(second|minute|hour|day|week)$`)
 )
 
 // Validate implements [resource.Validator].

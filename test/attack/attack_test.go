@@ -61,9 +61,7 @@ func TestContent(t *testing.T) {
 			if got := n.motd(); got != "better" {
 				t.Errorf("what is good is not taken afterwards: the host says %q", got)
 			}
-			if events := n.eventsOf("node.settled"); len(events) != 1 {
-				t.Errorf("that it is over is told %d times", len(events))
-			}
+			n.wantEvent("node.settled", "")
 		})
 	}
 }
@@ -80,14 +78,21 @@ func (n *node) wantRefused(name string) {
 	if len(told) != 1 || !strings.HasPrefix(told[0], name+": ") {
 		n.t.Errorf("vigo status tells %q, want %q", told, name)
 	}
+	n.wantEvent("node.refused", name+": ")
+}
+
+// wantEvent fails unless there is one event of a kind, whose text begins like this. Events are written in batches: it may come
+// a moment later.
+func (n *node) wantEvent(kind, text string) {
+	n.t.Helper()
 	deadline := time.Now().Add(programs.Patience)
-	for { // events are written in the next batch
-		events := n.eventsOf("node.refused")
-		if len(events) == 1 && strings.HasPrefix(events[0].Text, name+": ") {
+	for {
+		events := n.eventsOf(kind)
+		if len(events) == 1 && strings.HasPrefix(events[0].Text, text) {
 			return
 		}
 		if len(events) > 1 || time.Now().After(deadline) {
-			n.t.Fatalf("the events are %+v, want one of %q", events, name)
+			n.t.Fatalf("the events are %+v, want one %s of %q", events, kind, text)
 		}
 	}
 }

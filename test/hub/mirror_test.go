@@ -75,7 +75,7 @@ func TestASiteBehindAStockMirror(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := newFleet(t, centre, centreAddress, "--registry-pull", "anyone") // docker-registry 2.8 shows no password to where it mirrors from
-	upstream := router.newCable(t, f.address) // of the mirror alone
+	upstream := router.newCable(t, f.address)                            // of the mirror alone
 	config, cache := f.path("mirror.yml"), f.path("mirror")
 	if err := os.WriteFile(config, fmt.Appendf(nil, pullThrough, cache, upstream.address, mirrorAddress), 0o600); err != nil {
 		t.Fatal(err)
