@@ -10,6 +10,7 @@ import "vigo.dev/pkg/resource"
 func All() []resource.Kind {
 	return []resource.Kind{
 		resource.KindOf[ACL]("acl"),
+		resource.KindOf[Archive]("archive"),
 		resource.KindOf[AuthorizedKey]("authorized_key"),
 		resource.KindOf[Block]("block"),
 		resource.KindOf[Cron]("cron"),
