@@ -20,6 +20,7 @@ func All() []resource.Kind {
 		resource.KindOf[File]("file"),
 		resource.KindOf[FirewallPolicy]("firewall_policy"),
 		resource.KindOf[FirewallRule]("firewall_rule"),
+		resource.KindOf[Git]("git"),
 		resource.KindOf[Group]("group"),
 		resource.KindOf[HostEntry]("host_entry"),
 		resource.KindOf[Hostname]("hostname"),
