@@ -43,6 +43,7 @@ func All() []resource.Kind {
 		resource.KindOf[SystemdDropIn]("systemd_dropin"),
 		resource.KindOf[SystemdTimer]("systemd_timer"),
 		resource.KindOf[SystemdUnit]("systemd_unit"),
+		resource.KindOf[Tidy]("tidy"),
 		resource.KindOf[Timezone]("timezone"),
 		resource.KindOf[TOML]("toml"),
 		resource.KindOf[TrustedCA]("trusted_ca"),

@@ -65,6 +65,13 @@ type File struct {
 	// file is missing.
 	Replace *bool `yaml:"replace"`
 
+	// LineEnds is how the lines of content or template end, whatever they end in there.
+	LineEnds string `yaml:"line_ends" vigo:"enum=lf|crlf"`
+
+	// Immutable sets or takes away the flag of the file system by which nobody can change, rename or remove the file, as
+	// chattr +i does. It is taken away for as long as the file is written.
+	Immutable *bool `yaml:"immutable"`
+
 	check  func(context.Context, string) error // of a type made of a file: validates a candidate, in place of the command
 	owned  bool                                // of a type made of a file: makes missing parents
 	bound  *resource.Blob                      // of source
@@ -95,6 +102,10 @@ func (f *File) Validate() error {
 		return errors.New("content, template and source exclude each other")
 	case f.Ensure == "absent" && given > 0:
 		return errors.New("a file that is to be absent has no content")
+	case f.Ensure == "absent" && f.Immutable != nil && *f.Immutable:
+		return errors.New("a file that is to be absent is not immutable")
+	case f.LineEnds != "" && f.Content == nil && f.Template == "":
+		return errors.New("line_ends means nothing without content or template")
 	case given == 0 && f.Replace != nil:
 		return errors.New("replace means nothing without content, template or source")
 	}
@@ -128,9 +139,10 @@ func (f *File) Bind(c resource.Content) error {
 		if err != nil {
 			return fmt.Errorf("template: %w", err)
 		}
-		f.text, f.digest = text, digestOf(text)
+		f.text = f.ended(text)
+		f.digest = digestOf(f.text)
 	case f.Content != nil:
-		f.digest = digestOf([]byte(*f.Content))
+		f.digest = digestOf(f.ended([]byte(*f.Content)))
 	}
 	return nil
 }
@@ -144,7 +156,7 @@ func (f *File) wanted() *resource.Blob {
 	case f.Source != "":
 		return f.bound
 	case f.Content != nil:
-		text = []byte(*f.Content)
+		text = f.ended([]byte(*f.Content))
 	case f.Template == "":
 		return nil
 	}
@@ -174,6 +186,15 @@ func (f *File) Text() (string, bool) {
 
 // Plan implements [resource.Resource].
 func (f *File) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
+	p, err := f.plan(ctx, h)
+	if err != nil || f.Immutable == nil {
+		return p, err
+	}
+	return f.thawing(h, p)
+}
+
+// plan is Plan without the flag.
+func (f *File) plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	var p resource.Plan
 	is, err := look(h, f.Path)
 	if err != nil {

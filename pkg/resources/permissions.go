@@ -220,15 +220,7 @@ func (sw *sweeping) walk(ctx context.Context, p *resource.Plan, name string, inf
 }
 
 func (sw *sweeping) excluded(name string) bool {
-	below := strings.TrimPrefix(strings.TrimPrefix(name, sw.Path), "/")
-	return slices.ContainsFunc(sw.Exclude, func(glob string) bool {
-		for _, s := range []string{name, below, path.Base(name)} {
-			if match, err := path.Match(glob, s); match || err != nil {
-				return true
-			}
-		}
-		return false
-	})
+	return fits(sw.Exclude, name, sw.Path)
 }
 
 // judge plans what one file needs.

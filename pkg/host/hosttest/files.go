@@ -21,6 +21,7 @@ type node struct {
 	content  string
 	target   string
 	links    uint64
+	mtime    time.Time // the start of 1970 if nobody says
 	xattrs   map[string]string
 	flags    host.FileFlags
 	implied  bool // a directory nobody named: not printed
@@ -115,8 +116,12 @@ func (n *node) info(name string) host.Info {
 	if n.kind == host.Symlink {
 		size = int64(len(n.target))
 	}
+	written := n.mtime
+	if written.IsZero() {
+		written = time.Unix(0, 0).UTC()
+	}
 	return host.Info{Name: name, Kind: n.kind, Size: size, Mode: n.mode, UID: n.uid, GID: n.gid, Target: n.target,
-		ModTime: time.Unix(0, 0).UTC(), Links: max(n.links, 1)}
+		ModTime: written, Links: max(n.links, 1)}
 }
 
 // Open implements host.FileReader.

@@ -17,7 +17,7 @@ import (
 // A line is a word, arguments and key=value attributes; arguments and values may be Go strings. "#" starts a comment
 // line. What is left out has a sane default, and the directories of a named path are there.
 //
-//	dir /srv mode=0750 owner=root:www-data
+//	dir /srv mode=0750 owner=root:www-data mtime=2026-01-01T00:00:00Z
 //	file /etc/motd mode=0644 owner=root:root "hello\n"
 //	file /etc/hosts
 //		127.0.0.1 localhost          (content in lines indented by one tab)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -88,6 +89,9 @@ func (m *Machine) printNode(b *strings.Builder, name string, n *node) {
 	}
 	if n.links > 1 {
 		fmt.Fprintf(b, " links=%d", n.links)
+	}
+	if !n.mtime.IsZero() {
+		fmt.Fprintf(b, " mtime=%s", n.mtime.Format(time.RFC3339))
 	}
 	n.printContent(b)
 	for _, attr := range sortedKeys(n.xattrs) {

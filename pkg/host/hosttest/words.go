@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 
 	"vigo.dev/pkg/host"
 )
@@ -45,6 +46,11 @@ func (p *parser) file(l *line) error {
 		return err
 	}
 	n.links = uint64(links)
+	if written := l.attr("mtime", ""); written != "" {
+		if n.mtime, err = time.Parse(time.RFC3339, written); err != nil {
+			return fmt.Errorf("mtime: %w", err)
+		}
+	}
 	if owner := l.attr("owner", ""); owner != "" {
 		if p.owners == nil {
 			p.owners = map[string]string{}
