@@ -35,7 +35,8 @@ type Service struct {
 	Masked *bool `yaml:"masked"`
 
 	// OnNotify says what to do when a resource that notifies the service has changed: restart (the default) or
-	// reload. A service that was started in the same run is left alone, and so is one that is stopped.
+	// reload. A service that was started in the same run is left alone, and so is one that is
+	// stopped; one that has failed is tried again.
 	OnNotify string `yaml:"on_notify" vigo:"enum=restart|reload"`
 
 	// startedOn is the host, and with it the run, on which the service was started.
@@ -165,7 +166,7 @@ func (s *Service) Refresh(ctx context.Context, h *host.Host) error {
 	if err != nil {
 		return err
 	}
-	if !is.Live || !is.Running && !isTrue(s.Running) {
+	if !is.Live || !is.Running && !is.Failed && !isTrue(s.Running) {
 		return nil
 	}
 	return h.Services.Restart(ctx, s.Name, s.OnNotify == "reload" && is.Running)
