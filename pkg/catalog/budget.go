@@ -10,6 +10,14 @@ import (
 // limits is depth, which `{{ range 1000000000 }}{{ end }}` does not need.
 const maxSteps = 200_000
 
+// maxTotal bounds the same for all templates of one catalog.
+const maxTotal = 10_000_000
+
+// stepsOfInclude is what one include counts for.
+const stepsOfInclude = 20
+
+var errTooManyInAll = fmt.Errorf("the templates of this node do not end after %d turns of their loops", maxTotal)
+
 var errTooManySteps = fmt.Errorf("it does not end after %d turns of its loops", maxSteps)
 
 // stepFunc is the function that counts. It is added once a template is parsed, so that policies cannot call it.
@@ -18,10 +26,7 @@ const stepFunc = "step"
 // counter is the counting function of one template and what it includes.
 func (s *spent) counter() template.FuncMap {
 	return template.FuncMap{stepFunc: func() (string, error) {
-		if s.steps++; s.steps > maxSteps {
-			return "", errTooManySteps
-		}
-		return "", nil
+		return "", s.step(1)
 	}}
 }
 

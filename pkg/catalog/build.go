@@ -21,6 +21,7 @@ type builder struct {
 	alone    bool // modules that are not there are no mistake
 	watch    Watch
 	conds    map[condition]*expr.Cond
+	turns    int      // of the loops of all templates
 	files    []string // of the data hierarchy; nil until asked for
 	problems fault.Problems
 
@@ -175,7 +176,7 @@ func (b *builder) module(m *policy.Module, uses []use) bool {
 		return false // what uses them would only say so again
 	}
 	schema, vars := b.scope(m, params)
-	u := &unit{Module: m, schema: schema, env: env{vars: vars, module: m.Name, content: b.content, taint: tainted}}
+	u := &unit{Module: m, schema: schema, env: env{vars: vars, module: m.Name, content: b.content, taint: tainted, total: &b.turns}}
 	u.audit, u.window = b.audit(m, uses), b.window(m, uses)
 	u.applies = b.holds(m.When, schema, vars)
 	b.given[m.Name] = u.applies

@@ -14,7 +14,7 @@ import (
 
 // Check finds every mistake in a policy that can be found without a node, all at once, as [fault.Problems].
 func (l Language) Check(p *policy.Policy, c *policy.Content) error {
-	k := &check{builder: l.builder(p, c, Input{})}
+	k := &check{builder: l.builder(p, c, Input{}), includes: map[string]map[string]bool{}}
 	k.fleet()
 	k.windows()
 	k.guardrails()
@@ -34,7 +34,10 @@ func (l Language) Check(p *policy.Policy, c *policy.Content) error {
 	return k.problems.Err()
 }
 
-type check struct{ *builder }
+type check struct {
+	*builder
+	includes map[string]map[string]bool // by module, what it includes
+}
 
 func (k *check) condition(when policy.Text, s *expr.Schema, what string, labelsOnly bool) {
 	if when.S == "" {

@@ -73,9 +73,20 @@ func (c *templateCheck) includeCommand(n *parse.CommandNode, there func(name str
 	}
 }
 
+// maxIncluded bounds how many templates one module includes, each counted once; the shared ones count as a module.
+const maxIncluded = 100
+
 // included reports whether a template of a module can include another.
 func (k *check) included(module string) func(name string) error {
+	names := k.includes[module]
+	if names == nil {
+		names = map[string]bool{}
+		k.includes[module] = names
+	}
 	return func(name string) error {
+		if names[name] = true; len(names) > maxIncluded {
+			return fmt.Errorf("more than %d templates are included in one module", maxIncluded)
+		}
 		if _, err := k.content.Template(module, name); err == nil {
 			return nil
 		}

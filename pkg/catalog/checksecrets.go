@@ -32,9 +32,9 @@ func (k *check) secrets() {
 	}
 	for _, name := range moduleNames(k.policy) {
 		m := k.policy.Modules[name]
-		t := k.possible(m)
+		e := env{module: m.Name, content: k.content, taint: k.possible(m), read: map[string]uses{}}
 		for _, d := range m.Resources {
-			k.secretResource(d, env{module: m.Name, content: k.content, taint: t}.repeated(d))
+			k.secretResource(d, e.repeated(d))
 		}
 	}
 }

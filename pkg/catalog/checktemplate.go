@@ -52,7 +52,7 @@ var executing = regexp.MustCompile(`^template: .*?:(\d+):(\d+): executing ".*?" 
 // executionError says in the words of a policy what text/template says in those of Go:
 // `template: NAME:LINE:COL: executing "NAME" at <PIPELINE>: message`.
 func executionError(err error) error {
-	for _, limit := range []error{errTooLong, errTooManySteps, errTooMuch} {
+	for _, limit := range []error{errTooLong, errTooManySteps, errTooManyInAll, errTooMuch} {
 		if errors.Is(err, limit) {
 			return limit
 		}

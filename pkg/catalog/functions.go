@@ -17,9 +17,33 @@ const (
 var errTooMuch = fmt.Errorf("its functions make more than %d bytes", maxMade)
 
 // spent is what one template, with all that it includes, has used of what it may.
-type spent struct{ steps, bytes int }
+type spent struct {
+	steps, bytes int
+	total        *int // turns of all templates of a catalog
+}
 
 func newSpent() *spent { return &spent{} }
+
+// step counts turns.
+func (s *spent) step(n int) error {
+	if s.steps += n; s.steps > maxSteps {
+		return errTooManySteps
+	}
+	if s.total != nil {
+		if *s.total += n; *s.total > maxTotal {
+			return errTooManyInAll
+		}
+	}
+	return nil
+}
+
+// include counts what it takes to parse a template once more.
+func (s *spent) include(text string) error {
+	if _, err := s.made(text); err != nil {
+		return err
+	}
+	return s.step(stepsOfInclude)
+}
 
 // fits reports whether size bytes more may be made. It is asked before they are made.
 func (s *spent) fits(size int) error {

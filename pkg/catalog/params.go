@@ -134,7 +134,7 @@ func (b *builder) params(m *policy.Module, uses []use) (values map[string]any, t
 }
 
 // outside is what the templates of roles and data files see: no parameters, and shared templates.
-func (b *builder) outside() env { return env{vars: b.vars, content: b.content} }
+func (b *builder) outside() env { return env{vars: b.vars, content: b.content, total: &b.turns} }
 
 // candidates lists what gives a parameter a value, the winner first, rendered. ok is false after a problem.
 func (b *builder) candidates(m *policy.Module, name string, uses []use) (list []Candidate, ok bool) {

@@ -38,6 +38,8 @@ type env struct {
 	within  []string        // the templates that are being included, outermost first
 	taint   taint           // of the parameters, and of the item of a foreach
 	spent   *spent          // of the template that is being rendered; nil: none is
+	total   *int            // turns of all templates of a catalog; nil: they are not counted
+	read    map[string]uses // templates whose uses are known; nil: they are not kept
 }
 
 // with returns an env that sees some names more.
@@ -65,7 +67,7 @@ func (e env) parse(name, text string, more template.FuncMap) (*template.Template
 // text renders a template file or a string.
 func (e env) text(name, text string) (string, error) {
 	if e.spent == nil {
-		e.spent = newSpent()
+		e.spent = &spent{total: e.total}
 	}
 	t, err := e.parse(name, text, nil)
 	if err != nil {
@@ -99,6 +101,9 @@ func (e env) include(name string, data ...any) (string, error) {
 	}
 	text, err := e.content.Template(e.module, name)
 	if err != nil {
+		return "", err
+	}
+	if err := e.spent.include(text); err != nil {
 		return "", err
 	}
 	t, err := e.parse(name, text, nil)
@@ -166,7 +171,7 @@ func (e env) value(v any) (any, error) {
 // action evaluates a pipeline and keeps its type.
 func (e env) action(pipeline string) (any, error) {
 	var kept any
-	e.spent = newSpent()
+	e.spent = &spent{total: e.total}
 	keep := template.FuncMap{"keep": func(v any) any { kept = v; return "" }}
 	t, err := e.parse("value", "{{ keep ("+pipeline+") }}", keep)
 	if err != nil {

@@ -95,7 +95,7 @@ func usesOfModule(m *policy.Module, c *policy.Content) []SecretUse {
 	for _, spec := range m.Params {
 		all = append(all, placed(usesOfValue(spec.Default, nil).with(env{content: c}), spec.Pos)...)
 	}
-	e := env{module: m.Name, content: c}
+	e := env{module: m.Name, content: c, read: map[string]uses{}}
 	for _, d := range m.Resources {
 		all = append(all, placed(usesOfValue(d.Foreach, nil).with(e), d.Place("foreach"))...)
 		for key, v := range d.Attrs {

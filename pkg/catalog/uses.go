@@ -67,11 +67,17 @@ func (u uses) with(e env) uses {
 			continue
 		}
 		seen[name] = true
-		text, err := e.content.Template(e.module, name)
-		if err != nil {
-			continue // told elsewhere
+		inner, known := e.read[name]
+		if !known {
+			text, err := e.content.Template(e.module, name)
+			if err != nil {
+				continue // told elsewhere
+			}
+			inner = usesOfText(name, text)
+			if e.read != nil {
+				e.read[name] = inner
+			}
 		}
-		inner := usesOfText(name, text)
 		open = append(open, slices.Collect(maps.Keys(inner.include))...)
 		inner.wrong = nil // told of that template
 		all.add(inner)

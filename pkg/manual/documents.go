@@ -96,12 +96,16 @@ func testSchema() object {
 			"traits": says(free, "Traits of the node."),
 			"params": mapping(object{}, "Parameters of the module."),
 			"modes":  mapping(object{"type": "boolean"}, "Modes of the fleet."),
+			"host":   says(object{"type": "string"}, "A machine as text, on which the module is enforced; docs/policy.md says how it is written."),
+			"now":    says(object{"type": "string"}, "Time of that, such as 2026-01-01T12:00:00Z, which windows see."),
 		}, "The node a module is tested on, and the parameters it gets."),
 		"expect": strict(nil, object{
 			"resources": says(object{"type": "array", "items": object{"type": "object", "minProperties": 1}},
 				"Resources that must be there; the first key is the type, the others are compared."),
 			"absent": says(object{"type": "array", "items": object{"type": "string"}}, "type:identity of resources that must not be there."),
 			"error":  says(object{"type": "string"}, "Part of the mistake that must be found."),
+			"diff":   says(object{"type": "string"}, "What is done on the host, whole."),
+			"after":  says(object{"type": "string"}, "Lines that the text of the host has afterwards."),
 		}, "What the module must come to."),
 	})
 }

@@ -15,10 +15,10 @@ import (
 // A texter is a resource whose content can be compared: a file.
 type texter interface{ Text() (string, bool) }
 
-func compare(l catalog.Language, cat *resource.Catalog, want Expect) []string {
+func compare(l catalog.Language, cat *resource.Catalog, want Expect, seen *cover) []string {
 	var failures []string
 	for _, node := range want.Resources {
-		failures = append(failures, expected(l, cat, &node)...)
+		failures = append(failures, expected(l, cat, &node, seen)...)
 	}
 	for _, id := range want.Absent {
 		if find(cat, id) != nil {
@@ -38,7 +38,7 @@ func find(cat *resource.Catalog, id string) *resource.Item {
 }
 
 // expected compares one expected resource with the catalog.
-func expected(l catalog.Language, cat *resource.Catalog, node *yaml.Node) []string {
+func expected(l catalog.Language, cat *resource.Catalog, node *yaml.Node, seen *cover) []string {
 	if node.Kind != yaml.MappingNode || len(node.Content) < 2 {
 		return []string{fmt.Sprintf("line %d: an expected resource begins with its type and identity", node.Line)}
 	}
@@ -47,6 +47,7 @@ func expected(l catalog.Language, cat *resource.Catalog, node *yaml.Node) []stri
 	if it == nil {
 		return []string{fmt.Sprintf("%s is not there; there are: %s", id, strings.Join(names(cat), ", "))}
 	}
+	seen.resources[it.Pos] = true
 	kind, _ := l.Kinds.Kind(it.ID.Type)
 	var failures []string
 	for i := 2; i+1 < len(node.Content); i += 2 {

@@ -1,5 +1,6 @@
 // Package policytest runs the unit tests that live beside the modules of a policy: given labels, traits and parameters,
-// expect resources, their absence, or a mistake. A test takes well under a millisecond, since no host is involved.
+// expect resources, their absence, or a mistake; given a host as text, too, expect what is done on it. A test takes about a
+// millisecond, since no real host is involved.
 //
 // It refuses to touch a host and to read anything outside the policy.
 package policytest
@@ -34,6 +35,8 @@ type Given struct {
 	Traits map[string]any    `yaml:"traits"`
 	Params map[string]any    `yaml:"params"`
 	Modes  map[string]bool   `yaml:"modes"`
+	Host   string            `yaml:"host"` // a machine as package hosttest reads it, on which the module is enforced
+	Now    string            `yaml:"now"`  // RFC 3339, for windows; [Noon] if empty
 }
 
 // Expect is what the module must come to. Each resource is a mapping whose first key is the type, as in a policy; the
@@ -43,6 +46,8 @@ type Expect struct {
 	Resources []yaml.Node `yaml:"resources"`
 	Absent    []string    `yaml:"absent"` // type:identity
 	Error     string      `yaml:"error"`  // part of the message
+	Diff      *string     `yaml:"diff"`   // what is done on the host, whole; see [Given]
+	After     string      `yaml:"after"`  // lines that the text of the host has afterwards
 }
 
 // A Result is how one test went.
@@ -53,28 +58,35 @@ type Result struct {
 	Failures []string `json:"failures,omitempty"` // none: it passed
 }
 
-// Run runs the tests of all modules, by module and file.
-func Run(l catalog.Language, p *policy.Policy, c *policy.Content) []Result {
+// Run runs the tests of all modules, by module and file, and tells what they cover.
+func Run(l catalog.Language, p *policy.Policy, c *policy.Content) ([]Result, []Coverage) {
 	var results []Result
+	cover := newCover()
 	for _, module := range slices.Sorted(maps.Keys(p.Modules)) {
 		for _, file := range c.List(module, "tests", "") {
 			if strings.HasSuffix(file, ".yaml") {
-				results = append(results, one(l, p, c, module, file))
+				results = append(results, one(l, p, c, cover, module, file))
 			}
 		}
 	}
-	return results
+	return results, cover.report(p)
 }
 
-func one(l catalog.Language, p *policy.Policy, c *policy.Content, module, file string) Result {
-	r := Result{Module: module, File: "modules/" + module + "/tests/" + file}
+func one(l catalog.Language, p *policy.Policy, c *policy.Content, cover *cover, module, file string) (r Result) {
+	r = Result{Module: module, File: "modules/" + module + "/tests/" + file}
 	t, err := read(c, module, file)
 	if err != nil {
 		r.Failures = []string{err.Error()}
 		return r
 	}
 	r.About = t.About
-	cat, err := build(l, p, c, module, t.Given)
+	seen := newCover()
+	defer func() {
+		if len(r.Failures) == 0 {
+			cover.add(seen)
+		}
+	}()
+	cat, err := build(l, p, c, module, t.Given, seen.condition)
 	if t.Expect.Error != "" {
 		switch {
 		case err == nil:
@@ -88,7 +100,10 @@ func one(l catalog.Language, p *policy.Policy, c *policy.Content, module, file s
 		r.Failures = strings.Split(err.Error(), "\n")
 		return r
 	}
-	r.Failures = compare(l, cat, t.Expect)
+	r.Failures = compare(l, cat, t.Expect, seen)
+	if t.Given.Host != "" || t.Expect.Diff != nil || t.Expect.After != "" {
+		r.Failures = append(r.Failures, enforced(cat, t, seen)...)
+	}
 	return r
 }
 
@@ -110,7 +125,7 @@ func read(c *policy.Content, module, file string) (Test, error) {
 }
 
 // build makes the catalog of a node that has this one module.
-func build(l catalog.Language, p *policy.Policy, c *policy.Content, module string, g Given) (*resource.Catalog, error) {
+func build(l catalog.Language, p *policy.Policy, c *policy.Content, module string, g Given, watch catalog.Watch) (*resource.Catalog, error) {
 	params := make(map[string]policy.Value, len(g.Params))
 	for name, v := range g.Params {
 		params[name] = policy.Value{V: plain(v), Pos: p.Modules[module].Pos}
@@ -124,7 +139,7 @@ func build(l catalog.Language, p *policy.Policy, c *policy.Content, module strin
 	}
 	alone := &policy.Policy{Fleet: p.Fleet, Modules: map[string]*policy.Module{module: p.Modules[module]},
 		Roles: []*policy.Role{{Name: "test", Modules: []policy.Use{{Module: module, Params: params}}}}}
-	return l.Build(alone, c, catalog.Input{Node: g.Node, Labels: g.Labels, Traits: traits, Modes: g.Modes, Secrets: catalog.Placeholders()})
+	return l.Build(alone, c, catalog.Input{Alone: true, Watch: watch, Node: g.Node, Labels: g.Labels, Traits: traits, Modes: g.Modes, Secrets: catalog.Placeholders()})
 }
 
 // plain turns the numbers of YAML into those of JSON.

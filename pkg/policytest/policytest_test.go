@@ -11,6 +11,7 @@ import (
 
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/policytest"
 	"vigo.dev/pkg/resources"
@@ -55,7 +56,8 @@ resources:
 		t.Fatal(err)
 	}
 	got := map[string][]string{}
-	for _, r := range policytest.Run(l, p, policy.ContentOf(layers)) {
+	results, _ := policytest.Run(l, p, policy.ContentOf(layers))
+	for _, r := range results {
 		got[strings.TrimSuffix(strings.TrimPrefix(r.File, "modules/web/tests/"), ".yaml")] = r.Failures
 	}
 	return got
@@ -64,6 +66,13 @@ resources:
 func TestExpectations(t *testing.T) {
 	t.Parallel()
 	const debian = "kind: Test\ngiven: {node: web-1, traits: {os: {family: debian}}}\n"
+	const onHost = `kind: Test
+given:
+  traits: {os: {family: debian}}
+  host: |
+    candidate nginx 1.22.1 service=nginx
+    file /etc/nginx/port mode=0644 "listen 1\n"
+`
 	for name, tt := range map[string]struct {
 		test string
 		want []string // parts of the failures; none: it passes
@@ -83,6 +92,28 @@ func TestExpectations(t *testing.T) {
 		"parameters":          {"kind: Test\ngiven: {params: {port: 8080}}\nexpect: {resources: [{file: /etc/nginx/port, content: [\"8080\"]}], absent: [package:nginx]}\n", nil},
 		"modes":               {"kind: Test\ngiven: {modes: {maintenance: true}}\nexpect: {resources: [{file: /etc/maintenance}]}\n", nil},
 		"a mistake":           {"kind: Test\ngiven: {params: {port: 70000}}\nexpect: {error: must be a port}\n", nil},
+
+		"a host": {onHost + `expect:
+  diff: |
+    changed package:nginx
+        ensure: absent -> 1.22.1
+    changed file:/etc/nginx/port
+        content:
+        --- is
+        +++ want
+        @@ -1,1 +1,1 @@
+        -listen 1
+        +listen 80 for node
+        mode: 0644 -> 0640
+    ok service:nginx
+        refresh done
+  after: |
+    file /etc/nginx/port mode=0640 "listen 80 for node\n"
+`, nil},
+		"a host that is other": {onHost + "expect: {diff: \"\", after: \"package nginx 9\"}\n", []string{"diff: want\n\ngot\nchanged package:nginx", `the host has no line "package nginx 9"`}},
+		"a host that fails":    {strings.Replace(onHost, "candidate nginx 1.22.1 service=nginx", "fail install \"no space\"", 1) + "expect: {}\n", []string{"it fails on the host:\nfailed package:nginx"}},
+		"a host of no text":    {strings.Replace(onHost, "candidate", "candydate", 1) + "expect: {}\n", []string{"reading host text"}},
+		"a time of no text":    {strings.Replace(onHost, "  host:", "  now: noon\n  host:", 1) + "expect: {}\n", []string{`given.now: "noon" is not a time`}},
 
 		"another value":      {debian + "expect: {resources: [{service: nginx, running: false}]}\n", []string{"service:nginx: running: want false, got true"}},
 		"other content":      {debian + "expect: {resources: [{file: /etc/nginx/port, content: x}]}\n", []string{`content: want "x", got "listen 80 for web-1\n"`}},
@@ -134,5 +165,51 @@ func BenchmarkThousandTests(b *testing.B) {
 				b.Fatal(name, failures)
 			}
 		}
+	}
+}
+
+// What no test expects is told, with its place; so is each way a condition never went. A test that fails covers nothing.
+func TestCoverage(t *testing.T) {
+	t.Parallel()
+	repo := fstest.MapFS{
+		"fleet.yaml": {Data: []byte("kind: Fleet\nname: acme\n")},
+		"modules/m/module.yaml": {Data: []byte(`kind: Module
+when: os.family == "debian"
+resources:
+  - package: "{{ .key }}"
+    foreach: [a, b]
+    when: key != "c"
+  - package: d
+    when: node == "d"
+  - package: e
+    when: node == "e"
+  - file: /etc/f
+    content: x
+`)},
+		"modules/m/tests/one.yaml":   {Data: []byte("kind: Test\ngiven: {node: d, traits: {os: {family: debian}}}\nexpect: {resources: [{package: a}, {package: d}]}\n")},
+		"modules/m/tests/two.yaml":   {Data: []byte("kind: Test\nexpect: {absent: [package:a]}\n")},
+		"modules/m/tests/three.yaml": {Data: []byte("kind: Test\ngiven: {node: e, traits: {os: {family: debian}}}\nexpect: {resources: [{package: e}, {package: z}]}\n")},
+		"modules/n/module.yaml":      {Data: []byte("kind: Module\nresources:\n  - package: x\n")},
+	}
+	l := language()
+	p, layers, err := policy.Read(repo, l.Check)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, got := policytest.Run(l, p, policy.ContentOf(layers))
+	at := func(line, col int) fault.Pos { return fault.Pos{File: "modules/m/module.yaml", Line: line, Col: col} }
+	want := []policytest.Coverage{
+		{Module: "m", Resources: policytest.Share{Covered: 2, Total: 4}, Branches: policytest.Share{Covered: 5, Total: 8}, Missing: []policytest.Gap{
+			{Pos: at(6, 11), What: "no test in which the condition of package:{{ .key }} does not hold"},
+			{Pos: at(8, 11), What: "no test in which the condition of package:d does not hold"},
+			{Pos: at(9, 5), What: "no test expects package:e"},
+			{Pos: at(10, 11), What: "no test in which the condition of package:e holds"},
+			{Pos: at(11, 5), What: "no test expects file:/etc/f"},
+		}},
+		{Module: "n", Resources: policytest.Share{Total: 1}, Missing: []policytest.Gap{
+			{Pos: fault.Pos{File: "modules/n/module.yaml", Line: 3, Col: 5}, What: "no test expects package:x"}}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

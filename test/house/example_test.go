@@ -37,7 +37,8 @@ func TestExampleIsTested(t *testing.T) {
 	t.Parallel()
 	l, p, content := loadExample(t)
 	tested, used := map[string]bool{}, map[string]bool{}
-	for _, r := range policytest.Run(l, p, content) {
+	results, _ := policytest.Run(l, p, content)
+	for _, r := range results {
 		tested[r.Module] = true
 		for _, failure := range r.Failures {
 			t.Errorf("%s: %s", r.File, failure)
