@@ -11,7 +11,7 @@ import (
 const maxSteps = 200_000
 
 // maxTotal bounds the same for all templates of one catalog.
-const maxTotal = 10_000_000
+const maxTotal = 2_000_000
 
 // stepsOfInclude is what one include counts for.
 const stepsOfInclude = 20
