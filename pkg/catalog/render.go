@@ -143,7 +143,13 @@ func (e env) value(v any) (any, error) {
 			return v, nil
 		}
 		if m := oneAction.FindStringSubmatch(v); m != nil {
+			if kept, ok := e.path(m[1]); ok {
+				return kept, nil
+			}
 			return e.action(m[1])
+		}
+		if text, ok := e.plain(v); ok {
+			return text, nil
 		}
 		return e.text("value", v)
 	case []any:

@@ -103,7 +103,7 @@ func (a Agent) files(kind resource.Kind, id resource.ID, res resource.Resource, 
 
 // within reports whether a path is another or below it.
 func within(name, dir string) bool {
-	return name == dir || dir == "/" || strings.HasPrefix(name, dir+"/")
+	return name == dir || dir == "/" || len(name) > len(dir) && name[len(dir)] == '/' && strings.HasPrefix(name, dir)
 }
 
 // process looks for a program that is told to stop or remove the agent. It cannot see what a script does.
