@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/policy"
 )
@@ -69,14 +70,23 @@ func mistakes(t *testing.T, repo fstest.MapFS) string {
 
 func FuzzLoad(f *testing.F) {
 	f.Add("kind: Fleet\nname: acme\n", "kind: Module\nresources:\n  - file: /etc/motd\n    content: \"{{ .node }}\"\n")
+	f.Add("kind: Fleet\nname: acme\nwindows: {w: [{days: mon-fri, hours: \"22:00-06:00\", timezone: Europe/Amsterdam}]}\nwindow: w\nguardrails: {allow: [agent-unit]}\n",
+		"kind: Module\nparams: {l: {type: list, default: [a]}}\ndefaults: {file: {mode: \"0600\", window: always}}\nresources:\n  - file: \"/etc/{{ .key }}\"\n    id: all\n    foreach: \"{{ .param.l }}\"\n    when: key != item\n    content: \"{{ include \\\"x\\\" }}\"\n  - service: x\n    requires: [all, \"all[a]\", \"m/all?\"]\n")
 	f.Fuzz(func(t *testing.T, fleet, module string) {
-		repo := fstest.MapFS{"fleet.yaml": {Data: []byte(fleet)}, "modules/m/module.yaml": {Data: []byte(module)}}
+		repo := fstest.MapFS{"fleet.yaml": {Data: []byte(fleet)}, "roles/all.yaml": {Data: []byte("kind: Role\nmodules: [m]\n")}, "modules/m/module.yaml": {Data: []byte(module)}}
 		_, layers, err := policy.Read(repo, language().Check)
 		if err != nil {
 			return
 		}
-		if _, _, err := policy.FromLayers(layers); err != nil {
-			t.Errorf("what was accepted cannot be read back: %v", err)
+		p, content, err := policy.FromLayers(layers)
+		if err != nil {
+			t.Fatalf("what was accepted cannot be read back: %v", err)
+		}
+		if _, err := language().Build(p, content, catalog.Input{Node: "n"}); err != nil {
+			var problems fault.Problems
+			if !errors.As(err, &problems) {
+				t.Errorf("what is wrong has no place: %v", err)
+			}
 		}
 	})
 }

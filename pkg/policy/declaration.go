@@ -86,7 +86,7 @@ func (r *reader) meta(d *Declaration, e entry) bool {
 	default:
 		for _, word := range later {
 			if e.key == word {
-				r.fail(e.node, "reserved-key", "write the resources one by one", "%q is reserved and not part of the language yet", word)
+				r.fail(e.node, "reserved-key", "leave it out", "%q is reserved and not part of the language yet", word)
 				return true
 			}
 		}

@@ -14,15 +14,17 @@ type Agent struct {
 	Unit     string   // of the service manager, without .service
 	Packages []string // it may have been installed from
 	Users    []string // it may run as
-	Files    []string // its binary, unit, settings and state: absolute paths, of files or folders
+	Files    []string // its binary, unit and settings: absolute paths
+	State    string   // its folder
 }
 
 // UsualAgent is an agent that was installed as its package does it.
 func UsualAgent() Agent {
 	return Agent{
 		Unit: "vigo-agent", Packages: []string{"vigo-agent", "vigo"}, Users: []string{"root", "vigo-agent"},
-		Files: []string{"/usr/bin/vigo-agent", "/usr/local/bin/vigo-agent", "/var/lib/vigo-agent", "/etc/default/vigo-agent",
+		Files: []string{"/usr/bin/vigo-agent", "/usr/local/bin/vigo-agent", "/etc/default/vigo-agent",
 			"/etc/systemd/system/vigo-agent.service", "/usr/lib/systemd/system/vigo-agent.service", "/lib/systemd/system/vigo-agent.service"},
+		State: "/var/lib/vigo-agent",
 	}
 }
 
@@ -77,11 +79,12 @@ func (a Agent) files(kind resource.Kind, id resource.ID, res resource.Resource, 
 	if !path.IsAbs(id.Name) {
 		return ""
 	}
-	i := slices.IndexFunc(a.Files, func(file string) bool { return within(file, at) || within(at, file) })
+	needed := slices.Concat([]string{a.State}, a.Files)
+	i := slices.IndexFunc(needed, func(file string) bool { return within(file, at) || within(at, file) })
 	if i < 0 {
 		return ""
 	}
-	file, state := a.Files[i], "/var/lib/"+a.Unit
+	file, state := needed[i], a.State
 	ensure, _ := kind.Value(res, "ensure")
 	purge, _ := kind.Value(res, "purge")
 	switch {

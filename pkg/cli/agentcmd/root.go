@@ -93,8 +93,12 @@ func (g *globals) log() *slog.Logger {
 }
 
 // language is the policy language this agent understands.
-func language() catalog.Language {
+func (g *globals) language() catalog.Language {
 	schema := expr.NewSchema()
 	traits.Schema(schema)
-	return catalog.Language{Kinds: resources.Registry(), Schema: schema, Guardrails: resources.Guardrails(resources.UsualAgent())}
+	self := resources.UsualAgent()
+	if filepath.IsAbs(g.state) {
+		self.State = filepath.Clean(g.state)
+	}
+	return catalog.Language{Kinds: resources.Registry(), Schema: schema, Guardrails: resources.Guardrails(self)}
 }
