@@ -7,7 +7,8 @@ import (
 
 // Processes is what runs on a machine.
 type Processes interface {
-	// All describes the processes, by number; threads of the kernel are left out. One that ends meanwhile is left out.
+	// All describes the processes, by number; threads of the kernel, the caller itself and what
+	// ends meanwhile are left out.
 	All(ctx context.Context) ([]Process, error)
 	// End sends a signal, such as "TERM", and waits until the process has ended, for as long as grace; then it sends
 	// KILL. A process that is gone is no error, and another one that got its number is left alone.

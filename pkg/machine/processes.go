@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ func (p *processes) All(ctx context.Context) ([]host.Process, error) {
 	var all []host.Process
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name)
-		if err != nil {
+		if err != nil || pid == os.Getpid() {
 			continue
 		}
 		one, err := p.one(pid)

@@ -1,9 +1,13 @@
 package resources
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/fault"
@@ -111,6 +115,54 @@ func checkWord(field, s string) error {
 	}
 	if s == "" || s[0] == '.' || s[0] == '-' {
 		return fmt.Errorf("%s: %q is not a plain name", field, s)
+	}
+	return nil
+}
+
+// ownedPlan plans a file that something must be told of. If it will have none of the new file, the old one is put back, so
+// that the next run tries again.
+func ownedPlan(ctx context.Context, h *host.Host, f *File, tell func(context.Context) error) (resource.Plan, error) {
+	p, err := f.Plan(ctx, h)
+	if err != nil || p.Empty() {
+		return p, err
+	}
+	old, err := h.FS.Read(f.Path, maxEdit)
+	had := err == nil
+	if err != nil && !errors.Is(err, host.ErrNotFound) {
+		return p, err
+	}
+	return p.Then(func(ctx context.Context) error {
+		err := tell(ctx)
+		if err == nil {
+			return nil
+		}
+		if had {
+			err = errors.Join(err, h.FS.Write(ctx, f.Path, bytes.NewReader(old), host.WriteOptions{}))
+		} else {
+			err = errors.Join(err, h.FS.Remove(ctx, f.Path, false))
+		}
+		return fmt.Errorf("%w; %s is as it was before", errors.Join(err, tell(ctx)), f.Path)
+	}), nil
+}
+
+// settingLines renders settings as lines key=value, sorted by key.
+func settingLines(settings map[string]string, between string) string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		b.WriteString(key + between + settings[key] + "\n")
+	}
+	return b.String()
+}
+
+// checkSettings says what is wrong with settings that become lines of a file.
+func checkSettings(field string, settings map[string]string) error {
+	for key, value := range settings {
+		if !cronVar.MatchString(key) {
+			return fmt.Errorf("%s: %q is not the name of a setting", field, key)
+		}
+		if err := oneLine(field+": "+key, value); err != nil {
+			return err
+		}
 	}
 	return nil
 }
