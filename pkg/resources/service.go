@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"weak"
 
@@ -92,6 +93,11 @@ func (s *Service) Plan(ctx context.Context, h *host.Host) (resource.Plan, error)
 	if stop {
 		plan.Do(s.setRunning(h, false), change.Of("running", true, false))
 	}
+	if isTrue(s.Masked) && is.Boot != host.Masked {
+		if err := s.maskable(h); err != nil {
+			return resource.Plan{}, err
+		}
+	}
 	if err := s.planBoot(h, is, &plan); err != nil {
 		return resource.Plan{}, err
 	}
@@ -99,6 +105,20 @@ func (s *Service) Plan(ctx context.Context, h *host.Host) (resource.Plan, error)
 		plan.Do(s.setRunning(h, true), change.Of("running", false, true))
 	}
 	return plan, nil
+}
+
+// maskable says why a unit cannot be masked: the mask is a link where its own file is.
+func (s *Service) maskable(h *host.Host) error {
+	name := s.Name
+	if path.Ext(name) == "" {
+		name += ".service"
+	}
+	own, err := look(h, path.Join(unitFolder, name))
+	if err != nil || own == nil || own.Kind != host.File {
+		return err
+	}
+	err = fmt.Errorf("masking service %s: its own unit file is in the way at %s", s.Name, path.Join(unitFolder, name))
+	return fault.WithHint(err, "remove it by a systemd_unit with ensure: absent, or say enabled: false")
 }
 
 // planBoot plans what should happen at boot: unmask, then enable or disable, then mask.
