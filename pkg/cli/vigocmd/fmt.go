@@ -33,8 +33,8 @@ func newFmtCommand(env *cli.Env) *cobra.Command {
 modes in double quotes. Comments stay with what they stand above or behind, and no value changes.
 
 Of a folder these are fleet.yaml, roles, modules with their tests, and data; a file that is named may be any. What was
-changed is listed. If one file is no YAML, no file is changed. With - the document is read from standard input, and the result written to
-standard output.
+changed is listed. If one file is no YAML, no file is changed. With - the document is read from standard input, and the
+result written to standard output.
 
 EXIT STATUS
   0  all files are laid out    1  with --check or --diff: some are not; or a file is no YAML, or cannot be read`,
