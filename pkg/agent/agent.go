@@ -11,10 +11,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/trait"
@@ -39,6 +41,7 @@ type Config struct {
 	Origin    *ocistore.Cache // in front of the registries, in order
 	Service   Service
 	Language  catalog.Language
+	Key       identity.NodeKey  // of the node; secrets are sealed to it
 	NewHost   func() *host.Host // a fresh view of the host for one run
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -58,6 +61,7 @@ type Agent struct {
 	journal  *journal
 	spool    *spool
 	refusals refusals
+	secrets  atomic.Pointer[opened] // of the bundle in force, for what is shown and logged
 	gather   *traits.Scheduler
 
 	// Of the goroutine that cycles alone:
@@ -91,6 +95,9 @@ func New(c Config) (*Agent, error) {
 	a := &Agent{Config: c, root: c.Root, interval: c.Enrolment.Interval, labels: c.Enrolment.Labels, wake: make(chan struct{}, 1), retimed: make(chan struct{}, 1)}
 	if a.interval <= 0 {
 		a.interval = 30 * time.Second
+	}
+	if c.Log != nil {
+		a.Log = slog.New(discreetLog{c.Log.Handler(), &a.secrets})
 	}
 	var err error
 	if a.trust, err = c.State.loadTrust(); err != nil {

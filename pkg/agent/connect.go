@@ -26,6 +26,7 @@ type Parts struct {
 	Root      trust.Root
 	Origin    *ocistore.Cache
 	Service   Service
+	Key       identity.NodeKey
 }
 
 // Connect reads who this node is and opens, without sending anything, what it talks to: the report service, and the
@@ -59,7 +60,7 @@ func Connect(ctx context.Context, s State, o ConnectOptions) (Parts, error) {
 	if err != nil {
 		return Parts{}, err
 	}
-	return Parts{Enrolment: e, Root: root, Origin: origin, Service: &service{client, cred, o.Log}}, nil
+	return Parts{Enrolment: e, Root: root, Origin: origin, Service: &service{client, cred, o.Log}, Key: cred.Key}, nil
 }
 
 // openOrigin puts the cache in front of the registries, in order: the mirrors of this node, then what the fleet has told it.

@@ -84,7 +84,7 @@ func (a *Agent) away(back <-chan struct{}) bool {
 // inForce names what is enforced: another value, another catalog.
 func (a *Agent) inForce() string {
 	doc := a.trustCopy()
-	return doc.Pointer.Version() + " " + doc.Enforced.Digest
+	return doc.Pointer.Version() + " " + doc.Enforced.Digest + " " + doc.Enforced.Secrets.Digest
 }
 
 // converge enforces what is in force and keeps the report.
@@ -115,11 +115,12 @@ func (a *Agent) enforce(ctx context.Context, h *host.Host, set trait.Set) report
 	} else {
 		ctx, cancel := context.WithTimeoutCause(ctx, a.RunDeadline, fmt.Errorf("the run took longer than %s", a.RunDeadline))
 		defer cancel()
-		run = converge.Run(ctx, cat, h, converge.Options{DryRun: a.DryRun, Journal: a.journal, Log: a.Log, Now: a.Now})
+		run = converge.Run(ctx, cat, discreet(h, a.redactor()), converge.Options{DryRun: a.DryRun, Journal: a.journal, Log: a.Log, Now: a.Now, Secrets: a.redactor()})
 		if err := a.lacking(); err != nil {
 			run.Error = strings.TrimPrefix(run.Error+"; going on without modules that this node needs: "+err.Error(), "; ")
 		}
 	}
+	run.Error = a.redactor().String(run.Error)
 	run.ID, run.Node, run.Channel = newID(run.Started), a.Enrolment.Node, a.Enrolment.Channel
 	doc := a.trustCopy()
 	run.Bundle, run.Commit = doc.Enforced.Digest, doc.Enforced.Commit
@@ -143,7 +144,11 @@ func (a *Agent) input(l *loaded, set trait.Set) catalog.Input {
 	for name, value := range labels { // the signed policy has the last word
 		all[name] = value
 	}
-	return catalog.Input{Node: a.Enrolment.Node, Labels: all, Traits: set, Modes: a.trust.Pointer.Modes}
+	in := catalog.Input{Node: a.Enrolment.Node, Labels: all, Traits: set, Modes: a.trust.Pointer.Modes}
+	if l.secrets != nil {
+		in.Secrets = l.secrets.values
+	}
+	return in
 }
 
 // collect gathers the traits that are due and remembers their facets for the next check-in.

@@ -29,6 +29,7 @@ type loaded struct {
 	looksAt  []string // traits that the policy may look at; nil until asked for
 	lacking  error    // why layers are missing that this node needs; nil: it has all
 	built    built
+	secrets  *opened // nil until they are looked for
 }
 
 // ErrNothing says that no bundle was ever accepted.
@@ -83,6 +84,7 @@ func (a *Agent) load(ctx context.Context, set trait.Set) (*loaded, error) {
 			a.Log.Warn("going on without modules that this node needs", "err", err)
 		}
 	}
+	a.withSecrets(ctx, l, stage, doc.Enforced.Secrets)
 	if err := a.keepStaged(ctx, stage); err != nil {
 		a.trouble(err)
 	}

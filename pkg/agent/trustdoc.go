@@ -28,10 +28,12 @@ type trustDoc struct {
 	Aside map[string]aside `json:"aside,omitempty"`
 }
 
-// release is a bundle with the commit it was built from.
+// release is a bundle with the commit it was built from and the secrets that go with it.
 type release struct {
 	bundle.Descriptor
 	Commit string `json:"commit,omitempty"`
+	// Secrets are what is sealed to the nodes of the channel, as the pointer named it with the bundle.
+	Secrets bundle.Target `json:"secrets,omitzero"`
 }
 
 type aside struct {

@@ -67,7 +67,10 @@ func (a *Agent) look(ctx context.Context, set trait.Set) error {
 		}
 	}
 	if p.Stable.Digest == doc.Enforced.Digest {
-		return nil
+		if secretsTarget(p).Digest == doc.Enforced.Secrets.Digest {
+			return nil
+		}
+		return a.takeSecrets(ctx, stage, secretsTarget(p), func() error { return a.keepStaged(ctx, stage) })
 	}
 	return a.adopt(ctx, p, set, stage)
 }
@@ -92,9 +95,14 @@ func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stag
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
+	secrets, err := a.openSecrets(ctx, stage, secretsTarget(p))
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
 	if err := a.begin(digest); err != nil {
 		return a.notBegun(err)
 	}
+	l.give(secrets)
 	err = a.tryOut(ctx, l, set, stage)
 	var mistake *uncompilable
 	switch {
@@ -108,7 +116,7 @@ func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stag
 		return errors.Join(a.trouble(err), a.trouble(a.survived(digest)))
 	}
 	doc = a.trustCopy()
-	doc.Previous, doc.Enforced, doc.Aside = doc.Enforced, release{d, l.config.Source.Commit}, nil
+	doc.Previous, doc.Enforced, doc.Aside = doc.Enforced, release{d, l.config.Source.Commit, secretsTarget(p)}, nil
 	if len(approval.Keys) > 0 {
 		doc.Promoted = approval.Request.From
 	}
@@ -171,7 +179,7 @@ func (a *Agent) prune(ctx context.Context, doc trustDoc) {
 	if a.DryRun {
 		return
 	}
-	if err := a.Origin.Prune(ctx, doc.Enforced.Digest, doc.Previous.Digest); err != nil {
+	if err := a.Origin.Prune(ctx, doc.Enforced.Digest, doc.Previous.Digest, doc.Enforced.Secrets.Digest, doc.Previous.Secrets.Digest); err != nil {
 		a.Log.Warn("clearing the cache", "err", err)
 	}
 }

@@ -168,6 +168,12 @@ type Admin interface {
 	PutChannels(ctx context.Context, notes []report.ChannelNote) error
 }
 
+// Roster serves controllers: to whom secrets may be sealed.
+type Roster interface {
+	// Recipients returns all nodes that are enrolled and not retired, sorted by name.
+	Recipients(ctx context.Context) ([]report.Recipient, error)
+}
+
 // Staff serves administrators.
 type Staff interface {
 	// AddOperator returns the token of a new operator. One of the same name is replaced: its token no longer works.

@@ -202,6 +202,7 @@ func TestRoles(t *testing.T) {
 		{"revoke a token", func(c *OperatorClient) error { return c.RevokeToken(t.Context(), "x") }, []identity.Role{o, a}},
 		{"retire", func(c *OperatorClient) error { return c.Retire(t.Context(), node) }, []identity.Role{o, a}},
 		{"channels", func(c *OperatorClient) error { return c.PutChannels(t.Context(), nil) }, []identity.Role{a, p}},
+		{"recipients", func(c *OperatorClient) error { _, err := c.Recipients(t.Context()); return err }, []identity.Role{a, p}},
 		{"list operators", func(c *OperatorClient) error { _, err := c.ListOperators(t.Context()); return err }, []identity.Role{a}},
 		{"add an operator", func(c *OperatorClient) error {
 			_, err := c.AddOperator(t.Context(), Operator{Name: "jane", Role: v})
@@ -237,7 +238,7 @@ func TestNodeIsNoOperator(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for _, route := range []string{"GET /v1/status", "GET /v1/nodes", "GET /v1/nodes/web-1", "DELETE /v1/nodes/web-1", "GET /v1/traits", "GET /v1/events",
-		"GET /v1/tokens", "POST /v1/tokens", "DELETE /v1/tokens/x", "PUT /v1/channels", "GET /v1/operators", "PUT /v1/operators/x", "DELETE /v1/operators/x"} {
+		"GET /v1/tokens", "POST /v1/tokens", "DELETE /v1/tokens/x", "PUT /v1/channels", "GET /v1/recipients", "GET /v1/operators", "PUT /v1/operators/x", "DELETE /v1/operators/x"} {
 		method, path, _ := strings.Cut(route, " ")
 		req, err := http.NewRequestWithContext(t.Context(), method, r.server.URL+path, strings.NewReader("{}"))
 		if err != nil {
@@ -454,7 +455,7 @@ func FuzzRequests(f *testing.F) {
 		if b.operators[identity.RoleAdmin], err = identity.NewSecret(ca.Fingerprint(), true); err != nil {
 			t.Fatal(err)
 		}
-		h := NewServer(Backend{Agents: b, Gate: b, Operators: b, Admin: b, Staff: b, Fleet: "acme", Log: quiet(), Now: time.Now, Observe: func(string, int, time.Duration) {}})
+		h := NewServer(Backend{Agents: b, Gate: b, Operators: b, Admin: b, Roster: b, Staff: b, Fleet: "acme", Log: quiet(), Now: time.Now, Observe: func(string, int, time.Duration) {}})
 		path := routes[((route%len(routes))+len(routes))%len(routes)]
 		method := http.MethodPost
 		if path == "/v1/channels" || path == "/v1/operators/x" {

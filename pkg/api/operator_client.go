@@ -143,6 +143,13 @@ func (c *OperatorClient) PutChannels(ctx context.Context, notes []report.Channel
 	return c.do(ctx, http.MethodPut, "/v1/channels", ChannelsRequest{Channels: notes}, nil)
 }
 
+// Recipients lists the nodes that secrets may be sealed to, sorted by name.
+func (c *OperatorClient) Recipients(ctx context.Context) ([]report.Recipient, error) {
+	var list []report.Recipient
+	err := c.do(ctx, http.MethodGet, "/v1/recipients", nil, &list)
+	return list, err
+}
+
 // AddOperator makes an operator, or gives one a new token and role, and returns the token; its text is seen only here.
 func (c *OperatorClient) AddOperator(ctx context.Context, o Operator) (string, error) {
 	var answer OperatorAnswer

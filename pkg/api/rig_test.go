@@ -56,7 +56,7 @@ func newRig(t *testing.T) *rig {
 		}
 	}
 	r := &rig{backend: b, ca: ca, key: key}
-	h := NewServer(Backend{Agents: b, Gate: b, Operators: b, Admin: b, Staff: b, Fleet: "acme", Requests: requests, Log: quiet(),
+	h := NewServer(Backend{Agents: b, Gate: b, Operators: b, Admin: b, Roster: b, Staff: b, Fleet: "acme", Requests: requests, Log: quiet(),
 		Now: func() time.Time { return b.now() }, Observe: func(string, int, time.Duration) {}})
 	r.server = httptest.NewUnstartedServer(h)
 	r.server.TLS = ca.NewServer([]string{"127.0.0.1"}, time.Now).TLS()
@@ -266,6 +266,9 @@ func (b *backend) Retire(ctx context.Context, _ string) error               { re
 func (b *backend) PutChannels(ctx context.Context, notes []report.ChannelNote) error {
 	b.set(func() { b.notes = notes })
 	return b.call(ctx)
+}
+func (b *backend) Recipients(ctx context.Context) ([]report.Recipient, error) {
+	return nil, b.call(ctx)
 }
 func (b *backend) AddOperator(ctx context.Context, _ Operator) (string, error) {
 	return "new token", b.call(ctx)

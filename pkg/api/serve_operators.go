@@ -136,6 +136,13 @@ func (s *server) putChannels(w http.ResponseWriter, r *http.Request) (any, error
 	return nil, s.Admin.PutChannels(r.Context(), req.Channels)
 }
 
+func (s *server) recipients(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.allow(r, identity.RolePublisher); err != nil {
+		return nil, err
+	}
+	return s.Roster.Recipients(r.Context())
+}
+
 func read(w http.ResponseWriter, r *http.Request, limit int64, into any) error {
 	data, err := body(w, r, limit)
 	if err != nil {

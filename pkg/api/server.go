@@ -23,6 +23,7 @@ type Backend struct {
 	Gate         Gate
 	Operators    Operators
 	Admin        Admin
+	Roster       Roster
 	Staff        Staff
 	Auditor      Auditor
 	Access       Access
@@ -77,6 +78,7 @@ func NewServer(b Backend) http.Handler {
 	handle("POST /v1/tokens", s.createToken)
 	handle("DELETE /v1/tokens/{id}", s.revokeToken)
 	handle("PUT /v1/channels", s.putChannels)
+	handle("GET /v1/recipients", s.recipients)
 	handle("GET /v1/audit", s.audit)
 	handle("GET /v1/whoami", s.whoami)
 	handle("GET /v1/access", s.accessTokens)

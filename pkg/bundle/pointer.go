@@ -23,10 +23,11 @@ type Pointer struct {
 	Prefetch  []Target        `json:"prefetch,omitempty"`
 	Revoked   []string        `json:"revoked,omitempty"` // bundle digests that must not run
 	Modes     map[string]bool `json:"modes,omitempty"`
-	Prev      string          `json:"prev,omitempty"` // digest of the previous pointer's payload
+	Secrets   *Target         `json:"secrets,omitempty"` // what is sealed to the nodes of the channel
+	Prev      string          `json:"prev,omitempty"`    // digest of the previous pointer's payload
 }
 
-// A Target is a bundle a pointer names.
+// A Target is a manifest a pointer names: of a bundle, or of sealed secrets.
 type Target struct {
 	Digest string `json:"digest"` // of the manifest
 	Size   int64  `json:"size"`
@@ -52,7 +53,8 @@ func (p Pointer) Tags() (moving, fixed string) {
 	return moving, moving + "-" + p.Version()
 }
 
-// Names returns the digests of all bundles the pointer names as such that may run: stable, candidate, and those to prefetch.
+// Names returns the digests of all that nodes may take because of the pointer: the bundles that may run (stable, candidate,
+// and those to prefetch), and the sealed secrets.
 func (p Pointer) Names() []string {
 	names := []string{p.Stable.Digest}
 	if p.Candidate != nil {
@@ -60,6 +62,9 @@ func (p Pointer) Names() []string {
 	}
 	for _, t := range p.Prefetch {
 		names = append(names, t.Digest)
+	}
+	if p.Secrets != nil {
+		names = append(names, p.Secrets.Digest)
 	}
 	return names
 }

@@ -47,7 +47,7 @@ func (s *Secrets) lacks(p *policy.Policy, name string) string {
 	v, ok := s.values[name]
 	switch {
 	case !ok:
-		return "it is not sealed to this node: the controller seals it when a role that its labels give it uses it"
+		return "it is not sealed to this node: no role that its labels give it uses it, or the controller could not open it (vigo status), or has not done so yet"
 	case place.Version != v.Version:
 		return "what is sealed to this node is another version of it: the controller has not caught up"
 	}

@@ -51,7 +51,12 @@ func (c *Controller) build(ctx context.Context) (news bool, err error) {
 			fmt.Errorf("fleet.yaml: the fleet is called %q, but what is published is for %q", built.Config.Fleet, fleet),
 			"nodes refuse pointers of another fleet: give it its old name, or start another controller with its own data folder")
 	}
+	if err == nil && len(built.Layers) > 0 {
+		err = c.checkSecrets(ctx, tree, built.Layers)
+	}
 	switch {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
 	case errors.Is(err, gitsource.ErrCorrupt):
 		return false, failed(FailedGit, err)
 	case err != nil:

@@ -35,6 +35,8 @@ type Config struct {
 	Witness Witness
 	Version string // of this controller, as its provenance says
 	Gates   Gates  // nil: nothing is held back
+	// Secrets seals what policies refer to as secrets; nil: nodes have none.
+	Secrets *Sealer
 	// Poll is the time between two looks at the branch; default 15 s.
 	Poll time.Duration
 	// PointerTTL is how long a pointer is good for; it is issued anew after a quarter of that. Default 7 days.
@@ -96,6 +98,9 @@ type Controller struct {
 	fresh   atomic.Bool      // a hook nudged: what the forge said is old
 	herald  *herald          // nil: nobody is told
 
+	book     *sealedBook // nil until it is read
+	policies map[string]policyKnown
+
 	lead   *Controller   // whose policy gives channels to this one; nil: it is the first
 	from   policy.Origin // what the policy of the lead calls this branch
 	others *sources      // of the lead
@@ -128,7 +133,7 @@ func newController(cfg Config, lead *Controller, from policy.Origin) (*Controlle
 		return nil, err
 	}
 	c := &Controller{
-		cfg: cfg, metrics: newMetrics(from), lead: lead, from: from, turn: &turn{by: map[string]*Controller{}}, sourcesNow: st.Sources, nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{}, pushed: map[string]bool{}, waits: map[string]Wait{},
+		cfg: cfg, metrics: newMetrics(from), lead: lead, from: from, turn: &turn{by: map[string]*Controller{}}, sourcesNow: st.Sources, nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{}, policies: map[string]policyKnown{}, pushed: map[string]bool{}, waits: map[string]Wait{},
 		status: Status{Fleet: st.Fleet, Source: cfg.Git.URL(), Branch: cfg.Git.Branch()},
 		last:   cfg.Now(),
 	}

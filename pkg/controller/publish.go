@@ -64,18 +64,26 @@ func (c *Controller) publish(ctx context.Context, name string) error {
 	if err != nil || !ok {
 		return err
 	}
+	before := p.Pointer.Secrets
+	if fresh {
+		before = nil // a thief may have named it
+	}
+	sealed, sealErr := c.sealed(ctx, name, target, before)
+	if sealErr != nil && ctx.Err() != nil {
+		return sealErr
+	}
 	switch {
 	case fresh && target.Digest != c.state.Bundle.Digest:
 		if err := c.signAgain(ctx, target); err != nil {
 			return err
 		}
-	case !fresh && p.Pointer.Stable.Digest == target.Digest && c.cfg.Now().Sub(p.Pointer.Issued) < c.cfg.PointerTTL/4:
-		return nil
+	case !fresh && sameTarget(sealed, p.Pointer.Secrets) && p.Pointer.Stable.Digest == target.Digest && c.cfg.Now().Sub(p.Pointer.Issued) < c.cfg.PointerTTL/4:
+		return sealErr
 	}
 	if err := c.promoted(ctx, name, descriptorOf(target), approval); err != nil {
 		return failed(FailedRegistry, err)
 	}
-	next, err := c.sign(ctx, name, p, target)
+	next, err := c.sign(ctx, name, p, target, sealed)
 	if err != nil {
 		return err
 	}
@@ -87,7 +95,7 @@ func (c *Controller) publish(ctx context.Context, name string) error {
 	if err := c.state.save(c.cfg.Data); err != nil {
 		return err
 	}
-	return c.send(ctx, name, next)
+	return errors.Join(c.send(ctx, name, next), sealErr)
 }
 
 // signAgain signs a bundle with the key of the root in force, and states where it comes from.
@@ -101,9 +109,9 @@ func (c *Controller) signAgain(ctx context.Context, t bundle.Target) error {
 
 // sign makes the next pointer of a channel. The first of an epoch takes over nothing from the one before, which may have been
 // signed by a thief of its key.
-func (c *Controller) sign(ctx context.Context, name string, prev published, target bundle.Target) (published, error) {
+func (c *Controller) sign(ctx context.Context, name string, prev published, target bundle.Target, sealed *bundle.Target) (published, error) {
 	now := c.cfg.Now().UTC().Truncate(time.Second)
-	p := bundle.Pointer{Fleet: c.state.Fleet, Channel: name, Epoch: c.cfg.Keys.Epoch(), Seq: 1, Stable: target, Prev: prev.Payload}
+	p := bundle.Pointer{Fleet: c.state.Fleet, Channel: name, Epoch: c.cfg.Keys.Epoch(), Seq: 1, Stable: target, Secrets: sealed, Prev: prev.Payload}
 	if p.Epoch <= prev.Pointer.Epoch {
 		p.Epoch, p.Seq, p.Revoked, p.Modes = prev.Pointer.Epoch, prev.Pointer.Seq+1, prev.Pointer.Revoked, prev.Pointer.Modes
 		if now.Before(prev.Pointer.Issued) { // the clock went back; time in pointers does not

@@ -29,6 +29,7 @@ type Artifact struct {
 	Config     bundle.Config
 	Interval   time.Duration // between check-ins, as the policy says
 	Blobs      []Blob        // config and layers
+	Layers     []policy.Layer
 	// Sources are the channels that are fed from elsewhere, and from where.
 	Sources map[string]policy.Origin
 }

@@ -18,11 +18,12 @@ const (
 	FailedTrust    = "trust"    // the registry holds what our keys did not sign, or the keys cannot be used; a commit is not signed
 	FailedApproval = "approval" // the commit waits for approvals
 	FailedForge    = "forge"    // whether the commit is approved could not be looked up
+	FailedSecrets  = "secrets"  // secrets cannot be opened, or nobody says which nodes there are; nodes keep what they have
 )
 
 // kinds lists all of them.
 func kinds() []string {
-	return []string{FailedGit, FailedPolicy, FailedRegistry, FailedTrust, FailedApproval, FailedForge}
+	return []string{FailedGit, FailedPolicy, FailedRegistry, FailedTrust, FailedApproval, FailedForge, FailedSecrets}
 }
 
 // Status is what the controller is about, at one moment. Zero times mean never.

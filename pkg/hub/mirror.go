@@ -213,6 +213,9 @@ func (m *Mirror) channel(ctx context.Context, upstream bundle.Source, name strin
 			return err
 		}
 	}
+	if err := m.secrets(ctx, upstream, p); err != nil {
+		return err
+	}
 	if _, err := bundle.Copy(ctx, m.Local, upstream, shown.Carrier); err != nil {
 		return err
 	}

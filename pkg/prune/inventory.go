@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/seal"
 	"vigo.dev/pkg/trust"
 )
 
@@ -21,6 +22,8 @@ var commitTag = regexp.MustCompile(`^c-[0-9a-f]{12}(-[0-9a-f]{12})?$`)
 
 // MirrorTag is the tag that a mirror gives to a bundle, to keep it from being collected as garbage.
 func MirrorTag(digest string) string { return "b-" + strings.TrimPrefix(digest, "sha256:")[:24] }
+// Tags of sealed secrets.
+var secretsTag = regexp.MustCompile(`^s-[0-9a-f]{24}$`)
 
 // Tags that stand for the list of referrers of a manifest, on registries without the API for them.
 var fallbackTag = regexp.MustCompile(`^sha256-[0-9a-f]{64}$`)
@@ -108,6 +111,9 @@ func (inv *inventory) add(i int, tag string) error {
 	switch a.kind {
 	case Bundle:
 		a.ours = a.ours && (commitTag.MatchString(tag) || tag == MirrorTag(a.Digest))
+		a.ours = a.ours && commitTag.MatchString(tag)
+	case Secrets:
+		a.ours = a.ours && secretsTag.MatchString(tag)
 	case Pointer:
 		if len(a.pointers) == 0 {
 			return fmt.Errorf("tag %s: the pointer cannot be read, so it is not known what it needs", tag)
@@ -146,6 +152,8 @@ func read(ctx context.Context, repo Repository, d bundle.Descriptor) (artifact, 
 	case bundle.ArtifactType:
 		a.kind, a.ours = Bundle, true
 		a.counter, _ = strconv.ParseInt(m.Annotations[bundle.AnnotationVersion], 10, 64) // without one it is the oldest
+	case seal.ArtifactType:
+		a.kind, a.ours = Secrets, true
 	case trust.PromotionType:
 		a.asked, err = trust.RequestedBundle(ctx, repo, m)
 	case bundle.PointerType:

@@ -67,11 +67,12 @@ func (o Options) validate() error {
 const (
 	Bundle  = "bundle"
 	Pointer = "pointer"
+	Secrets = "node secrets" // sealed to the nodes of a channel; no hub or agent asks for those of an older pointer
 )
 
 // A Removal is something that nothing needs.
 type Removal struct {
-	Kind      string    `json:"kind"` // bundle or pointer
+	Kind      string    `json:"kind"` // bundle, pointer or node secrets
 	Digest    string    `json:"digest"`
 	Tags      []string  `json:"tags"`
 	Created   time.Time `json:"created,omitzero"` // a bundle: the commit, or its last signature; a pointer: issued
@@ -124,6 +125,7 @@ func Make(ctx context.Context, repo Repository, o Options) (Plan, error) {
 			p.Bundles++
 		case a.kind == Pointer:
 			p.Pointers++
+		case a.kind == Secrets:
 		default:
 			p.Others++
 		}
@@ -151,6 +153,10 @@ func (p *Plan) consider(ctx context.Context, repo Repository, a artifact, o Opti
 		if ref.created.After(r.Created) {
 			r.Created = ref.created
 		}
+	}
+	if a.kind == Secrets && o.Now().Sub(r.Created) < o.Grace { // they may be about to be published
+		a.use(used)
+		return nil
 	}
 	if a.kind == Bundle && o.Now().Sub(r.Created) < max(o.Grace, o.KeepFor) {
 		p.Young++

@@ -35,6 +35,20 @@ func (s *Service) Nodes(_ context.Context, q report.Query) ([]report.NodeStatus,
 	return list, nil
 }
 
+// Recipients implements api.Roster.
+func (s *Service) Recipients(context.Context) ([]report.Recipient, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := []report.Recipient{}
+	for _, n := range s.nodes {
+		if !n.Hub && n.Retired.IsZero() {
+			list = append(list, report.Recipient{Node: n.Name, Channel: s.channelOf(n), Labels: n.Labels, Key: n.Key})
+		}
+	}
+	slices.SortFunc(list, func(a, b report.Recipient) int { return strings.Compare(a.Node, b.Node) })
+	return list, nil
+}
+
 func (s *Service) nodeStatus(n *node, now time.Time) report.NodeStatus {
 	a := n.account
 	return report.NodeStatus{

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"vigo.dev/pkg/bundle"
 )
@@ -36,8 +37,9 @@ type config struct {
 	Nodes   int    `json:"nodes"`
 }
 
-// Pack packs what was sealed to the nodes of a channel, by [ID], into an artifact: the same bytes for the same input.
-func Pack(fleet, channel string, sealed map[string][]byte) (bundle.Built, error) {
+// Pack packs what was sealed to the nodes of a channel, by [ID], into an artifact: the same bytes for the same input. It says
+// when, so that what is about to be published is not taken for old.
+func Pack(fleet, channel string, sealed map[string][]byte, at time.Time) (bundle.Built, error) {
 	bits := 0
 	for bits < maxBits && len(sealed) > perLayer<<bits {
 		bits++
@@ -53,7 +55,8 @@ func Pack(fleet, channel string, sealed map[string][]byte) (bundle.Built, error)
 		}
 		shards[at][id] = sealed[id]
 	}
-	m := bundle.Manifest{SchemaVersion: 2, MediaType: bundle.ManifestMediaType, ArtifactType: ArtifactType}
+	m := bundle.Manifest{SchemaVersion: 2, MediaType: bundle.ManifestMediaType, ArtifactType: ArtifactType,
+		Annotations: map[string]string{bundle.AnnotationCreated: at.UTC().Format(time.RFC3339)}}
 	var built bundle.Built
 	add := func(mediaType string, v any) (bundle.Descriptor, error) {
 		data, err := json.Marshal(v)

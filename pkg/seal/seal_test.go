@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 
@@ -100,11 +101,11 @@ func TestArtifact(t *testing.T) {
 			pub[0], pub[1] = byte(i), byte(i>>8)
 			sealed[seal.ID(pub)] = []byte(fmt.Sprint(i))
 		}
-		built, err := seal.Pack("acme", "stable", sealed)
+		built, err := seal.Pack("acme", "stable", sealed, time.Unix(0, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := seal.Pack("acme", "stable", sealed)
+		again, err := seal.Pack("acme", "stable", sealed, time.Unix(0, 0))
 		if err != nil || again.Descriptor.Digest != built.Descriptor.Digest {
 			t.Fatalf("%d nodes: packed twice, two digests (%v)", nodes, err)
 		}

@@ -148,6 +148,9 @@ func checkPointer(p bundle.Pointer) error {
 		return refuse(bundle.TooLarge, fmt.Sprintf("more than %d bundles to prefetch, %d revoked ones or %d modes", maxPrefetch, maxRevoked, maxModes))
 	}
 	targets := append([]bundle.Target{p.Stable}, p.Prefetch...)
+	if p.Secrets != nil {
+		targets = append(targets, *p.Secrets)
+	}
 	if p.Candidate != nil {
 		targets = append(targets, *p.Candidate)
 	}

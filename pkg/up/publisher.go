@@ -28,6 +28,7 @@ type PublisherConfig struct {
 	// AllowRewrite is the full hash of a tip that is accepted although the branch was rewritten.
 	AllowRewrite string
 	Store        bundle.Store
+	Secrets      *controller.Sealer // nil: nodes are given no secrets
 	Language     catalog.Language
 	Poll         time.Duration
 	PointerTTL   time.Duration
@@ -72,7 +73,7 @@ func NewPublisher(c PublisherConfig) (*Publisher, error) {
 	}
 	ctl, err := controller.New(controller.Config{
 		Data: filepath.Join(c.Data, "controller"), Git: git, Store: c.Store, Keys: c.Keys, Builder: &controller.Bundler{Check: c.Language},
-		Witness: c.Keys, Gates: c.Keys, Version: c.Version,
+		Witness: c.Keys, Gates: c.Keys, Secrets: c.Secrets, Version: c.Version,
 		Rules: controller.PolicyRules, Follow: c.follow,
 		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Retention: c.Retention, Listener: c.Listener, Log: c.Log, Now: c.Now,
 	})

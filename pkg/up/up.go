@@ -26,6 +26,7 @@ import (
 	"vigo.dev/pkg/ocistore/registry"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/reporting"
+	"vigo.dev/pkg/secrets"
 	"vigo.dev/pkg/sqlstore"
 	"vigo.dev/pkg/trust"
 )
@@ -73,6 +74,7 @@ type Config struct {
 	Retention controller.Retention // of old bundles; also in Registry
 	Version   string               // of this program
 	Language  catalog.Language
+	Secrets   *secrets.Opener // opens what policies refer to as secrets; nil: nodes are given none
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -129,7 +131,11 @@ func Open(ctx context.Context, c Config) (s *Stack, err error) {
 	if err := s.openReports(ctx, keys.Root(), s.reference()); err != nil {
 		return s, err
 	}
-	s.publish, err = NewPublisher(PublisherConfig{Data: c.Data, Keys: keys, Git: c.Git, Branch: c.Branch, AllowRewrite: c.AllowRewrite, Store: store, Language: c.Language,
+	var sealer *controller.Sealer
+	if c.Secrets != nil {
+		sealer = &controller.Sealer{Opener: c.Secrets, Roster: s.reports, Language: c.Language}
+	}
+	s.publish, err = NewPublisher(PublisherConfig{Secrets: sealer, Data: c.Data, Keys: keys, Git: c.Git, Branch: c.Branch, AllowRewrite: c.AllowRewrite, Store: store, Language: c.Language,
 		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Forges: c.Forges, Retention: c.Retention, Version: c.Version, Listener: s.teller, Log: c.Log, Now: c.Now})
 	return s, err
 }

@@ -1,0 +1,206 @@
+package agent
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/redact"
+	"vigo.dev/pkg/seal"
+)
+
+// opened is the secrets of this node in memory, and the artifact they are from. On disk there is only what is sealed.
+type opened struct {
+	digest string // empty: there is no artifact
+	values *catalog.Secrets
+	known  *redact.Redactor
+}
+
+// none is what a node has to which nothing is sealed.
+func (a *Agent) none(digest string) *opened {
+	return &opened{digest: digest, values: catalog.NewSecrets(nil, nil)}
+}
+
+// privateKey is the key of this node; nil for one that has none of the kind that secrets are sealed to.
+func (a *Agent) privateKey() ed25519.PrivateKey {
+	key, _ := a.Key.Signer().(ed25519.PrivateKey)
+	return key
+}
+
+// openSecrets fetches and opens what the artifact that a pointer names holds for this node. An error means that it could not be
+// looked at; an artifact that holds nothing for this node, or nothing it can open, is no error: the resources that need it
+// say so, and the rest is enforced.
+func (a *Agent) openSecrets(ctx context.Context, src bundle.Source, t bundle.Target) (*opened, error) {
+	key := a.privateKey()
+	if t.Digest == "" || len(key) == 0 {
+		return a.none(t.Digest), nil
+	}
+	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: t.Digest, Size: t.Size}
+	sealed, err := seal.Find(ctx, src, d, a.Enrolment.Fleet, a.Enrolment.Channel, seal.ID(key.Public().(ed25519.PublicKey)))
+	if err != nil {
+		return nil, err
+	}
+	if sealed == nil {
+		return a.none(t.Digest), nil
+	}
+	e, err := seal.Open(key, a.Enrolment.Fleet, a.Enrolment.Channel, a.Enrolment.Node, sealed)
+	if err != nil {
+		a.note(&bundle.Refusal{Name: "secrets", Detail: err.Error(), What: t.Digest})
+		a.Log.Warn("what is sealed to this node is of no use to it", "err", err)
+		return a.none(t.Digest), nil
+	}
+	salt, err := seal.Salt(key)
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[string]catalog.Secret, len(e.Secrets))
+	all := make([]string, 0, len(e.Secrets))
+	for name, v := range e.Secrets {
+		values[name] = catalog.Secret{Value: string(v.Value), Version: v.Version}
+		all = append(all, string(v.Value))
+	}
+	return &opened{digest: t.Digest, values: catalog.NewSecrets(values, salt), known: redact.New(all...)}, nil
+}
+
+// secretsTarget is the artifact of a pointer; the zero target if it names none.
+func secretsTarget(p bundle.Pointer) bundle.Target {
+	if p.Secrets == nil {
+		return bundle.Target{}
+	}
+	return *p.Secrets
+}
+
+// takeSecrets takes over other secrets for the bundle in force.
+func (a *Agent) takeSecrets(ctx context.Context, src bundle.Source, t bundle.Target, keep func() error) error {
+	fresh, err := a.openSecrets(ctx, src, t)
+	if err != nil {
+		return fmt.Errorf("taking over secrets: %w", err)
+	}
+	if err := keep(); err != nil {
+		return a.trouble(err)
+	}
+	doc := a.trustCopy()
+	doc.Enforced.Secrets = t
+	if err := a.saveTrust(doc); err != nil {
+		return a.trouble(err)
+	}
+	a.mu.Lock()
+	if a.loaded != nil {
+		a.loaded.give(fresh)
+	}
+	a.mu.Unlock()
+	a.Log.Info("secrets are as the pointer says", "digest", t.Digest, "pointer", doc.Pointer.Version())
+	a.prune(ctx, doc)
+	return nil
+}
+
+// give makes a loaded bundle one with these secrets.
+func (l *loaded) give(s *opened) { l.secrets, l.built = s, built{} }
+
+// withSecrets sees to it that a loaded bundle has the secrets that are in force with it. Without them what needs none is
+// enforced.
+func (a *Agent) withSecrets(ctx context.Context, l *loaded, src bundle.Source, t bundle.Target) {
+	if l.secrets != nil && l.secrets.digest == t.Digest {
+		a.secrets.Store(l.secrets)
+		return
+	}
+	fresh, err := a.openSecrets(ctx, src, t)
+	if err != nil {
+		a.Log.Warn("enforcing what needs no secrets", "err", err)
+		fresh = a.none("unopened") // asked for again by the next run
+	}
+	l.give(fresh)
+	a.secrets.Store(fresh)
+}
+
+// redactor masks the secrets of this node; it may be nil.
+func (a *Agent) redactor() *redact.Redactor {
+	if s := a.secrets.Load(); s != nil {
+		return s.known
+	}
+	return nil
+}
+
+// discreet is a view of a host that starts no program with a secret in its arguments: everybody on the host sees those.
+func discreet(h *host.Host, secrets *redact.Redactor) *host.Host {
+	if secrets == nil {
+		return h
+	}
+	view := *h
+	view.Run = discreetRunner{h.Run, secrets}
+	return &view
+}
+
+type discreetRunner struct {
+	host.Runner
+	secrets *redact.Redactor
+}
+
+var errShown = fault.WithHint(errors.New("a secret would be in its arguments, which everybody on the host sees"),
+	"give it to the program through its environment, its input or a file")
+
+// Run implements [host.Runner].
+func (r discreetRunner) Run(ctx context.Context, c host.Command) (host.Result, error) {
+	for _, arg := range c.Argv {
+		if r.secrets.In(arg) {
+			return host.Result{}, fmt.Errorf("running %s: %w", r.secrets.String(c.Argv[0]), errShown)
+		}
+	}
+	return r.Runner.Run(ctx, c)
+}
+
+// discreetLog masks the secrets of a node in what is logged.
+type discreetLog struct {
+	slog.Handler
+	secrets *atomic.Pointer[opened]
+}
+
+// Handle implements slog.Handler.
+func (d discreetLog) Handle(ctx context.Context, r slog.Record) error {
+	s := d.secrets.Load()
+	if s == nil || s.known == nil {
+		return d.Handler.Handle(ctx, r)
+	}
+	clean := slog.NewRecord(r.Time, r.Level, s.known.String(r.Message), r.PC)
+	r.Attrs(func(at slog.Attr) bool {
+		clean.AddAttrs(discreetAttr(at, s.known))
+		return true
+	})
+	return d.Handler.Handle(ctx, clean)
+}
+
+func discreetAttr(at slog.Attr, known *redact.Redactor) slog.Attr {
+	v := at.Value.Resolve()
+	switch v.Kind() {
+	case slog.KindString:
+		return slog.String(at.Key, known.String(v.String()))
+	case slog.KindAny:
+		if text := v.String(); known.In(text) {
+			return slog.String(at.Key, known.String(text))
+		}
+	case slog.KindGroup:
+		var clean []any
+		for _, one := range v.Group() {
+			clean = append(clean, discreetAttr(one, known))
+		}
+		return slog.Group(at.Key, clean...)
+	}
+	return at
+}
+
+// WithAttrs implements slog.Handler.
+func (d discreetLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return discreetLog{d.Handler.WithAttrs(attrs), d.secrets}
+}
+
+// WithGroup implements slog.Handler.
+func (d discreetLog) WithGroup(name string) slog.Handler {
+	return discreetLog{d.Handler.WithGroup(name), d.secrets}
+}
