@@ -239,3 +239,14 @@ func (t *tail) bytes() []byte {
 	}
 	return t.data
 }
+
+// Interactive runs a program of the person who uses this one, with their environment and terminal, such as an editor. It
+// fails when the program does.
+func Interactive(ctx context.Context, argv []string) error {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("running %s: %w", argv[0], err)
+	}
+	return nil
+}

@@ -22,6 +22,7 @@ var commitTag = regexp.MustCompile(`^c-[0-9a-f]{12}(-[0-9a-f]{12})?$`)
 
 // MirrorTag is the tag that a mirror gives to a bundle, to keep it from being collected as garbage.
 func MirrorTag(digest string) string { return "b-" + strings.TrimPrefix(digest, "sha256:")[:24] }
+
 // Tags of sealed secrets.
 var secretsTag = regexp.MustCompile(`^s-[0-9a-f]{24}$`)
 
@@ -111,7 +112,6 @@ func (inv *inventory) add(i int, tag string) error {
 	switch a.kind {
 	case Bundle:
 		a.ours = a.ours && (commitTag.MatchString(tag) || tag == MirrorTag(a.Digest))
-		a.ours = a.ours && commitTag.MatchString(tag)
 	case Secrets:
 		a.ours = a.ours && secretsTag.MatchString(tag)
 	case Pointer:

@@ -15,6 +15,7 @@ import (
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/controller"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/up"
@@ -28,6 +29,7 @@ type gitFlags struct {
 	hookFile    string
 	forge       forgeFlags
 	keys        keyFlags
+	secrets     secretFlags
 }
 
 func (g *gitFlags) add(c *cobra.Command) {
@@ -40,6 +42,7 @@ func (g *gitFlags) add(c *cobra.Command) {
 	f.StringVar(&g.hookFile, "hook-token-file", "", "file with the secret of the webhooks, which make the controller look at once (default: $VIGO_HOOK_TOKEN)")
 	g.forge.add(c)
 	g.keys.add(c)
+	g.secrets.add(c)
 	cobra.CheckErr(c.MarkFlagFilename("hook-token-file"))
 	cobra.CheckErr(c.MarkFlagRequired("git"))
 }
@@ -138,6 +141,14 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	if err != nil {
 		return err
 	}
+	opener, err := o.secrets.open(ctx, env, o.data)
+	if err != nil {
+		return err
+	}
+	sealer := &controller.Sealer{Opener: opener, Language: language()}
+	if reports != nil {
+		sealer.Roster = reports
+	}
 	store, err := ocistore.Open(ctx, o.registry, ocistore.Options{PlainHTTP: o.plain, Access: env.Access(),
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD")})
 	if err != nil {
@@ -149,7 +160,7 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	}
 	log.Info("listening", "address", l.Addr().String())
 	teller := up.NewTeller()
-	p, err := up.NewPublisher(up.PublisherConfig{Data: o.data, Keys: keys, Git: o.url, Branch: o.branch, AllowRewrite: o.rewrite, Store: store, Language: language(),
+	p, err := up.NewPublisher(up.PublisherConfig{Secrets: sealer, Data: o.data, Keys: keys, Git: o.url, Branch: o.branch, AllowRewrite: o.rewrite, Store: store, Language: language(),
 		Poll: o.poll, PointerTTL: o.ttl, HookToken: hook, Forge: host, Forges: elsewhere(host), Retention: retention, Version: env.Version, Listener: teller, Log: log, Now: env.Now})
 	if err != nil {
 		return errors.Join(err, l.Close())
@@ -158,7 +169,7 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	if reports != nil {
 		group.Go(func() error { teller.Run(ctx, reports, p.Status, log); return nil })
 	} else {
-		log.Warn("no report service is told what is published", "hint", "--report FILE names one")
+		log.Warn("no report service is told what is published, and no secrets are sealed", "hint", "--report FILE names one")
 	}
 	group.Go(func() error { return p.Run(ctx) })
 	// Without TLS: it is for loopback, or behind a proxy.

@@ -41,7 +41,7 @@ EXIT STATUS
 			root.AddCommand(c)
 		}
 	}
-	add("policy", newInitCommand(env), newLintCommand(env), newTestCommand(env), newFmtCommand(env), newPlanCommand(env), newBuildCommand(env), newVerifyCommand(env), newApproveCommitCommand(env), newExplainCommand(env), newSchemaCommand(env))
+	add("policy", newInitCommand(env), newLintCommand(env), newTestCommand(env), newFmtCommand(env), newPlanCommand(env), newBuildCommand(env), newVerifyCommand(env), newApproveCommitCommand(env), newExplainCommand(env), newSchemaCommand(env), newSecretCommand(env))
 	add("fleet", newStatusCommand(env), newNodesCommand(env), newNodeCommand(env), newEventsCommand(env), newTraitsCommand(env), newTokenCommand(env), newOperatorCommand(env), newAuditCommand(env))
 	add("fleet", newPromoteCommand(env), newApproveCommand(env), newLoginCommand(env), newLogoutCommand(env), newWhoamiCommand(env))
 	add("service", newUpCommand(env), newControllerCommand(env), newPruneCommand(env), newExportCommand(env), newImportCommand(env), newReportCommand(env), newHubCommand(env), newTrustCommand(env))

@@ -108,6 +108,9 @@ time. DATA/operator.json is how the other commands reach it.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, asked()) }()
+			if conf.Secrets, err = git.secrets.open(c.Context(), env, conf.Data); err != nil {
+				return err
+			}
 			conf.Keys, conf.Git, conf.Branch, conf.Poll, conf.PointerTTL, conf.HookToken = keys, git.url, git.branch, git.poll, git.ttl, hook
 			conf.AllowRewrite, conf.Forge, conf.Forges, conf.Retention, conf.Embedded = git.rewrite, host, elsewhere(host), retention, embedded
 			return runStack(c.Context(), env, conf, upWelcome)
