@@ -83,6 +83,7 @@ type Agent struct {
 	facets   map[string]trait.Facet
 	acked    string // trait root the service has
 	troubles []string
+	values   []string      // secrets that this process has seen, to be masked
 	wake     chan struct{} // check in now
 	retimed  chan struct{} // the interval has changed
 }

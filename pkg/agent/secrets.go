@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 
 	"vigo.dev/pkg/bundle"
@@ -25,8 +26,30 @@ type opened struct {
 
 // none is what a node has to which nothing is sealed.
 func (a *Agent) none(digest string) *opened {
-	return &opened{digest: digest, values: catalog.NewSecrets(nil, nil)}
+	return &opened{digest: digest, values: catalog.NewSecrets(nil, nil), known: a.remember(nil)}
 }
+
+// remember masks values from now on, beside those that this process knew before: what was taken away or changed may still be
+// on the host, and shows when it goes.
+func (a *Agent) remember(values []string) *redact.Redactor {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, v := range values {
+		if !slices.Contains(a.values, v) {
+			a.values = append(a.values, v)
+		}
+	}
+	if len(a.values) > maxRemembered {
+		a.values = slices.Clone(a.values[len(a.values)-maxRemembered:])
+	}
+	if len(a.values) == 0 {
+		return nil
+	}
+	return redact.New(a.values...)
+}
+
+// maxRemembered is how many values are masked: those of an envelope and of some before it.
+const maxRemembered = 2000
 
 // privateKey is the key of this node; nil for one that has none of the kind that secrets are sealed to.
 func (a *Agent) privateKey() ed25519.PrivateKey {
@@ -66,7 +89,7 @@ func (a *Agent) openSecrets(ctx context.Context, src bundle.Source, t bundle.Tar
 		values[name] = catalog.Secret{Value: string(v.Value), Version: v.Version}
 		all = append(all, string(v.Value))
 	}
-	return &opened{digest: t.Digest, values: catalog.NewSecrets(values, salt), known: redact.New(all...)}, nil
+	return &opened{digest: t.Digest, values: catalog.NewSecrets(values, salt), known: a.remember(all)}, nil
 }
 
 // secretsTarget is the artifact of a pointer; the zero target if it names none.
