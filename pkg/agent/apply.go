@@ -101,7 +101,7 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 	for name, value := range c.Labels {
 		labels[name] = value
 	}
-	cat, err := c.Language.Build(p, content, catalog.Input{Node: c.Node, Labels: labels, Traits: gathered.Set, Modes: p.Fleet.Modes})
+	cat, err := c.Language.Build(p, content, catalog.Input{Node: c.Node, Labels: labels, Traits: gathered.Set, Modes: p.Fleet.Modes, OnNode: true})
 	if err != nil {
 		return report.Run{}, err
 	}

@@ -144,7 +144,7 @@ func (a *Agent) input(l *loaded, set trait.Set) catalog.Input {
 	for name, value := range labels { // the signed policy has the last word
 		all[name] = value
 	}
-	in := catalog.Input{Node: a.Enrolment.Node, Labels: all, Traits: set, Modes: a.trust.Pointer.Modes}
+	in := catalog.Input{Node: a.Enrolment.Node, Labels: all, Traits: set, Modes: a.trust.Pointer.Modes, OnNode: true}
 	if l.secrets != nil {
 		in.Secrets = l.secrets.values
 	}

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"reflect"
 
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/fault"
@@ -19,6 +20,7 @@ type builder struct {
 	vars     map[string]any
 	secrets  *Secrets
 	alone    bool // modules that are not there are no mistake
+	onNode   bool // a value that is not there is a mistake of one resource
 	watch    Watch
 	conds    map[condition]*expr.Cond
 	turns    int      // of the loops of all templates
@@ -70,7 +72,7 @@ func (b *builder) fail(pos fault.Pos, code, hint, format string, args ...any) {
 }
 
 func (l Language) builder(p *policy.Policy, c *policy.Content, in Input) *builder {
-	return &builder{Language: l, policy: p, content: c, schema: l.schema(p), vars: l.vars(p, in), alone: in.Alone, watch: in.Watch, secrets: in.Secrets,
+	return &builder{Language: l, policy: p, content: c, schema: l.schema(p), vars: l.vars(p, in), alone: in.Alone, onNode: in.OnNode, watch: in.Watch, secrets: in.Secrets,
 		conds: map[condition]*expr.Cond{}, byName: map[string]int{}, byID: map[string]int{}, groups: map[string][]int{},
 		inactive: map[string]bool{}, given: map[string]bool{}}
 }
@@ -248,19 +250,16 @@ func (b *builder) decode(d policy.Declaration, id resource.ID, e env) (it resour
 		return it, "", false
 	}
 	hidden := secretsIn(d, e)
-	attrs := make(map[string]any, len(d.Attrs))
-	for key, v := range d.Attrs {
-		value, err := e.value(v)
-		if err != nil {
-			b.fail(d.Place(key), "bad-template", firstHint(err), "%s: %s", key, err)
-			return it, "", false
-		}
-		attrs[key] = value
-	}
-	bound := &content{env: e, hidden: &hidden}
-	res, ok := b.resource(kind, d, id, attrs, bound)
+	attrs, unavailable, ok := b.attributes(d, e)
 	if !ok {
 		return it, "", false
+	}
+	bound := &content{env: e, hidden: &hidden}
+	res := resource.Resource(&Unavailable{unavailable})
+	if unavailable == nil {
+		if res, ok = b.resource(kind, d, id, attrs, bound); !ok {
+			return it, "", false
+		}
 	}
 	digest = digestOf(d.Type, id.Name, attrs, bound.digests)
 	if hidden.tainted() {
@@ -276,7 +275,7 @@ func (b *builder) decode(d policy.Declaration, id resource.ID, e env) (it resour
 // resource decodes a declaration and takes its content from the module. What needs a secret that the node does not have
 // becomes a resource that says so.
 func (b *builder) resource(kind resource.Kind, d policy.Declaration, id resource.ID, attrs map[string]any, bound *content) (resource.Resource, bool) {
-	if why := b.missing(*bound.hidden); why != "" {
+	if why := b.missing(*bound.hidden); why != nil {
 		return &Unavailable{why}, true
 	}
 	for _, key := range bound.hidden.keys {
@@ -287,13 +286,20 @@ func (b *builder) resource(kind resource.Kind, d policy.Declaration, id resource
 	}
 	res, problems := kind.Decode(id.Name, attrs)
 	if len(problems) > 0 {
-		b.place(d, bound.hidden.problems(problems))
+		problems = located(d, bound.hidden.problems(problems))
+		if b.onNode && !reflect.DeepEqual(attrs, d.Attrs) { // the values of this node are to blame
+			return &Unavailable{problems}, true
+		}
+		b.problems = append(b.problems, problems...)
 		return nil, false
 	}
 	if binder, can := res.(resource.Binder); can {
 		err := binder.Bind(bound)
-		if why := b.missing(*bound.hidden); why != "" {
+		if why := b.missing(*bound.hidden); why != nil {
 			return &Unavailable{why}, true
+		}
+		if b.spared(err) {
+			return &Unavailable{fmt.Errorf("%s: %w", d.Pos, err)}, true
 		}
 		if err != nil {
 			b.fail(d.Pos, bindCode(err), firstHint(err), "%s: %s", id, err)
@@ -309,10 +315,10 @@ func (b *builder) resource(kind resource.Kind, d policy.Declaration, id resource
 	return res, true
 }
 
-// place gives problems that were found in a declaration their position.
-func (b *builder) place(d policy.Declaration, problems fault.Problems) {
-	for _, p := range problems {
-		p.Pos = d.Place(p.Path)
-		b.problems = append(b.problems, p)
+// located gives problems that were found in a declaration their position.
+func located(d policy.Declaration, problems fault.Problems) fault.Problems {
+	for i := range problems {
+		problems[i].Pos = d.Place(problems[i].Path)
 	}
+	return problems
 }

@@ -26,7 +26,7 @@ func (k *check) declaration(m *policy.Module, d policy.Declaration, schema *expr
 	for i := range problems {
 		problems[i].Hint = metaHint(problems[i])
 	}
-	k.place(d, problems)
+	k.problems = append(k.problems, located(d, problems)...)
 	if len(problems) > 0 || dynamic(d.Identity) || hasTemplate(any(d.Attrs)) {
 		return
 	}

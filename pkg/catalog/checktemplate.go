@@ -17,6 +17,7 @@ import (
 type templateError struct {
 	line, col int // from 1; 0: unknown
 	msg, hint string
+	absent    bool // it asks for a value that this node does not have
 }
 
 // Error implements error.
@@ -68,8 +69,9 @@ func executionError(err error) error {
 	e := &templateError{msg: fmt.Sprintf("{{ %s }}: %s", m[3], strings.TrimPrefix(m[4], "error calling include: "))}
 	if strings.HasPrefix(m[4], "map has no entry for key") || strings.HasPrefix(m[4], "nil pointer evaluating") {
 		e.msg = fmt.Sprintf("{{ %s }} has no value on this node", m[3])
-		e.hint = "ask first: {{ with … }} or when:"
+		e.hint, e.absent = "ask first: {{ with … }} or when:", true
 	}
+	e.absent = e.absent || strings.HasPrefix(m[4], "error calling include: ") && strings.Contains(m[4], "has no value on this node")
 	e.line, _ = strconv.Atoi(m[1])
 	if e.line > 1 {
 		e.msg = fmt.Sprintf("line %d: %s", e.line, e.msg)

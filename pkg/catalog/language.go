@@ -32,6 +32,7 @@ type Input struct {
 	// Secrets are what the node may see; nil: none, and what needs one is not made.
 	Secrets *Secrets
 	Alone   bool  // references to modules that the node does not have are no mistake, as in the test of one module
+	OnNode  bool  // a value that a template lacks on this node fails its resource, and not the catalog
 	Watch   Watch // nil: nothing is told
 }
 

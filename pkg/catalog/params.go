@@ -117,7 +117,7 @@ func (b *builder) params(m *policy.Module, uses []use) (values map[string]any, t
 		if won.tainted {
 			tainted[name] = won.secrets
 		}
-		if why := b.missing(secretiveOf(won.secrets)); why != "" {
+		if why := b.missing(secretiveOf(won.secrets)); why != nil {
 			values[name] = won.Value // what uses it is not made
 			continue
 		}

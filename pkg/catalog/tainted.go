@@ -1,14 +1,12 @@
 package catalog
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"vigo.dev/pkg/fault"
-	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/resource"
 )
@@ -60,25 +58,14 @@ func (s secretive) problems(problems fault.Problems) fault.Problems {
 	return problems
 }
 
-// missing returns why the resource cannot be made on this node, or "": the first secret, by name, that is not there.
-func (b *builder) missing(s secretive) string {
+// missing returns why the resource cannot be made on this node, or nil: the first secret, by name, that is not there.
+func (b *builder) missing(s secretive) error {
 	for _, name := range slices.Sorted(maps.Keys(s.names)) {
 		if why := b.secrets.lacks(b.policy, name); why != "" {
-			return fmt.Sprintf("secret %s cannot be used: %s", name, why)
+			return fault.WithHint(fmt.Errorf("secret %s cannot be used: %s", name, why), "docs/secrets.md says what to look at")
 		}
 	}
-	return ""
-}
-
-// Unavailable stands for a resource whose secrets this node does not have. It fails, what depends on it is skipped, and the
-// rest of the catalog is enforced.
-type Unavailable struct{ Why string }
-
-var _ resource.Resource = (*Unavailable)(nil)
-
-// Plan implements [resource.Resource]: it cannot be planned.
-func (u *Unavailable) Plan(context.Context, *host.Host) (resource.Plan, error) {
-	return resource.Plan{}, fault.WithHint(fmt.Errorf("%s", u.Why), "docs/secrets.md says what to look at")
+	return nil
 }
 
 // taintedMeta says what of a resource may be shown.

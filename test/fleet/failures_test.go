@@ -90,6 +90,12 @@ func failures() []failure {
 		still: `mountpoint -q /srv/busy`,
 		mend:  `systemctl stop busy`,
 	}, {
+		name:      "a template asks for a trait that is not there",
+		spoil:     `true`,
+		resources: "  - file: /srv/asked\n    content: \"{{ .external.rack.number }}\"\n",
+		failed:    "file:/srv/asked", why: `module.yaml:4:5: content: {{ .external.rack.number }} has no value on this node`,
+		mend: `mkdir -p /etc/vigo/traits.d && echo '{"number": "7"}' >/etc/vigo/traits.d/rack.json`,
+	}, {
 		name:      "a command hangs",
 		spoil:     `true`,
 		resources: "  - exec: hang\n    command: [sh, -c, \"test -e /srv/let-go || sleep 3000 & wait; touch /srv/went\"]\n    creates: /srv/went\n    timeout: 1s\n",
