@@ -80,13 +80,17 @@ func New(o Options) (*Machine, error) {
 // reads at most once, and again after a change through the same view.
 func (m *Machine) Host() *host.Host {
 	fsys := &files{tree: m.tree, digests: m.digests, now: m.now}
-	services := newServices(m, fsys)
+	units := newServices(m, fsys)
+	var services host.Services = units
+	if other := otherInit(fsys, m.runner, m.tree.live()); !units.live && other != nil {
+		services = other
+	}
 	return &host.Host{
 		FS:        fsys,
 		Run:       m.runner,
 		Packages:  newPackages(m, fsys),
 		Services:  services,
-		Units:     services,
+		Units:     units,
 		Processes: &processes{fs: fsys},
 		Accounts:  newAccounts(m, fsys),
 		Mounts:    &mounts{fs: fsys, run: m.runner},

@@ -2,6 +2,7 @@ package resources
 
 import (
 	"context"
+	"path"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ func planTwice(t *testing.T, res resource.Resource, name, content string, keep f
 		t.Fatal(err)
 	}
 	h := m.Host()
-	if err := h.FS.MakeDir(ctx, "/etc", host.Attr{}); err != nil {
+	if err := h.FS.MakeDir(ctx, path.Dir(name), host.Attr{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := h.FS.Write(ctx, name, strings.NewReader(content), host.WriteOptions{}); err != nil {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/fault"
@@ -40,16 +42,21 @@ const (
 
 // Validate implements [resource.Validator].
 func (a *KernelArgument) Validate() error {
-	if a.Name == "" || strings.ContainsAny(a.Name, "= \t\n\"'$`\\") {
+	if a.Name == "" || strings.Contains(a.Name, "=") || strings.ContainsFunc(a.Name, notInArgument) {
 		return fmt.Errorf("%q is not the name of an argument", a.Name)
 	}
-	if strings.ContainsAny(a.Value, " \t\n\"'$`\\") {
+	if strings.ContainsFunc(a.Value, notInArgument) {
 		return fmt.Errorf("value: %q has white space, quotes or signs that a shell reads", a.Value)
 	}
 	if a.Ensure == "absent" && a.Value != "" {
 		return errors.New("an argument that is to be absent has no value")
 	}
 	return nil
+}
+
+// notInArgument finds what would end an argument, or what the shell that reads the file of grub acts on.
+func notInArgument(r rune) bool {
+	return unicode.IsSpace(r) || !unicode.IsGraphic(r) || r == utf8.RuneError || strings.ContainsRune("\"'$`\\", r)
 }
 
 // Requires implements [resource.Requirer].
@@ -147,7 +154,7 @@ func (a *KernelArgument) editGrub(lines []string) ([]string, error) {
 	if len(value) > 1 && (value[0] == '"' || value[0] == '\'') && value[len(value)-1] == value[0] {
 		inner = value[1 : len(value)-1]
 	}
-	if strings.ContainsAny(inner, "\"'$`\\#") {
+	if strings.ContainsAny(inner, "\"'$`\\") || inner == value && strings.ContainsAny(inner, "# \t;&|<>()") {
 		return nil, fault.WithHint(fmt.Errorf("line %d: %s has quotes, variables or a comment in it", at+1, strings.TrimSuffix(key, "=")),
 			"write it as one plain string in double quotes")
 	}

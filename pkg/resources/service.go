@@ -14,8 +14,12 @@ import (
 	"vigo.dev/pkg/resource"
 )
 
-// Service is a unit of the machine's init system, such as systemd. Where the init system is not running (an image
-// being built), only what happens at boot is seen to.
+// Service is a service of the machine's init system: a unit of systemd, or a service of OpenRC, runit or the init scripts of
+// System V, whichever the machine has. Where the init system is not running (an image being built), only what happens at boot
+// is seen to.
+//
+// What runs is asked of systemd by its own protocol, and read from the files of OpenRC and runit. An init script of System V
+// without a file in /run that tells its process is run with "status", once a run.
 //
 //	resources:
 //	  - service: ssh
@@ -32,7 +36,8 @@ type Service struct {
 	// Enabled says whether the service starts at boot. If unset, that is left alone.
 	Enabled *bool `yaml:"enabled"`
 
-	// Masked makes it impossible to start the service at all, or takes a mask away. If unset, that is left alone.
+	// Masked makes it impossible to start the service at all, or takes a mask away. If unset, that is left alone. Only
+	// systemd has masks.
 	Masked *bool `yaml:"masked"`
 
 	// OnNotify says what to do when a resource that notifies the service has changed: restart (the default) or
