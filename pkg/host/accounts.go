@@ -23,6 +23,32 @@ type User struct {
 	Groups   []string // supplementary groups, sorted
 	Password string   // hash as in shadow(5), secret; UnknownPassword if it may not be read
 	Expires  string   // date 2006-01-02; empty: never
+	Aging    Aging    // of the password; empty if it may not be read
+}
+
+// Aging is how long a password lasts, in days as shadow(5) has them; empty: not set.
+type Aging struct {
+	Min      string // before it may be changed again
+	Max      string // before it must be changed
+	Warn     string // that one is warned before that
+	Inactive string // that one may still log in, and change it, after that
+}
+
+// With returns what aging is after a change of it: what is empty there is left alone, "-1" takes a limit away.
+func (a Aging) With(change Aging) Aging {
+	for _, f := range []struct {
+		is *string
+		to string
+	}{{&a.Min, change.Min}, {&a.Max, change.Max}, {&a.Warn, change.Warn}, {&a.Inactive, change.Inactive}} {
+		switch f.to {
+		case "":
+		case "-1":
+			*f.is = ""
+		default:
+			*f.is = f.to
+		}
+	}
+	return a
 }
 
 // UnknownPassword stands for a password hash that could not be read for want of privileges. It is no valid hash.
@@ -49,8 +75,9 @@ type AccountChange struct {
 	Members  *[]string // members of a group, exactly these
 	Password *string   // hash
 	Expires  *string
-	System   bool // choose a number from the system range when creating
-	MakeHome bool // create the home directory when creating
+	Aging    Aging // what is empty is left alone; "-1" takes a limit away
+	System   bool  // choose a number from the system range when creating
+	MakeHome bool  // create the home directory when creating
 }
 
 // An AccountDrop removes one user or one group.

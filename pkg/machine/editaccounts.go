@@ -65,7 +65,7 @@ func (a *accounts) editUser(ctx context.Context, c host.AccountChange) error {
 	if err := a.applyUser(ctx, &u, c, &db); err != nil {
 		return err
 	}
-	if err := a.writePasswd(ctx, u); err != nil {
+	if err := a.writePasswd(ctx, u, c); err != nil {
 		return err
 	}
 	if c.Groups != nil {
@@ -165,7 +165,7 @@ func freeNumber(taken map[int]bool, system bool) int {
 	return highest + 1
 }
 
-func (a *accounts) writePasswd(ctx context.Context, u host.User) error {
+func (a *accounts) writePasswd(ctx context.Context, u host.User, c host.AccountChange) error {
 	days, err := daysOf(u.Expires)
 	if err != nil {
 		return err
@@ -178,6 +178,8 @@ func (a *accounts) writePasswd(ctx context.Context, u host.User) error {
 		shadow = []string{u.Name, "!", strconv.FormatInt(a.m.now().Unix()/86400, 10), "0", "99999", "7", "", "", ""}
 	}
 	shadow[1], shadow[7] = u.Password, days
+	aging := host.Aging{Min: shadow[3], Max: shadow[4], Warn: shadow[5], Inactive: shadow[6]}.With(c.Aging)
+	shadow[3], shadow[4], shadow[5], shadow[6] = aging.Min, aging.Max, aging.Warn, aging.Inactive
 	if err := a.putLine(ctx, shadowFile, 0o640, u.Name, strings.Join(shadow, ":")); err != nil {
 		return err
 	}

@@ -59,6 +59,7 @@ func parseAccounts(passwd, group, shadow []byte) database {
 		sort.Strings(u.Groups)
 		if s := secret[f[0]]; s != nil && f[1] == "x" {
 			u.Password, u.Expires = s[1], dateOf(s[7])
+			u.Aging = host.Aging{Min: s[3], Max: s[4], Warn: s[5], Inactive: s[6]}
 		} else if f[1] == "x" && shadow == nil {
 			u.Password = host.UnknownPassword
 		}

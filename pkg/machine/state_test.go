@@ -37,6 +37,7 @@ func TestAccountsInRoot(t *testing.T) {
 	uid, shell, hash, expires := 1500, "/bin/zsh", "$6$a$b", "2030-12-31"
 	put := host.AccountChange{
 		User: "alice", UID: &uid, Shell: &shell, Password: &hash, Expires: &expires, Groups: &[]string{"sudo"}, MakeHome: true,
+		Aging: host.Aging{Max: "90", Warn: "-1"},
 	}
 	for range 2 {
 		if err := a.Put(ctx, put); err != nil {
@@ -45,6 +46,7 @@ func TestAccountsInRoot(t *testing.T) {
 	}
 	want := host.User{
 		Name: "alice", UID: 1500, GID: 1500, Home: "/home/alice", Shell: shell, Groups: []string{"sudo"}, Password: hash, Expires: expires,
+		Aging: host.Aging{Min: "0", Max: "90"},
 	}
 	if got, err := a.User(ctx, "alice"); err != nil || !cmp.Equal(want, got) {
 		t.Error(err, cmp.Diff(want, got))

@@ -50,13 +50,29 @@ func (a *accounts) putUser(ctx context.Context, c host.AccountChange) error {
 			return err
 		}
 	}
-	if c.Password == nil {
-		return nil
+	if err := a.age(ctx, c); err != nil || c.Password == nil {
+		return err
 	}
 	if strings.ContainsAny(*c.Password, ":\n") {
 		return errors.New("the password is not a hash as in shadow(5)")
 	}
 	return a.tool(ctx, strings.NewReader(c.User+":"+*c.Password+"\n"), "chpasswd", "--encrypted")
+}
+
+// age sets how long the password lasts, with chage(1).
+func (a *accounts) age(ctx context.Context, c host.AccountChange) error {
+	argv := []string{"chage"}
+	for _, f := range []struct{ flag, value string }{
+		{"--mindays", c.Aging.Min}, {"--maxdays", c.Aging.Max}, {"--warndays", c.Aging.Warn}, {"--inactive", c.Aging.Inactive},
+	} {
+		if f.value != "" {
+			argv = append(argv, f.flag, f.value)
+		}
+	}
+	if len(argv) == 1 {
+		return nil
+	}
+	return a.tool(ctx, nil, append(argv, c.User)...)
 }
 
 func (a *accounts) putGroup(ctx context.Context, c host.AccountChange) error {

@@ -39,6 +39,9 @@ type AuthorizedKey struct {
 	// Options restrict what the key may be used for, each as sshd(8) writes it, such as from="10.0.0.0/8".
 	Options []string `yaml:"options"`
 
+	// Exclusive takes all other keys out of the file: this is the only one with which one may log in as the user.
+	Exclusive bool `yaml:"exclusive"`
+
 	// Comment at the end of the line.
 	Comment string `yaml:"comment"`
 
@@ -143,6 +146,9 @@ func (k *AuthorizedKey) edit(lines []string) []string {
 	done := k.Ensure == "absent"
 	for _, l := range lines {
 		if !k.in(l) {
+			if k.Exclusive && k.Ensure != "absent" && strings.TrimSpace(l) != "" && !strings.HasPrefix(strings.TrimSpace(l), "#") {
+				continue
+			}
 			edited = append(edited, l)
 		} else if !done {
 			done = true

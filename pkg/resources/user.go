@@ -61,6 +61,18 @@ type User struct {
 	// Expires is the day the account expires, as 2006-01-02, or never.
 	Expires string `yaml:"expires"`
 
+	// PasswordMinDays is how many days must pass before the password may be changed again; -1 takes the limit away.
+	PasswordMinDays *int `yaml:"password_min_days"`
+
+	// PasswordMaxDays is after how many days the password must be changed; -1 takes the limit away.
+	PasswordMaxDays *int `yaml:"password_max_days"`
+
+	// PasswordWarnDays is how many days before that the user is warned; -1 takes the limit away.
+	PasswordWarnDays *int `yaml:"password_warn_days"`
+
+	// PasswordInactiveDays is how many days after that one may still log in and change it; -1 takes the limit away.
+	PasswordInactiveDays *int `yaml:"password_inactive_days"`
+
 	// Locked says whether the password is locked. If unset, a lock is left alone. Other ways to log in, such as SSH
 	// keys, are not locked by it.
 	Locked *bool `yaml:"locked"`
@@ -85,6 +97,11 @@ func (u *User) Validate() error {
 	if u.Expires != "" && u.Expires != "never" {
 		if _, err := time.Parse(time.DateOnly, u.Expires); err != nil {
 			return fmt.Errorf("expires: %q is neither never nor a day such as 2006-01-02", u.Expires)
+		}
+	}
+	for key, days := range map[string]*int{"min": u.PasswordMinDays, "max": u.PasswordMaxDays, "warn": u.PasswordWarnDays, "inactive": u.PasswordInactiveDays} {
+		if days != nil && (*days < -1 || *days > 99999) {
+			return fmt.Errorf("password_%s_days: %d is not between -1 and 99999", key, *days)
 		}
 	}
 	if u.UID != nil && *u.UID < 0 {
@@ -200,8 +217,12 @@ func (u *User) compare(ctx context.Context, h *host.Host, is host.User, want *ho
 		want.Expires = &expires
 		differs("expires", orWord(is.Expires, "never"), u.Expires)
 	}
+	aging, err := u.aging(is, fresh, want)
+	if err != nil {
+		return nil, err
+	}
 	more, err := u.password(is, fresh, want)
-	return append(changes, more...), err
+	return slices.Concat(changes, aging, more), err
 }
 
 // primary returns the primary group for people, and whether it is the declared one.

@@ -160,6 +160,7 @@ func (m *Machine) putUser(c host.AccountChange) error {
 	set(&u.Shell, c.Shell)
 	set(&u.Password, c.Password)
 	set(&u.Expires, c.Expires)
+	u.Aging = u.Aging.With(c.Aging)
 	for name, other := range m.users {
 		if name != u.Name && other.UID == u.UID {
 			return fmt.Errorf("putting user %s: uid %d is %s's", u.Name, u.UID, name)

@@ -154,6 +154,10 @@ func (m *Machine) printUser(b *strings.Builder, u host.User) {
 	attr(b, "comment", u.Comment, "")
 	attr(b, "password", u.Password, "")
 	attr(b, "expires", u.Expires, "")
+	attr(b, "min", u.Aging.Min, "")
+	attr(b, "max", u.Aging.Max, "")
+	attr(b, "warn", u.Aging.Warn, "")
+	attr(b, "inactive", u.Aging.Inactive, "")
 	b.WriteByte('\n')
 }
 

@@ -117,12 +117,13 @@ func (p *parser) user(l *line) error {
 	}
 	p.m.users[name] = &host.User{Name: name, UID: uid, GID: gid, Comment: l.attr("comment", ""),
 		Home: l.attr("home", "/home/"+name), Shell: l.attr("shell", "/bin/sh"),
-		Password: l.attr("password", ""), Expires: l.attr("expires", "")}
+		Password: l.attr("password", ""), Expires: l.attr("expires", ""),
+		Aging: host.Aging{Min: l.attr("min", ""), Max: l.attr("max", ""), Warn: l.attr("warn", ""), Inactive: l.attr("inactive", "")}}
 	if p.member == nil {
 		p.member = map[string][]string{}
 	}
 	p.member[name] = l.list("groups")
-	return l.want(1, 1, "user NAME with uid=, gid=, comment=, home=, shell=, groups=, password=, expires=")
+	return l.want(1, 1, "user NAME with uid=, gid=, comment=, home=, shell=, groups=, password=, expires=, min=, max=, warn=, inactive=")
 }
 
 func (p *parser) group(l *line) error {
