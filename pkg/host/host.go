@@ -33,4 +33,5 @@ type Host struct {
 	Firewall  Firewall
 	Clock     Clock
 	Extended  Extended
+	Below     Below
 }

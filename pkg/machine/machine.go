@@ -99,6 +99,7 @@ func (m *Machine) Host() *host.Host {
 		Firewall:  &firewall{m: m},
 		Clock:     machineClock(m.now),
 		Extended:  &extended{tree: m.tree},
+		Below:     &below{tree: m.tree},
 	}
 }
 

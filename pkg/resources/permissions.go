@@ -256,5 +256,11 @@ func (sw *sweeping) judge(ctx context.Context, p *resource.Plan, name string, in
 	for i := range changes {
 		changes[i].Field = name + " " + changes[i].Field
 	}
-	p.Do(func(ctx context.Context) error { return sw.h.FS.SetAttr(ctx, name, want) }, changes...)
+	below := strings.TrimPrefix(strings.TrimPrefix(name, sw.Path), "/")
+	p.Do(func(ctx context.Context) error {
+		if below == "" {
+			return sw.h.FS.SetAttr(ctx, name, want)
+		}
+		return sw.h.Below.SetAttrBelow(ctx, sw.Path, below, info.Kind, want)
+	}, changes...)
 }

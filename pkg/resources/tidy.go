@@ -115,9 +115,10 @@ func (t *Tidy) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 		return p, fault.WithHint(fmt.Errorf("%d files of %s would be removed, more than the %d that are allowed", len(s.gone), t.Path, most),
 			"raise max_remove if that is meant")
 	}
-	for _, name := range s.gone {
-		p.Do(func(ctx context.Context) error { return h.FS.Remove(ctx, name, false) },
-			change.Of(strings.TrimPrefix(name, t.Path+"/"), "present", change.Absent))
+	for _, full := range s.gone {
+		name := strings.TrimPrefix(full, t.Path+"/")
+		p.Do(func(ctx context.Context) error { return h.Below.RemoveBelow(ctx, t.Path, name) },
+			change.Of(name, "present", change.Absent))
 	}
 	return p, nil
 }

@@ -68,7 +68,7 @@ func (m *Machine) Host() *host.Host {
 	return &host.Host{
 		FS: files{m}, Run: runner{m}, Packages: packages{m}, Services: services{m},
 		Accounts: accounts{m}, Mounts: mounts{m}, Kernel: kernel{m}, Fetch: fetcher{m}, Firewall: firewall{m}, Clock: clock{m},
-		Units: &units{m: m}, Processes: processes{m}, Extended: extended{m},
+		Units: &units{m: m}, Processes: processes{m}, Extended: extended{m}, Below: below{m},
 	}
 }
 
