@@ -7,16 +7,19 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/machine"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/seal"
@@ -342,3 +345,68 @@ func (n *noter) Run(_ context.Context, c host.Command) (host.Result, error) {
 }
 
 func (n *noter) Find(name string) (string, error) { return name, nil }
+
+// TestNoSecretInProc gives a program a secret through its environment and samples the command lines of all processes while it
+// runs.
+func TestNoSecretInProc(t *testing.T) {
+	t.Parallel()
+	r, key := newRig(t), nodeKey(t)
+	r.publishSecret(motdPolicy("hello", map[string]string{
+		"secrets/db/password.age": "sealed in git",
+		"roles/web.yaml":          "kind: Role\nwhen: role == \"web\"\nmodules: [db]\n",
+		"modules/db/module.yaml": `kind: Module
+resources:
+  - exec: tell
+    command: [sh, -c, 'read -r line; test -n "$PASSWORD" && printf %s "$PASSWORD" && exit 3', vigo-proc-test]
+    env: {PASSWORD: '{{ secret "db/password" }}'}
+    always: true
+`}), r.sealed(key, nil))
+	live, err := machine.New(machine.Options{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = live.Close() })
+	in, out := io.Pipe()
+	a := r.start(withKey(key), func(c *Config) {
+		inner := c.NewHost
+		c.NewHost = func() *host.Host { h := inner(); h.Run = waiting{live.Host().Run, in}; return h }
+	})
+	done := make(chan report.Run, 1)
+	go func() { done <- r.once(a) }()
+	seen := false
+	for !seen {
+		files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			line, _ := os.ReadFile(file) // of a process that may be gone
+			leaks(t, file, line)
+			seen = seen || bytes.Contains(line, []byte("vigo-proc-test"))
+		}
+		select {
+		case run := <-done:
+			t.Fatalf("it was never seen: %+v", run)
+		default:
+		}
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	run := <-done
+	if run.Counts.Failed != 1 || !strings.Contains(run.Results[0].Reason, "(masked)") {
+		t.Errorf("what it printed is to be shown masked: %+v", run)
+	}
+	r.scan(run)
+}
+
+// waiting gives programs an input that does not end before the test wants it.
+type waiting struct {
+	host.Runner
+	in io.Reader
+}
+
+func (w waiting) Run(ctx context.Context, c host.Command) (host.Result, error) {
+	c.Stdin = w.in
+	return w.Runner.Run(ctx, c)
+}

@@ -2,7 +2,9 @@ package catalog
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/fault"
@@ -286,6 +288,9 @@ func (b *builder) resource(kind resource.Kind, d policy.Declaration, id resource
 	}
 	res, problems := kind.Decode(id.Name, attrs)
 	if len(problems) > 0 {
+		if b.secrets.standIn(slices.Collect(maps.Keys(bound.hidden.names))) {
+			return &Unavailable{errStandIn}, true
+		}
 		problems = located(d, bound.hidden.problems(problems))
 		if b.onNode && !reflect.DeepEqual(attrs, d.Attrs) { // the values of this node are to blame
 			return &Unavailable{problems}, true

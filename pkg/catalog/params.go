@@ -122,6 +122,10 @@ func (b *builder) params(m *policy.Module, uses []use) (values map[string]any, t
 			continue
 		}
 		if msg := checkParam(spec, won.Value); msg != "" {
+			if b.secrets.standIn(won.secrets) {
+				values[name] = won.Value // of another form than what it stands for
+				continue
+			}
 			if won.tainted {
 				msg = "holds a secret, which is not shown, of a form that its type does not allow"
 			}

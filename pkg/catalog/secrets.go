@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"text/template"
 
@@ -53,6 +54,12 @@ func (s *Secrets) lacks(p *policy.Policy, name string) string {
 	}
 	return ""
 }
+
+// errStandIn says why a resource cannot be made where no secret is known.
+var errStandIn = errors.New("its secrets are known on its nodes alone, and what stands in for them is of another form")
+
+// standIn says whether a placeholder stands for one of these secrets.
+func (s *Secrets) standIn(names []string) bool { return s != nil && s.placeholders && len(names) > 0 }
 
 // value returns the value of a secret, and a placeholder where there is none; what it is rendered into is not used then.
 func (s *Secrets) value(name string) string {

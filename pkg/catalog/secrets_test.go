@@ -186,3 +186,33 @@ func TestMessagesHideSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestPlaceholders builds without any value, also where a placeholder is of another form than the value.
+func TestPlaceholders(t *testing.T) {
+	t.Parallel()
+	repo := fstest.MapFS{
+		"fleet.yaml":            {Data: []byte("kind: Fleet\nname: acme\n")},
+		"secrets/s.age":         {Data: []byte("x")},
+		"roles/r.yaml":          {Data: []byte("kind: Role\nmodules:\n  - m: {port: '{{ secret \"s\" }}'}\n")},
+		"modules/m/module.yaml": {Data: []byte("kind: Module\nparams: {port: port}\nresources:\n  - file: /a\n    mode: '{{ .param.port }}'\n  - file: /b\n    content: '{{ .param.port }}'\n")},
+	}
+	_, layers, err := policy.Read(repo, language().Check)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, c, err := policy.FromLayers(layers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cat, err := language().Build(p, c, catalog.Input{Node: "n", Traits: trait.Set{}, Secrets: catalog.Placeholders()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, _ := language().Kinds.Kind("file")
+	if got := file.Attributes(cat.Items[0].Resource); len(got) != 0 {
+		t.Errorf("of what cannot be made: %v", got)
+	}
+	if s, _ := cat.Items[1].Resource.(*resources.File).Text(); s != "(secret s)" {
+		t.Errorf("the placeholder is %q", s)
+	}
+}

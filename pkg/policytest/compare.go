@@ -85,6 +85,9 @@ func attribute(cat *resource.Catalog, it *resource.Item, kind resource.Kind, key
 		}
 	}
 	got, ok := kind.Value(it.Resource, key)
+	if _, vague := it.Resource.(*catalog.Unavailable); vague {
+		return "it needs a secret, so this is known on its nodes alone"
+	}
 	if !ok {
 		return "this type has no such attribute"
 	}

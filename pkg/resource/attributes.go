@@ -8,8 +8,14 @@ const Hidden = "(not shown)"
 // Attributes returns what a declaration says, by key, as values of JSON, to be shown to people: what is not set is left
 // out, a secret is [Hidden]. The identity is among them under the name of the kind.
 func (k Kind) Attributes(res Resource) map[string]any {
+	if !k.made(res) {
+		return map[string]any{}
+	}
 	return attributes(k.Fields, reflect.ValueOf(res).Elem())
 }
+
+// made says whether a resource is of this kind: one that could not be made is stood in for by another.
+func (k Kind) made(res Resource) bool { return reflect.TypeOf(res) == reflect.PointerTo(k.typ) }
 
 func attributes(fields []Field, v reflect.Value) map[string]any {
 	all := make(map[string]any, len(fields))

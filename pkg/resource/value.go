@@ -5,11 +5,12 @@ import (
 	"reflect"
 )
 
-// Value returns an attribute of a resource of this kind as a value of JSON; ok is false when the kind has no such key.
+// Value returns an attribute of a resource of this kind as a value of JSON; ok is false when the kind has no such key, or the
+// resource stands in for one that could not be made.
 // What is not set is nil.
 func (k Kind) Value(res Resource, key string) (value any, ok bool) {
 	f, ok := k.Field(key)
-	if !ok {
+	if !ok || !k.made(res) {
 		return nil, false
 	}
 	return plainValue(reflect.ValueOf(res).Elem().Field(f.index)), true
