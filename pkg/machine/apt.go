@@ -34,87 +34,34 @@ func sourcesOfCandidates() []string {
 	}
 }
 
-// Candidate implements [host.Packages]. It asks apt, and remembers the answer until something apt decides by changes,
-// in later runs too.
-func (p *packages) Candidate(ctx context.Context, name string) (string, error) {
-	if !p.m.tree.live() {
-		return "", refuse("looking for a candidate of package " + name)
-	}
-	if err := packageName(name); err != nil {
+// apt is the manager of Debian and its kin: the database of dpkg, changed by apt-get.
+type apt struct{}
+
+func (apt) files() (database, sources []string) { return []string{statusFile}, sourcesOfCandidates() }
+
+func (apt) read(_ context.Context, p *packages) ([]host.Package, error) {
+	return readParagraphs(p, statusFile)
+}
+
+func (apt) candidate(ctx context.Context, p *packages, name string) (string, error) {
+	res, err := p.m.runner.Run(ctx, host.Command{Argv: []string{"apt-cache", "policy", "--", name}})
+	if err != nil {
 		return "", err
 	}
-	print, err := p.fingerprint(sourcesOfCandidates()...)
-	if err != nil {
-		return "", fmt.Errorf("looking for a candidate of package %s: %w", name, err)
+	if res.Code != 0 {
+		return "", fmt.Errorf("asking apt-cache for %s: exit status %d: %s", name, res.Code, lastWords(res.Stderr))
 	}
-	c := p.m.packages
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.sources != print || c.candidates == nil {
-		c.sources, c.candidates = print, map[string]string{}
-	}
-	version, known := c.candidates[name]
-	if !known {
-		res, err := p.m.runner.Run(ctx, host.Command{Argv: []string{"apt-cache", "policy", "--", name}})
-		if err != nil {
-			return "", err
-		}
-		if res.Code != 0 {
-			return "", fmt.Errorf("asking apt-cache for %s: exit status %d: %s", name, res.Code, lastWords(res.Stderr))
-		}
-		version = parsePolicy(res.Stdout)[name]
-		c.candidates[name] = version
-	}
-	if version == "" {
-		return "", fmt.Errorf("candidate of package %s: %w", name, host.ErrNotFound)
-	}
-	return version, nil
+	return parsePolicy(res.Stdout)[name], nil
 }
 
-// Refresh implements [host.Packages]. Lists that were fetched in this run, from sources that are the same still, are
-// not fetched again.
-func (p *packages) Refresh(ctx context.Context) error {
-	if !p.m.tree.live() {
-		return refuse("refreshing package lists")
-	}
-	print, err := p.fingerprint(sourcesOfCandidates()...)
-	if err != nil {
-		return fmt.Errorf("refreshing package lists: %w", err)
-	}
-	p.mu.Lock()
-	fresh := p.refreshed == print
-	p.mu.Unlock()
-	if fresh {
-		return nil
-	}
-	c := p.m.packages
-	c.mu.Lock()
-	c.candidates = nil
-	c.mu.Unlock()
-	if err := p.apt(ctx, "update"); err != nil {
-		return err
-	}
-	print, err = p.fingerprint(sourcesOfCandidates()...)
-	p.mu.Lock()
-	p.refreshed = print
-	p.mu.Unlock()
-	return err
-}
+func (apt) refresh(ctx context.Context, p *packages) error { return p.apt(ctx, "update") }
 
-// Apply implements [host.Packages].
-func (p *packages) Apply(ctx context.Context, want ...host.PackageChange) error {
-	if len(want) == 0 {
-		return nil
-	}
-	if !p.m.tree.live() {
-		return refuse("changing packages")
-	}
+func (apt) apply(ctx context.Context, p *packages, want []host.PackageChange) error {
 	for _, w := range want {
 		if err := packageName(w.Name); err != nil {
 			return err
 		}
 	}
-	defer p.forget()
 	if err := p.transaction(ctx, want); err != nil {
 		return err
 	}

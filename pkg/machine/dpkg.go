@@ -5,12 +5,37 @@ package machine
 import (
 	"bufio"
 	"bytes"
+	"fmt"
 	"io"
 	"sort"
 	"strings"
 
 	"vigo.dev/pkg/host"
 )
+
+const (
+	statusFile = "/var/lib/dpkg/status"
+	// statusLimit bounds a package database: a machine with every package of a distribution has about 100 MB.
+	statusLimit = 256 << 20
+)
+
+// readParagraphs reads a database in the format of dpkg, which opkg shares.
+func readParagraphs(p *packages, name string) ([]host.Package, error) {
+	file, err := p.fs.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	limited := &io.LimitedReader{R: file, N: statusLimit + 1}
+	pkgs, err := parseStatus(limited)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	if limited.N == 0 {
+		return nil, fmt.Errorf("reading %s: more than the limit of %d bytes", name, int64(statusLimit))
+	}
+	return pkgs, nil
+}
 
 // statusLine is the longest line of a package database that is read; the fields that are wanted are far shorter.
 const statusLine = 64 << 10
@@ -68,13 +93,17 @@ func parseStatus(in io.Reader) ([]host.Package, error) {
 		}
 	}
 	flush()
+	sortPackages(pkgs)
+	return pkgs, nil
+}
+
+func sortPackages(pkgs []host.Package) {
 	sort.Slice(pkgs, func(i, j int) bool {
 		if pkgs[i].Name != pkgs[j].Name {
 			return pkgs[i].Name < pkgs[j].Name
 		}
 		return pkgs[i].Arch < pkgs[j].Arch
 	})
-	return pkgs, nil
 }
 
 // fromStatus reads the three words of a Status field and reports whether the package counts as installed.
@@ -85,7 +114,10 @@ func fromStatus(p *host.Package, status string) bool {
 		return false
 	}
 	p.Held = want == "hold"
-	p.Broken = flag != "ok"
+	for f := range strings.SplitSeq(flag, ",") { // opkg has several: user, hold, essential …
+		p.Held = p.Held || f == "hold"
+		p.Broken = p.Broken || strings.Contains(f, "reinstreq") || f == ""
+	}
 	switch state {
 	case "installed", "triggers-awaited", "triggers-pending":
 	case "unpacked", "half-configured", "half-installed":

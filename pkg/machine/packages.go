@@ -6,45 +6,52 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
+	"time"
 
 	"vigo.dev/pkg/host"
 )
 
-const (
-	statusFile = "/var/lib/dpkg/status"
-	// statusLimit bounds the package database: a machine with every package of a distribution has about 100 MB.
-	statusLimit = 256 << 20
-)
-
-// A packageCache keeps the parsed package database from run to run, as long as its file is the same, and candidates
-// as long as nothing that apt decides by has changed.
+// A packageCache keeps the package database from run to run, as long as its files are the same, and candidates as
+// long as nothing that the package manager decides by has changed.
 type packageCache struct {
 	mu         sync.Mutex
-	status     string // fingerprint of the file the packages were read from
+	status     string // fingerprint of the files the packages were read from
 	pkgs       []host.Package
 	sources    string // fingerprint of what the candidates depend on
 	candidates map[string]string
 }
 
-// packages is host.Packages for dpkg and apt.
+// packages is host.Packages: what is the same for every package manager.
 type packages struct {
 	m         *Machine
 	fs        *files
 	mu        sync.Mutex
+	manager   func() (manager, error)
 	read      func() ([]host.Package, error) // nil: to be read again
 	refreshed string                         // fingerprint of what candidates depend on after the last refresh
 }
 
-func newPackages(m *Machine, fsys *files) *packages { return &packages{m: m, fs: fsys} }
+func newPackages(m *Machine, fsys *files) *packages {
+	p := &packages{m: m, fs: fsys}
+	p.manager = sync.OnceValues(p.detect)
+	return p
+}
 
 var _ host.Packages = (*packages)(nil)
 
-func (p *packages) list() ([]host.Package, error) {
+// readLimit bounds how long a package database may take to be read by a program. The answer serves the whole run, so
+// that the deadline of the resource that happens to ask first must not end it.
+const readLimit = 2 * time.Minute
+
+func (p *packages) list(ctx context.Context) ([]host.Package, error) {
 	p.mu.Lock()
 	if p.read == nil {
-		p.read = sync.OnceValues(p.load)
+		p.read = sync.OnceValues(func() ([]host.Package, error) {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readLimit)
+			defer cancel()
+			return p.load(ctx)
+		})
 	}
 	read := p.read
 	p.mu.Unlock()
@@ -57,33 +64,27 @@ func (p *packages) forget() {
 	p.mu.Unlock()
 }
 
-func (p *packages) load() ([]host.Package, error) {
-	print, err := p.fingerprint(statusFile)
+func (p *packages) load(ctx context.Context) ([]host.Package, error) {
+	man, err := p.manager()
 	if err != nil {
 		return nil, err
 	}
-	if print == "" {
-		return nil, fmt.Errorf("reading packages: no package manager that is known (looked for %s): %w", statusFile, errors.ErrUnsupported)
+	database, _ := man.files()
+	print, err := p.fingerprint(database...)
+	if err != nil {
+		return nil, err
 	}
 	c := p.m.packages
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.status == print {
+	if c.status == print && print != "" {
 		return c.pkgs, nil
 	}
-	file, err := p.fs.Open(statusFile)
+	pkgs, err := man.read(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	limited := &io.LimitedReader{R: file, N: statusLimit + 1}
-	pkgs, err := parseStatus(limited)
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", statusFile, err)
-	}
-	if limited.N == 0 {
-		return nil, fmt.Errorf("reading %s: more than the limit of %d bytes", statusFile, int64(statusLimit))
-	}
+	sortPackages(pkgs)
 	c.status, c.pkgs = print, pkgs
 	return c.pkgs, nil
 }
@@ -105,8 +106,8 @@ func (p *packages) fingerprint(names ...string) (string, error) {
 }
 
 // Installed implements [host.Packages].
-func (p *packages) Installed(_ context.Context, name string) (host.Package, error) {
-	pkgs, err := p.list()
+func (p *packages) Installed(ctx context.Context, name string) (host.Package, error) {
+	pkgs, err := p.list(ctx)
 	if err != nil {
 		return host.Package{}, fmt.Errorf("looking for package %s: %w", name, err)
 	}
@@ -117,10 +118,90 @@ func (p *packages) Installed(_ context.Context, name string) (host.Package, erro
 }
 
 // All implements [host.Packages].
-func (p *packages) All(context.Context) ([]host.Package, error) {
-	pkgs, err := p.list()
+func (p *packages) All(ctx context.Context) ([]host.Package, error) {
+	pkgs, err := p.list(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("listing packages: %w", err)
 	}
 	return append([]host.Package(nil), pkgs...), nil
+}
+
+// Candidate implements [host.Packages]. It asks the package manager, and remembers the answer until something that
+// decides changes, in later runs too.
+func (p *packages) Candidate(ctx context.Context, name string) (string, error) {
+	man, err := p.ready("looking for a candidate of package "+name, name)
+	if err != nil {
+		return "", err
+	}
+	_, sources := man.files()
+	print, err := p.fingerprint(sources...)
+	if err != nil {
+		return "", fmt.Errorf("looking for a candidate of package %s: %w", name, err)
+	}
+	c := p.m.packages
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sources != print || c.candidates == nil {
+		c.sources, c.candidates = print, map[string]string{}
+	}
+	version, known := c.candidates[name]
+	if !known {
+		if version, err = man.candidate(ctx, p, name); err != nil {
+			return "", err
+		}
+		c.candidates[name] = version
+	}
+	if version == "" {
+		return "", fmt.Errorf("candidate of package %s: %w", name, host.ErrNotFound)
+	}
+	return version, nil
+}
+
+// Refresh implements [host.Packages]. Lists that were fetched in this run, from sources that are the same still, are
+// not fetched again.
+func (p *packages) Refresh(ctx context.Context) error {
+	man, err := p.ready("refreshing package lists")
+	if err != nil {
+		return err
+	}
+	_, sources := man.files()
+	print, err := p.fingerprint(sources...)
+	if err != nil {
+		return fmt.Errorf("refreshing package lists: %w", err)
+	}
+	p.mu.Lock()
+	fresh := p.refreshed == print && print != ""
+	p.mu.Unlock()
+	if fresh {
+		return nil
+	}
+	c := p.m.packages
+	c.mu.Lock()
+	c.candidates = nil
+	c.mu.Unlock()
+	if err := man.refresh(ctx, p); err != nil {
+		return err
+	}
+	print, err = p.fingerprint(sources...)
+	p.mu.Lock()
+	p.refreshed = print
+	p.mu.Unlock()
+	return err
+}
+
+// Apply implements [host.Packages].
+func (p *packages) Apply(ctx context.Context, want ...host.PackageChange) error {
+	if len(want) == 0 {
+		return nil
+	}
+	var names []string
+	for _, w := range want {
+		names = append(names, w.Name)
+	}
+	man, err := p.ready("changing packages", names...)
+	if err != nil {
+		return err
+	}
+	defer p.forget()
+	return man.apply(ctx, p, want)
 }

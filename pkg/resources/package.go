@@ -12,13 +12,20 @@ import (
 	"vigo.dev/pkg/resource"
 )
 
-// Package is a package of the machine's package manager, such as apt.
+// Package is a package of the machine's package manager: apt, dnf, yum, zypper, apk, opkg or pacman, whichever database
+// the machine has.
+//
+// What is installed is read from the database; of rpm, which cannot be read so, by "rpm -qa", once for as long as the
+// database is the same. Where a package manager can do less than the attributes say: dnf and yum hold with their plugin
+// versionlock; opkg and pacman install no version but the one that the repositories offer; dnf, yum, zypper and opkg
+// keep configuration files that were changed, so that purge means no more to them than removal; apk holds by the version
+// in its world file, pacman by IgnorePkg in /etc/pacman.conf.
 //
 //	resources:
 //	  - package: nginx
 //	    ensure: latest
 type Package struct {
-	// Name of the package, with an architecture after a colon where that matters: libc6:i386.
+	// Name of the package, with an architecture after a colon where that matters (apt, dnf, zypper): libc6:i386.
 	Name string `vigo:"identity"`
 
 	// Ensure says what should be: present (the default), absent, latest (what the repositories offer now), or held

@@ -23,7 +23,8 @@ func All() []Collector {
 		CollectorOf("memory", trait.Stable, collectMemory),
 		CollectorOf("mounts", trait.Stable, collectMounts).Watching("/etc/fstab"),
 		CollectorOf("os", trait.Stable, collectOS).Watching("/etc/os-release", "/usr/lib/os-release"),
-		CollectorOf("packages", trait.Stable, collectPackages).Watching("/var/lib/dpkg/status"),
+		CollectorOf("packages", trait.Stable, collectPackages).Watching("/var/lib/dpkg/status", "/lib/apk/db/installed", "/usr/lib/opkg/status",
+			"/var/lib/opkg/status", "/var/lib/pacman/local", "/var/lib/rpm/rpmdb.sqlite", "/usr/lib/sysimage/rpm/rpmdb.sqlite"),
 		CollectorOf("platform", trait.Stable, collectPlatform),
 		CollectorOf("processes", trait.Volatile, collectProcesses).Every(rarely),
 		CollectorOf("services", trait.Stable, collectServices).Within(10 * time.Second), // systemd is slow while a machine boots
