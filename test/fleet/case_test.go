@@ -56,9 +56,25 @@ func readCases(t *testing.T) []typeCase {
 		if c.Absent.IsZero() != (c.Gone == "") {
 			t.Errorf("%s: absent and gone belong together", path)
 		}
+		for _, script := range []string{c.Check, c.Gone} {
+			if line := judgesNothing(script); line != "" {
+				t.Errorf("%s: %q is not the last line, so sh -e goes on if it fails: write || exit 1 behind it", path, line)
+			}
+		}
 		cases = append(cases, c)
 	}
 	return cases
+}
+
+// judgesNothing is a line of a script that begins with ! and is not the last: POSIX has -e overlook it.
+func judgesNothing(script string) string {
+	lines := strings.Split(strings.TrimSpace(script), "\n")
+	for _, line := range lines[:len(lines)-1] {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "! ") && !strings.Contains(line, "||") {
+			return line
+		}
+	}
+	return ""
 }
 
 // policy is a policy that has every machine keep some resources, as files by path.
@@ -89,6 +105,7 @@ type verdict struct {
 	name                                    string
 	converges, again, dry, repaired, undone string
 	cannot                                  string
+	tried                                   bool
 }
 
 const (

@@ -41,7 +41,9 @@ var debian12 = recipe{
 		"apt", "ca-certificates", "cron", "dbus", "iproute2", "iputils-ping", "login", "passwd", "procps", "sudo", "systemd",
 		"systemd-sysv", "udev",
 	},
-	Repo:   []string{"acl", "nftables", "nginx-light", "openssh-server", "python3-pytest", "python3-testinfra", "sudo", "tree"},
+	Repo: []string{
+		"acl", "at", "chrony", "git", "logrotate", "nftables", "nginx-light", "openssh-server", "python3-pytest", "python3-testinfra", "rsyslog", "sudo", "tree",
+	},
 	Demo:   []string{"1.0", "2.0"},
 	Finish: finishScript,
 }

@@ -4,9 +4,11 @@ package fleet_test
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,8 +16,37 @@ import (
 
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/resources"
 	"vigo.dev/test/fleet"
 )
+
+var update = flag.Bool("update", false, "write docs/conformance.md")
+
+const conformance = "../../docs/conformance.md"
+
+// TestEveryTypeHasACase: a type that nobody tried on a machine is not finished.
+func TestEveryTypeHasACase(t *testing.T) {
+	t.Parallel()
+	have := map[string]bool{}
+	for _, c := range readCases(t) {
+		have[c.name] = true
+		if _, known := resources.Registry().Kind(c.name); !known {
+			t.Errorf("%s/%s.yaml is for no type", typeCases, c.name)
+		}
+	}
+	doc, err := os.ReadFile(conformance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range resources.Registry().Names() {
+		if !have[name] {
+			t.Errorf("%s/%s.yaml is missing", typeCases, name)
+		}
+		if !strings.Contains(string(doc), "| ["+name+"](") {
+			t.Errorf("%s is not in docs/conformance.md: run the test below with -update on a machine that can boot others", name)
+		}
+	}
+}
 
 // TestTypes has a booted machine converge, stay as it is, be repaired and be undone, for every resource type; and the dry run
 // before each say exactly what happened then.
@@ -38,7 +69,36 @@ func TestTypes(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) { (&trial{typeCase: c, m: m, row: &rows[i]}).run(t) })
 		}
 	}
-	t.Log("\n" + tableOf(rows))
+	table := tableOf(rows)
+	t.Log("\n" + table)
+	if slices.ContainsFunc(rows, func(r verdict) bool { return !r.tried && r.cannot == "" }) {
+		return // -run asked for some of them
+	}
+	checkDoc(t, table)
+}
+
+// checkDoc holds the table in the documentation against what was seen.
+func checkDoc(t *testing.T, table string) {
+	t.Helper()
+	text := `# Every resource type on a booted machine
+
+Made by ` + "`go test ./test/fleet -run TestTypes -update`" + ` and checked by the same test. Each type is tried on a Debian 12 that was booted for it, in a
+container with a systemd of its own: a dry run, a run, a second run, a change made by hand, a repair, and the declaration of the opposite.
+What the host looks like is judged by other programs than Vigo. The cases are in test/fleet/testdata/types.
+
+` + table
+	if *update && !t.Failed() {
+		if err := os.WriteFile(conformance, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(conformance)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(have), text); diff != "" {
+		t.Errorf("docs/conformance.md says something else (-doc +seen):\n%s", diff)
+	}
 }
 
 // trial is a case that is being tried.
@@ -49,6 +109,7 @@ type trial struct {
 }
 
 func (c *trial) run(t *testing.T) {
+	c.row.tried = true
 	if c.Setup != "" {
 		c.m.MustExec(t, "/bin/sh", "-ec", c.Setup)
 	}
