@@ -59,12 +59,12 @@ func TestFormatRefuses(t *testing.T) {
 	t.Parallel()
 	f := policyfmt.New(resources.Registry())
 	for text, want := range map[string]string{
-		"kind: Module\n  about: x\n":      `a.yaml:2: this is not YAML`,
-		"kind: Module\n\tabout: x\n":      `a.yaml:2:1: a tab in the indentation`,
-		"":                                `a.yaml: the document is empty`,
-		"a: &x 1\nb: *x\n":                `a.yaml:1:4: anchors and aliases`,
-		"a: 1\n---\nb: 1\n":               `a.yaml:2:1: a second document`,
-		"? a\n: 1\n":                      `a.yaml:1: this way to write a key cannot be formatted`,
+		"kind: Module\n  about: x\n":       `a.yaml:2: this is not YAML`,
+		"kind: Module\n\tabout: x\n":       `a.yaml:2:1: a tab in the indentation`,
+		"":                                 `a.yaml: the document is empty`,
+		"a: &x 1\nb: *x\n":                 `a.yaml:1:4: anchors and aliases`,
+		"a: 1\n---\nb: 1\n":                `a.yaml:2:1: a second document`,
+		"? a\n: 1\n":                       `a.yaml:1: this way to write a key cannot be formatted`,
 		strings.Repeat("a:\n ", 1) + "- [": `a.yaml:2: this is not YAML`,
 	} {
 		got, err := f.Format("a.yaml", []byte(text))

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -25,7 +26,7 @@ var files embed.FS
 type Options struct {
 	Fleet  string   // name of the fleet
 	Forges []string // which there are checks for: of [Forges]
-	Schema []byte   // JSON Schema of the documents, for editors
+	Schema []byte   // JSON Schema of the documents, for editors; may be left out
 	Bare   bool     // without the role and the module that show how
 }
 
@@ -37,7 +38,10 @@ const schemaFile = ".vscode/vigo.schema.json"
 
 // Files returns the files of a new repository by path. A README has five lines.
 func Files(o Options) (map[string][]byte, error) {
-	all := map[string][]byte{schemaFile: o.Schema}
+	all := map[string][]byte{}
+	if o.Schema != nil {
+		all[schemaFile] = o.Schema
+	}
 	err := fs.WalkDir(files, "files", func(file string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
@@ -89,6 +93,15 @@ func Empty(dir string) (bool, error) {
 		return false, fmt.Errorf("looking into the folder: %w", err)
 	}
 	return !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() != ".git" }), nil
+}
+
+// Check makes sure that a folder is a policy repository.
+func Check(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, "fleet.yaml"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.WithHint(errors.New("the folder "+dir+" is neither empty nor a policy repository"), "name a new folder; or begin one there: vigo init --force")
+	}
+	return err
 }
 
 // Write puts files into a folder, which is made if it is missing. If one of them is there already with other content, nothing is

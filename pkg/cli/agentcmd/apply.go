@@ -91,7 +91,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	}
 	defer m.Close()
 	if o.node == "" {
-		if o.node, err = nameOf(ctx, m.Host()); err != nil {
+		if o.node, err = cli.NodeName(ctx, m.Host()); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,7 @@ import (
 
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/cli/adoptcmd"
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/resources"
 	"vigo.dev/pkg/traits"
@@ -62,7 +63,7 @@ EXIT STATUS
 	env.AccessFlags(root)
 	cobra.CheckErr(root.MarkPersistentFlagDirname("root"))
 	cobra.CheckErr(root.MarkPersistentFlagDirname("state"))
-	root.AddCommand(newApplyCommand(g), newEnrollCommand(g), newRunCommand(g), newStatusCommand(g), newTraitsCommand(g), newUnitCommand(g), cli.NewVersionCommand(env))
+	root.AddCommand(adoptcmd.New(env, &g.root, nil), newApplyCommand(g), newEnrollCommand(g), newRunCommand(g), newStatusCommand(g), newTraitsCommand(g), newUnitCommand(g), cli.NewVersionCommand(env))
 	return root
 }
 

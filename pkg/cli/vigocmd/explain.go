@@ -135,20 +135,26 @@ or as the first line of a document:
 		Args:      cli.Args(0, 1),
 		ValidArgs: manual.Documents(),
 		RunE: func(_ *cobra.Command, args []string) error {
-			m, err := manual.New(resources.Registry(), resources.Sources())
-			if err != nil {
-				return err
-			}
 			kind := ""
 			if len(args) == 1 {
 				kind = args[0]
 			}
-			schema, err := m.DocumentSchema(kind)
+			schema, err := schemaOf(kind)
 			if err != nil {
 				return err
 			}
-			_, err = env.Stdout.Write(append(schema, '\n'))
+			_, err = env.Stdout.Write(schema)
 			return err
 		},
 	}
+}
+
+// schemaOf is the JSON Schema of one kind of document, or of any.
+func schemaOf(kind string) ([]byte, error) {
+	m, err := manual.New(resources.Registry(), resources.Sources())
+	if err != nil {
+		return nil, err
+	}
+	schema, err := m.DocumentSchema(kind)
+	return append(schema, '\n'), err
 }

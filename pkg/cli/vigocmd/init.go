@@ -11,8 +11,6 @@ import (
 
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/fault"
-	"vigo.dev/pkg/manual"
-	"vigo.dev/pkg/resources"
 	"vigo.dev/pkg/starter"
 )
 
@@ -63,15 +61,11 @@ func runInit(env *cli.Env, o initOptions, dir string) error {
 	} else if !empty && !o.force {
 		return fault.WithHint(errors.New("the folder "+dir+" is not empty"), "name a new one, or give --force to write over files of the same names")
 	}
-	m, err := manual.New(resources.Registry(), resources.Sources())
+	schema, err := schemaOf("")
 	if err != nil {
 		return err
 	}
-	schema, err := m.DocumentSchema("")
-	if err != nil {
-		return err
-	}
-	files, err := starter.Files(starter.Options{Fleet: o.name, Forges: o.forges, Schema: append(schema, '\n')})
+	files, err := starter.Files(starter.Options{Fleet: o.name, Forges: o.forges, Schema: schema})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/cli"
+	"vigo.dev/pkg/cli/adoptcmd"
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/resources"
 	"vigo.dev/pkg/traits"
@@ -41,7 +42,7 @@ EXIT STATUS
 			root.AddCommand(c)
 		}
 	}
-	add("policy", newInitCommand(env), newLintCommand(env), newTestCommand(env), newFmtCommand(env), newPlanCommand(env), newBuildCommand(env), newVerifyCommand(env), newApproveCommitCommand(env), newExplainCommand(env), newSchemaCommand(env), newSecretCommand(env))
+	add("policy", newInitCommand(env), adoptcmd.New(env, nil, func() ([]byte, error) { return schemaOf("") }), newLintCommand(env), newTestCommand(env), newFmtCommand(env), newPlanCommand(env), newBuildCommand(env), newVerifyCommand(env), newApproveCommitCommand(env), newExplainCommand(env), newSchemaCommand(env), newSecretCommand(env))
 	add("fleet", newStatusCommand(env), newNodesCommand(env), newNodeCommand(env), newEventsCommand(env), newTraitsCommand(env), newTokenCommand(env), newOperatorCommand(env), newAuditCommand(env))
 	add("fleet", newPromoteCommand(env), newApproveCommand(env), newLoginCommand(env), newLogoutCommand(env), newWhoamiCommand(env))
 	add("service", newUpCommand(env), newControllerCommand(env), newPruneCommand(env), newExportCommand(env), newImportCommand(env), newReportCommand(env), newHubCommand(env), newTrustCommand(env))
