@@ -165,7 +165,7 @@ func authorizedKey(user, line string) (Resource, bool) {
 		options, line = splitOptions(line[:end]), strings.TrimLeft(line[end:], " \t")
 	}
 	words := strings.SplitN(line, " ", 3)
-	if len(words) != 3 || !isKeyType(words[0]) || words[2] == "" {
+	if len(words) != 3 || !isKeyType(words[0]) || words[1] == "" || words[2] == "" {
 		return Resource{}, false
 	}
 	attrs := map[string]any{"user": user, "type": words[0], "key": words[1], "comment": words[2]}

@@ -26,12 +26,9 @@ type database struct {
 type installed struct {
 	name, priority  string
 	essential, held bool
+	depends         string   // on other packages, as deb-control(5) has it
+	base            bool     // part of any system, or needed by what is, so that nobody has chosen it
 	units           []string // that it brings
-}
-
-// base reports whether a package is part of any system, so that nobody has chosen it.
-func (p *installed) base() bool {
-	return p.essential || p.priority == "required" || p.priority == "important" || p.priority == "standard"
 }
 
 const (
@@ -52,6 +49,7 @@ func readDatabase(fsys host.FileReader) (*database, error) {
 	}
 	db.there = true
 	db.readStatus(status)
+	db.markBase()
 	states, err := optional(fsys, "/var/lib/apt/extended_states")
 	if err != nil {
 		return nil, err
@@ -88,11 +86,38 @@ func (db *database) readStatus(status []byte) {
 		if len(words) != 3 || words[2] != "installed" && !strings.HasPrefix(words[2], "triggers-") {
 			continue
 		}
-		db.packages[p["Package"]] = &installed{name: p["Package"], priority: p["Priority"], essential: p["Essential"] == "yes", held: words[0] == "hold"}
+		db.packages[p["Package"]] = &installed{name: p["Package"], priority: p["Priority"], essential: p["Essential"] == "yes", held: words[0] == "hold",
+			depends: p["Pre-Depends"] + "," + p["Depends"]}
 		for line := range strings.Lines(p["Conffiles"]) {
 			if f := strings.Fields(line); len(f) == 2 && len(f[1]) == 32 { // further words say that it is obsolete
 				db.conffiles[f[0]] = f[1]
 			}
+		}
+	}
+}
+
+// markBase finds the packages that belong to any system, and what they need. A system that was put together by debootstrap(8)
+// has no record of what was installed for the sake of others.
+func (db *database) markBase() {
+	var todo []*installed
+	mark := func(p *installed) {
+		if p != nil && !p.base {
+			p.base = true
+			todo = append(todo, p)
+		}
+	}
+	for _, p := range db.packages {
+		if p.essential || p.priority == "required" || p.priority == "important" || p.priority == "standard" {
+			mark(p)
+		}
+	}
+	for len(todo) > 0 {
+		p := todo[0]
+		todo = todo[1:]
+		for word := range strings.FieldsFuncSeq(p.depends, func(r rune) bool { return r == ',' || r == '|' }) {
+			name, _, _ := strings.Cut(strings.TrimSpace(word), " ")
+			name, _, _ = strings.Cut(name, ":")
+			mark(db.packages[name])
 		}
 	}
 }

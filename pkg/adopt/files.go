@@ -116,7 +116,7 @@ func (c *collector) path(name string, info host.Info) error {
 	switch info.Kind {
 	case host.Dir:
 		if c.wants("directory", name, usual) {
-			c.offer(Resource{Module: topicOf(name), Type: "directory", Identity: name, Attrs: c.ownership(info)})
+			c.offer(Resource{Module: topicOf(name + "/"), Type: "directory", Identity: name, Attrs: c.ownership(info)})
 		}
 	case host.Symlink:
 		if c.wants("symlink", name, usual && !strings.HasPrefix(info.Target, "/etc/alternatives/") && !isUnitLink(name)) {
@@ -222,7 +222,8 @@ func inline(data []byte) bool {
 // isUnitLink reports whether a link is one that systemctl(1) makes: the type service is for these.
 func isUnitLink(name string) bool { return path.Dir(name) == "/etc/systemd/system" }
 
-// topicOf names the module for a path: the program that the file is for, as far as the path says so.
+// topicOf names the module for a path: the program that the file is for, as far as the path says so. That of a folder ends in a
+// slash.
 func topicOf(name string) string {
 	parts := strings.Split(strings.TrimPrefix(name, "/"), "/")
 	rest, inEtc := strings.CutPrefix(name, "/etc/")
@@ -231,7 +232,7 @@ func topicOf(name string) string {
 		return "local"
 	case !inEtc:
 		return moduleName(parts[0])
-	case strings.HasPrefix(rest, "systemd/system/"):
+	case strings.HasPrefix(rest, "systemd/system/") && parts[3] != "":
 		return moduleName(unitBase(strings.TrimSuffix(parts[3], ".d")))
 	case strings.HasPrefix(parts[1], "cron"):
 		return "cron"

@@ -25,6 +25,7 @@ var secretNames = []string{"*.key", "*.p12", "*.pfx", "*.jks", "*.keytab", "*.kd
 // secretOf says why a file looks like a secret; nothing if it does not. It is careful: what it takes for one by mistake can be
 // written into the policy by hand, what it overlooks is in git.
 func secretOf(name string, mode fs.FileMode, data []byte) string {
+	data = bytes.ReplaceAll(data, []byte("NOPASSWD"), nil) // sudoers(5) says with it that none is asked for
 	isNamed := func(pattern string) bool { return matches(pattern, path.Base(name)) }
 	switch {
 	case secretText.Match(data):

@@ -34,7 +34,7 @@ func (c *collector) services() error {
 		}
 		units[s.Name] = s
 	}
-	own, err := c.ownUnits()
+	own, linked, err := c.ownUnits()
 	if err != nil {
 		return err
 	}
@@ -52,8 +52,8 @@ func (c *collector) services() error {
 	chosen := c.chosenUnits()
 	for _, name := range slices.Sorted(maps.Keys(units)) {
 		s := units[name]
-		usual := s.Boot == host.Masked && own[name] || s.Boot == host.Enabled && !delivered[name] || s.Boot == host.Disabled && delivered[name] ||
-			(own[name] || chosen[name]) && s.Boot != host.Static
+		usual := own[name] && s.Boot != host.Static || chosen[name] && (s.Boot == host.Enabled || s.Boot == host.Disabled) ||
+			s.Boot == host.Enabled && linked[name] && !delivered[name] || s.Boot == host.Disabled && delivered[name]
 		short := strings.TrimSuffix(name, ".service")
 		if strings.HasPrefix(name, "vigo") || !c.wants("service", short, usual) {
 			continue
@@ -114,26 +114,36 @@ func (c *collector) endsByItself(name string) (bool, error) {
 	return false, nil
 }
 
-// ownUnits is the units whose files, or the links that mask them, are in the folder that is for people.
-func (c *collector) ownUnits() (map[string]bool, error) {
-	own := map[string]bool{}
+// ownUnits is the units whose files, or the links that mask them, are in the folder that is for people, and those that links
+// in it switch on. What is switched on without one is by what its package brings.
+func (c *collector) ownUnits() (own, linked map[string]bool, err error) {
+	own, linked = map[string]bool{}, map[string]bool{}
 	entries, err := c.h.FS.List(unitDir)
 	if err != nil && !errors.Is(err, host.ErrNotFound) {
-		return nil, fmt.Errorf("looking at services: %w", err)
+		return nil, nil, fmt.Errorf("looking at services: %w", err)
 	}
 	for _, e := range entries {
-		if (e.Kind == host.File || e.Target == "/dev/null") && slices.Contains(unitKinds, path.Ext(e.Name)) && !strings.Contains(e.Name, "@.") {
+		switch ext := path.Ext(e.Name); {
+		case (e.Kind == host.File || e.Target == "/dev/null") && slices.Contains(unitKinds, ext) && !strings.Contains(e.Name, "@."):
 			own[e.Name] = true
+		case e.Kind == host.Dir && (ext == ".wants" || ext == ".requires"):
+			links, err := c.h.FS.List(path.Join(unitDir, e.Name))
+			if err != nil {
+				return nil, nil, fmt.Errorf("looking at services: %w", err)
+			}
+			for _, l := range links {
+				linked[l.Name] = true
+			}
 		}
 	}
-	return own, nil
+	return own, linked, nil
 }
 
 // chosenUnits is the units of packages that somebody chose.
 func (c *collector) chosenUnits() map[string]bool {
 	units := map[string]bool{}
 	for _, p := range c.db.packages {
-		if p.base() || c.db.auto[p.name] {
+		if p.base || c.db.auto[p.name] {
 			continue
 		}
 		for _, unit := range p.units {

@@ -16,7 +16,7 @@ import (
 func (c *collector) packages() error {
 	for _, name := range slices.Sorted(maps.Keys(c.db.packages)) {
 		p := c.db.packages[name]
-		if strings.HasPrefix(name, "vigo") || !c.wants("package", name, p.held || !p.base() && !c.db.auto[name]) {
+		if strings.HasPrefix(name, "vigo") || !c.wants("package", name, p.held || !p.base && !c.db.auto[name]) {
 			continue
 		}
 		r := Resource{Module: "packages", Type: "package", Identity: name}
@@ -30,7 +30,16 @@ func (c *collector) packages() error {
 
 // settings adopts the name and the time zone of the machine.
 func (c *collector) settings() error {
-	if name, err := c.h.Kernel.Hostname(c.ctx); err == nil && name != "" && c.wants("hostname", name, true) {
+	name, err := c.h.Kernel.Hostname(c.ctx)
+	if errors.Is(err, errors.ErrUnsupported) { // another root folder
+		var data []byte
+		data, err = optional(c.h.FS, "/etc/hostname")
+		name = strings.TrimSpace(string(data))
+	}
+	if err != nil {
+		return fmt.Errorf("looking at the host name: %w", err)
+	}
+	if name != "" && c.wants("hostname", name, true) {
 		c.offer(Resource{Module: "system", Type: "hostname", Identity: name})
 	}
 	info, err := c.h.FS.Stat("/etc/localtime")
@@ -156,6 +165,9 @@ func (c *collector) sysctls() error {
 		}
 	}
 	for _, key := range keys {
+		if _, err := c.h.Kernel.Sysctl(c.ctx, key); errors.Is(err, errors.ErrUnsupported) {
+			return nil // no kernel of this machine's own: the files say it all
+		}
 		if c.wants("sysctl", key, true) {
 			c.offer(Resource{Module: "kernel", Type: "sysctl", Identity: key, Attrs: map[string]any{"value": values[key], "persist": false}})
 		}
@@ -190,7 +202,7 @@ func (c *collector) crontabs() error {
 	return nil
 }
 
-// repositories adopts sources of packages that are written as the type has them; the others are files.
+// repositories adopts sources of packages as the files they are: there are many ways to write one.
 func (c *collector) repositories() error {
 	if !c.asked("repository") {
 		return nil

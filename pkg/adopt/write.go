@@ -129,7 +129,7 @@ func (r Resource) node() *yaml.Node {
 		n.Content = append(n.Content, scalar(key), v)
 	}
 	if r.Notify != "" {
-		n.Content = append(n.Content, scalar("notify"), &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle, Content: []*yaml.Node{scalar(r.Notify)}})
+		n.Content = append(n.Content, scalar("notify"), scalar(r.Notify))
 	}
 	return n
 }
