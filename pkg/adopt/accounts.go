@@ -3,6 +3,7 @@ package adopt
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -114,6 +115,10 @@ func (c *collector) keys(u host.User) error {
 	if errors.Is(err, host.ErrNotFound) {
 		return nil
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		c.leaveOut("authorized_key", u.Name, "%s", notAllowed)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("looking at the keys of %s: %w", u.Name, err)
 	}
@@ -122,6 +127,9 @@ func (c *collector) keys(u host.User) error {
 		return nil
 	}
 	data, why, err := c.read(name, info)
+	if why != "" {
+		c.leaveOut("authorized_key", u.Name, "%s", why)
+	}
 	if err != nil || why != "" {
 		return err
 	}

@@ -59,7 +59,7 @@ func TestAuthorizedKeyLine(t *testing.T) {
 		`from="a,b c",no-pty ssh-rsa AAAA x`: {"user": "u", "type": "ssh-rsa", "key": "AAAA", "comment": "x",
 			"options": []any{`from="a,b c"`, "no-pty"}},
 		`command="echo \"x, y\"" ssh-rsa AAAA x`: {"user": "u", "type": "ssh-rsa", "key": "AAAA", "comment": "x", "options": []any{`command="echo \"x, y\""`}},
-		`ssh-rsa AAAA`: nil, `no-pty`: nil, `from="a ssh-rsa AAAA x`: nil, ``: nil,
+		`ssh-rsa AAAA`:                           nil, `no-pty`: nil, `from="a ssh-rsa AAAA x`: nil, ``: nil,
 	} {
 		r, ok := authorizedKey("u", line)
 		if ok != (want != nil) || ok && cmp.Diff(want, r.Attrs) != "" {

@@ -5,6 +5,7 @@ import (
 	"crypto/md5" // what dpkg and ucf compare with; nothing is trusted for it
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ var copies = map[string][]string{
 	"/etc/motd": {"/usr/share/base-files/motd"}, "/etc/profile": {"/usr/share/base-files/profile"}, "/root/.bashrc": {"/usr/share/base-files/dot.bashrc"},
 	"/etc/nsswitch.conf": {"/usr/share/libc-bin/nsswitch.conf", "/usr/share/base-files/nsswitch.conf"},
 }
+
+// notAllowed is why something is left out that this user may not read.
+const notAllowed = "may not be read; run this as root"
 
 // files adopts files, directories and links that people made, and configuration of packages that they changed.
 func (c *collector) files() error {
@@ -80,6 +84,10 @@ func rootOf(pattern string) string {
 
 func (c *collector) walk(dir string) error {
 	entries, err := c.h.FS.List(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		c.leaveOut("directory", dir, "%s", notAllowed)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("listing %s: %w", dir, err)
 	}
@@ -171,6 +179,9 @@ func (c *collector) read(name string, info host.Info) (data []byte, why string, 
 	if errors.Is(err, host.ErrNotFound) { // it went away
 		return nil, "went away", nil
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, notAllowed, nil
+	}
 	if err != nil {
 		return nil, "", fmt.Errorf("reading %s: %w", name, err)
 	}
@@ -257,7 +268,7 @@ func unitBase(unit string) string {
 	return base
 }
 
-// moduleName makes the name of a module of some word.
+// moduleName makes the name of a module of some word; there is room for a prefix.
 func moduleName(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
@@ -268,5 +279,5 @@ func moduleName(s string) string {
 	if s = strings.TrimLeft(s, "-_0123456789"); s == "" {
 		return "other"
 	}
-	return s[:min(len(s), 60)]
+	return s[:min(len(s), 40)]
 }

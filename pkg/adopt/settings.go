@@ -3,6 +3,7 @@ package adopt
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path"
 	"slices"
@@ -14,6 +15,9 @@ import (
 
 // packages adopts what somebody chose to install; what belongs to any system was not chosen.
 func (c *collector) packages() error {
+	if !c.db.there && c.asked("package") {
+		return c.otherPackages()
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.db.packages)) {
 		p := c.db.packages[name]
 		if strings.HasPrefix(name, "vigo") || !c.wants("package", name, p.held || !p.base && !c.db.auto[name]) {
@@ -24,6 +28,28 @@ func (c *collector) packages() error {
 			r.Attrs = map[string]any{"hold": true}
 		}
 		c.offer(r)
+	}
+	return nil
+}
+
+// otherPackages is packages for a machine without dpkg. Which of them were chosen only apk says, in /etc/apk/world.
+func (c *collector) otherPackages() error {
+	all, err := c.h.Packages.All(c.ctx)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("looking at packages: %w", err)
+	}
+	world, err := optional(c.h.FS, "/etc/apk/world")
+	if err != nil {
+		return fmt.Errorf("looking at packages: %w", err)
+	}
+	chosen := strings.Fields(string(world))
+	for _, p := range all {
+		if c.wants("package", p.Name, p.Held || slices.Contains(chosen, p.Name)) {
+			c.offer(Resource{Module: "packages", Type: "package", Identity: p.Name})
+		}
 	}
 	return nil
 }
@@ -183,6 +209,10 @@ func (c *collector) crontabs() error {
 	for _, dir := range []string{"/etc/cron.d", "/var/spool/cron/crontabs"} {
 		entries, err := c.h.FS.List(dir)
 		if errors.Is(err, host.ErrNotFound) {
+			continue
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			c.leaveOut("cron", dir, "%s", notAllowed)
 			continue
 		}
 		if err != nil {

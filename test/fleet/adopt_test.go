@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,7 +23,7 @@ type adopted struct {
 }
 
 // TestAdopt has a machine that was set up by hand adopted: the policy is a repository without a mistake, has all of it but the
-// secrets, changes nothing, and repairs what goes wrong afterwards.
+// secrets, changes nothing, repairs what goes wrong afterwards, and makes the same of a fresh machine.
 func TestAdopt(t *testing.T) {
 	fleet.Require(t)
 	m := startWithAgent(t, "adopt")
@@ -85,7 +87,33 @@ func TestAdopt(t *testing.T) {
 	if run, _ := applyOn(t, m, "/srv/policy"); !run.Quiet() {
 		t.Errorf("the run after the repair: %s", brief(run))
 	}
+	moveTo(t, m, before)
 	t.Logf("%d resources adopted, %d corrected after the drift, %d left out", len(got.Resources), run.Counts.Corrected, len(got.LeftOut))
+}
+
+// moveTo has a fresh machine become what the adopted one is, but for the secrets.
+func moveTo(t *testing.T, from *fleet.Machine, state []string) {
+	t.Helper()
+	fresh := startWithAgent(t, "fresh")
+	fresh.WriteFile(t, "/root/policy.tgz.b64", from.MustExec(t, "/bin/sh", "-ec", "tar -C /srv -cz policy | base64"), 0o600)
+	shell(t, fresh, "base64 -d /root/policy.tgz.b64 | tar -C /srv -xz")
+	if run, code := applyOn(t, fresh, "/srv/policy", "--node", "adopt"); code != 0 {
+		t.Errorf("on a fresh machine: exit status %d, %s", code, brief(run))
+	}
+	if run, _ := applyOn(t, fresh, "/srv/policy", "--node", "adopt"); !run.Quiet() {
+		t.Errorf("on a fresh machine, again: %s", brief(run))
+	}
+	if diff := cmp.Diff(movable(state), movable(adoptState(t, fresh))); diff != "" {
+		t.Errorf("the fresh machine is not the same:\n%s", diff)
+	}
+}
+
+// ownOnly are the files of the state that one machine has for itself: secrets, what is left out, what is in another order.
+var ownOnly = regexp.MustCompile(`/etc/app/(db\.conf|tls\.pem|huge)|/usr/local/bin/vigo( |$)|  /etc/(fstab|group|passwd|machine-id)$`)
+
+// movable leaves out what another machine cannot have.
+func movable(state []string) []string {
+	return slices.DeleteFunc(slices.Clone(state), ownOnly.MatchString)
 }
 
 func adoptScript(t *testing.T, name string) string {

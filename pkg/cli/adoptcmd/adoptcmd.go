@@ -86,6 +86,9 @@ EXIT STATUS
 	return c
 }
 
+// maxPrefix leaves room for the names of modules.
+const maxPrefix = 20
+
 func usageOf(typ string) string {
 	what := map[string]string{"authorized_key": "keys of users", "sysctl": "kernel parameters", "host_entry": "names in /etc/hosts", "cron": "jobs: files in /etc/cron.d, users", "repository": "sources of packages"}[typ]
 	if what == "" {
@@ -98,8 +101,8 @@ func run(ctx context.Context, env *cli.Env, o *Options, root string, args []stri
 	if len(args) == 0 && !o.dryRun {
 		return cli.UsageError(fault.WithHint(errors.New("no folder is named"), "name the folder to write to, or give --dry-run"))
 	}
-	if o.prefix != "" && o.prefix != starter.Name(o.prefix) {
-		return cli.UsageError(fmt.Errorf("--prefix: %q: want lower-case letters, digits, - and _", o.prefix))
+	if o.prefix != "" && o.prefix != starter.Name(o.prefix) || len(o.prefix) > maxPrefix {
+		return cli.UsageError(fmt.Errorf("--prefix: %q: want lower-case letters, digits, - and _, at most %d of them", o.prefix, maxPrefix))
 	}
 	m, err := machine.New(machine.Options{Root: root, Log: slog.New(slog.DiscardHandler), Now: env.Now})
 	if err != nil {
@@ -143,7 +146,7 @@ func (o *Options) selection() map[string][]string {
 
 // write puts the result into a repository, which it makes if there is none.
 func write(o *Options, result adopt.Result, dir string, schema func() ([]byte, error)) error {
-	role := starter.Name(o.node)
+	role := starter.Name(strings.ReplaceAll(o.node, ".", "-"))
 	if role == "" {
 		role = "adopted"
 	}

@@ -33,7 +33,7 @@ printf '[db]\nuser = app\npassword = s3cret-of-the-db\n' >/etc/app/db.conf
 chmod 0600 /etc/app/db.conf
 printf -- '-----BEGIN PRIVATE KEY-----\nMIIs3cretkey\n-----END PRIVATE KEY-----\n' >/etc/app/tls.pem
 head -c 300000 /dev/zero >/etc/app/huge
-install -d -m 0750 /etc/sudoers.d
+mkdir -p /etc/sudoers.d
 echo '%ops ALL=(ALL) NOPASSWD: /usr/bin/systemctl' >/etc/sudoers.d/ops
 chmod 0440 /etc/sudoers.d/ops
 echo 'export EDITOR=vi' >/etc/profile.d/site.sh
