@@ -3,9 +3,12 @@
 package machine
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -162,5 +165,30 @@ func TestNamesThatProgramsWouldReadAsSomethingElse(t *testing.T) {
 	argv := names([]string{"dnf", "install"}, []host.PackageChange{{Name: "glibc:i686", Version: "2-1"}, {Name: "bash"}}, "-")
 	if got := strings.Join(argv, " "); got != "dnf install glibc.i686-2-1 bash" {
 		t.Error(got)
+	}
+}
+
+// managersSay holds the readers of package managers to what is true of every input.
+func managersSay(t *testing.T, data []byte) {
+	pkgs, err := parseApk(bytes.NewReader(data), data)
+	if err != nil && !errors.Is(err, bufio.ErrTooLong) {
+		t.Error(err)
+	}
+	for _, p := range append(pkgs, parseRPM(data)...) {
+		if p.Name == "" {
+			t.Errorf("a package without a name: %+v", p)
+		}
+	}
+	versionlocks(string(data))
+	zypperHeld(string(data))
+	parseRepoquery(data)
+	parseApkSearch(data, "a")
+	parseOpkgList(data, "a")
+	held := pacmanIgnore(string(data), "bash", true)
+	if !slices.Contains(pacmanIgnored(held), "bash") {
+		t.Errorf("not held: %q", held)
+	}
+	if back := pacmanIgnore(held, "bash", false); slices.Contains(pacmanIgnored(back), "bash") {
+		t.Errorf("not released: %q", back)
 	}
 }

@@ -140,6 +140,7 @@ func FuzzParsers(f *testing.F) {
 	f.Add([]byte("Package: a\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n\nPackage: b\nStatus: hold ok half-configured\nVersion: 2"))
 	f.Add([]byte("root:x:0:0:root:/root:/bin/bash\n+nis\nbad:x:y:0:::\n"))
 	f.Add([]byte("21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro\n22 21 0:5 / /my\\040dir rw - tmpfs none rw"))
+	f.Add([]byte("P:busybox\nV:1.36\nA:x86_64\nf:s\n\nbash\t0:5.1-6\tx86_64\n[options]\nIgnorePkg = a b\nbash-0:5.1-6.el9.*\n"))
 	f.Add([]byte("[Install]\nWantedBy=a b \\\n c\nWantedBy=\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		pkgs, err := parseStatus(bytes.NewReader(data))
@@ -158,6 +159,7 @@ func FuzzParsers(f *testing.F) {
 		}
 		parseMountinfo(data)
 		parsePolicy(data)
+		managersSay(t, data)
 		for _, link := range (unitFile{name: "a.service", install: parseInstall(data)}).links() {
 			if len(link) <= len(unitConfig) || link[:len(unitConfig)] != unitConfig {
 				t.Errorf("a link out of its folder: %q", link)
