@@ -45,6 +45,7 @@ func All() []resource.Kind {
 		resource.KindOf[Logrotate]("logrotate"),
 		resource.KindOf[Motd]("motd"),
 		resource.KindOf[Mount]("mount"),
+		resource.KindOf[NetworkInterface]("network_interface"),
 		resource.KindOf[NPM]("npm"),
 		resource.KindOf[Package]("package"),
 		resource.KindOf[PAMRule]("pam_rule"),

@@ -37,7 +37,7 @@ import (
 //	table inet main FINGERPRINT          (of the firewall)
 //	clock 2026-01-01T00:00:00Z
 //	usage / bytes=100 free=50 available=40 inodes=10 inodesfree=5 readonly=false
-//	command ["visudo","-cf","*"] code=0 stdout="ok" stderr="" [reads] [once] [exists=/x] [rejects=TEXT] [creates=/y] [content=TEXT] [removes=/z]
+//	command ["visudo","-cf","*"] code=0 stdout="ok" stderr="" [reads] [once] [exists=/x] [rejects=TEXT] [creates=/y] [content=TEXT] [removes=/z] [gives=eth0=192.0.2.7/24]
 //	program visudo /usr/sbin/visudo
 //	url https://example.com/x "content"
 //	stale nginx.service                  (systemd has read an older version of its files)

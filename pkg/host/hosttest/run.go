@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"vigo.dev/pkg/host"
@@ -25,6 +26,7 @@ type script struct {
 	rejects        string            // ends with 1 if the file named by the argument "*" contains this
 	creates        map[string]string // files it makes, with their content
 	removes        string            // a path it removes
+	gives          string            // an address it gives: eth0=192.0.2.7/24
 	once           bool
 	spent          bool
 }
@@ -98,6 +100,12 @@ func (m *Machine) run(s *script, c host.Command) host.Result {
 	}
 	if s.removes != "" {
 		m.removeTree(s.removes)
+	}
+	name, address, _ := strings.Cut(s.gives, "=")
+	for i := range m.interfaces {
+		if m.interfaces[i].Name == name {
+			m.interfaces[i].Addresses = append(slices.Clone(m.interfaces[i].Addresses), address)
+		}
 	}
 	return res
 }

@@ -52,14 +52,14 @@ func (p *parser) command(l *line) error {
 		return err
 	}
 	s := &script{argv: l.argv, code: code, stdout: l.attr("stdout", ""), stderr: l.attr("stderr", ""),
-		exists: l.attr("exists", ""), rejects: l.attr("rejects", ""), removes: l.attr("removes", ""),
+		exists: l.attr("exists", ""), rejects: l.attr("rejects", ""), removes: l.attr("removes", ""), gives: l.attr("gives", ""),
 		reads: l.flag("reads", 0), once: l.flag("once", 0)}
 	s.reads = s.reads || s.exists != "" || s.rejects != ""
 	if name := l.attr("creates", ""); name != "" {
 		s.creates = map[string]string{name: l.attr("content", "")}
 	}
 	p.m.commands = append(p.m.commands, s)
-	return l.want(0, 0, "command [ARGV] [reads] [once] with code=, stdout=, stderr=, exists=, rejects=, creates=, content=, removes=")
+	return l.want(0, 0, "command [ARGV] [reads] [once] with code=, stdout=, stderr=, exists=, rejects=, creates=, content=, removes=, gives=")
 }
 
 func (p *parser) program(l *line) error {
