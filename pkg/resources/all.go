@@ -40,6 +40,7 @@ func All() []resource.Kind {
 		resource.KindOf[KernelArgument]("kernel_argument"),
 		resource.KindOf[KernelModule]("kernel_module"),
 		resource.KindOf[Line]("line"),
+		resource.KindOf[ListeningPort]("listening_port"),
 		resource.KindOf[Locale]("locale"),
 		resource.KindOf[LoginLimits]("login_limits"),
 		resource.KindOf[Logrotate]("logrotate"),

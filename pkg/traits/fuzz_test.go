@@ -71,23 +71,6 @@ func FuzzParseLogind(f *testing.F) {
 	})
 }
 
-func FuzzParseSockets(f *testing.F) {
-	seeds(f, func(data []byte) { f.Add(string(data)) }, "listeners:/proc/net/tcp", "listeners:/proc/net/tcp6", "listeners:/proc/net/udp")
-	f.Fuzz(func(t *testing.T, table string) {
-		for _, protocol := range []string{"tcp", "udp"} {
-			sockets, err := parseSockets(protocol, table, 32768)
-			if err != nil && sockets != nil {
-				t.Error("sockets beside an error")
-			}
-			for _, s := range sockets {
-				if !s.addr.IsValid() || s.key == protocol+"/0" {
-					t.Errorf("socket %+v", s)
-				}
-			}
-		}
-	})
-}
-
 func FuzzParseStat(f *testing.F) {
 	seeds(f, func(data []byte) { f.Add(string(data)) }, "processes:/proc/1/stat", "processes:/proc/702/stat")
 	f.Fuzz(func(t *testing.T, line string) {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
 	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/host/sockets"
 )
 
 // A procStat is what proc_pid_stat(5) says of a process, as far as it is of use here.
@@ -45,17 +45,10 @@ func parseStat(line string) (procStat, error) {
 
 // eachProcess calls visit with the number of each process, in rising order, until it returns false.
 func eachProcess(ctx context.Context, h *host.Host, visit func(pid int) bool) error {
-	entries, err := h.FS.List("/proc")
+	pids, err := sockets.Processes(h)
 	if err != nil {
 		return err
 	}
-	var pids []int
-	for _, e := range entries {
-		if pid, err := strconv.Atoi(e.Name); err == nil && pid > 0 {
-			pids = append(pids, pid)
-		}
-	}
-	slices.Sort(pids)
 	for _, pid := range pids {
 		if err := ctx.Err(); err != nil {
 			return err
