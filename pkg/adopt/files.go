@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/resource"
@@ -113,6 +115,12 @@ func (c *collector) walk(dir string) error {
 
 // path adopts what is at a path.
 func (c *collector) path(name string, info host.Info) error {
+	if !portable(name) {
+		if info.Kind == host.File && c.wants("file", name, true) {
+			c.leaveOut("file", fmt.Sprintf("%q", name), "has a name that cannot be shown or is too long, or lies too deep")
+		}
+		return nil
+	}
 	_, owned := c.db.owner[name]
 	usual := !owned && len(c.Select) == 0 && c.db.there
 	if usual && c.db.mentions(name) && copies[name] == nil && c.db.ucf[name] == "" {
@@ -137,6 +145,13 @@ func (c *collector) path(name string, info host.Info) error {
 		}
 	}
 	return nil
+}
+
+// portable reports whether a bundle can hold a file of this name, below modules/NAME/files.
+func portable(name string) bool {
+	const depth, length = 20, 400
+	return utf8.ValidString(name) && !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) &&
+		strings.Count(name, "/") <= depth && len(name) <= length
 }
 
 // file adopts a file, unless it is as it was delivered and was not asked for.
