@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -61,7 +63,7 @@ Nothing that is there is overwritten without --force. The machine is only read.
 
 EXIT STATUS
   0  it is written    1  it cannot be, or a file is in the way`,
-		Example: "  NAME adopt policy\n  NAME adopt --dry-run\n  NAME adopt policy --package 'nginx*' --file '/etc/nginx/**' --service nginx",
+		Example: "  NAME adopt policy\n  NAME adopt --dry-run\n  NAME adopt --dry-run --user alice -o policy\n  NAME adopt policy --package 'nginx*' --file '/etc/nginx/**' --service nginx",
 		Args:    cli.Args(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return run(c.Context(), env, o, *root, args, schema)
@@ -82,8 +84,36 @@ EXIT STATUS
 	f.Int64Var(&o.maxFile, "max-file", adopt.MaxFile, "most bytes of one file")
 	f.BoolVar(&o.dryRun, "dry-run", false, "write nothing; show what would be adopted")
 	f.BoolVar(&o.force, "force", false, "overwrite files that are there")
-	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML)
+	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML, asPolicy)
 	return c
+}
+
+// asPolicy is the output format that shows the modules as they would be written.
+const asPolicy cli.Format = "policy"
+
+// printPolicy shows the modules one after the other, to be copied into others.
+func printPolicy(env *cli.Env, o *Options, result adopt.Result) error {
+	files, err := result.Files(policyfmt.New(resources.Registry()), o.naming())
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if !strings.HasSuffix(name, "/module.yaml") {
+			continue
+		}
+		if _, err := fmt.Fprintf(env.Stdout, "---\n# %s\n%s", name, files[name]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Options) naming() adopt.Naming {
+	role := starter.Name(strings.ReplaceAll(o.node, ".", "-"))
+	if role == "" {
+		role = "adopted"
+	}
+	return adopt.Naming{Node: o.node, Role: role, Prefix: o.prefix}
 }
 
 // maxPrefix leaves room for the names of modules.
@@ -128,6 +158,9 @@ func run(ctx context.Context, env *cli.Env, o *Options, root string, args []stri
 			return err
 		}
 	}
+	if o.format == asPolicy {
+		return printPolicy(env, o, result)
+	}
 	if done, err := env.Document(o.format, result); done || err != nil {
 		return err
 	}
@@ -146,11 +179,7 @@ func (o *Options) selection() map[string][]string {
 
 // write puts the result into a repository, which it makes if there is none.
 func write(o *Options, result adopt.Result, dir string, schema func() ([]byte, error)) error {
-	role := starter.Name(strings.ReplaceAll(o.node, ".", "-"))
-	if role == "" {
-		role = "adopted"
-	}
-	files, err := result.Files(policyfmt.New(resources.Registry()), adopt.Naming{Node: o.node, Role: role, Prefix: o.prefix})
+	files, err := result.Files(policyfmt.New(resources.Registry()), o.naming())
 	if err != nil {
 		return err
 	}
