@@ -17,6 +17,7 @@ func All() []resource.Kind {
 		resource.KindOf[AuthorizedKey]("authorized_key"),
 		resource.KindOf[Binary]("binary"),
 		resource.KindOf[Block]("block"),
+		resource.KindOf[Certificate]("certificate"),
 		resource.KindOf[Cron]("cron"),
 		resource.KindOf[CryptoPolicy]("crypto_policy"),
 		resource.KindOf[Custom]("custom"),
