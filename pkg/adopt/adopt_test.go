@@ -43,6 +43,13 @@ func TestSecretOf(t *testing.T) {
 		{"/etc/nsswitch.conf", "passwd:  files systemd\nshadow: files\n", 0o644, false},
 		{"/etc/sudoers.d/ops", "%ops ALL=(ALL) NOPASSWD: ALL\n", 0o440, false},
 		{"/etc/chap", "requirepass: no\nsecret foobared\n", 0o600, true},
+		{"/etc/wpa.conf", "  psk=\"open sesame\"\n", 0o644, true},
+		{"/etc/htpasswd2", "ada:$apr1$x2Lz$abcdef\n", 0o644, true},
+		{"/etc/users.yaml", "hash: $2y$10$abcdefghijklmnopqrstuv\n", 0o644, true},
+		{"/etc/grub.d/40_custom", "password_pbkdf2 root grub.pbkdf2.sha512.10000.AB\n", 0o755, true},
+		{"/etc/snmp/snmpd.conf", "rocommunity internal\n", 0o600, true},
+		{"/etc/ppp/chap-secrets", "a * b *\n", 0o644, true},
+		{"/etc/a.sh", "x=$1 y=$2\necho $6 $y\n", 0o644, false},
 		{"/etc/a", "\x00\xff", 0o600, true},
 		{"/etc/a", "\x00\xff", 0o644, false},
 	} {

@@ -10,17 +10,19 @@ import (
 )
 
 // Text that is a secret wherever it stands.
-var secretText = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY|AGE-SECRET-KEY-1|\bAKIA[0-9A-Z]{16}\b|[a-z][a-z0-9+]*://[^/\s:@]+:[^/\s@]+@`)
+var secretText = regexp.MustCompile(`-----BEGIN [A-Z0-9 ]*PRIVATE KEY|AGE-SECRET-KEY-1|\bAKIA[0-9A-Z]{16}\b|[a-z][a-z0-9+]*://[^/\s:@]+:[^/\s@]+@` +
+	`|\$(?:1|5|6|7|y|gy|2[abxy]|apr1)\$[./A-Za-z0-9=,]+\$|\$2[abxy]\$\d\d\$|\bpbkdf2\.sha512\.` + // hashes of passwords
+	`|\b(?:ghp|gho|ghs|ghu|github_pat|glpat|xox[abp])[_-][A-Za-z0-9_-]{16,}`)
 
 // A line that sets a password, in a file that everybody may read.
-var secretLine = regexp.MustCompile(`(?im)^[^#;\n]*\b[a-z_.-]*(password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key)\s*=\s*["']?[^\s"'#;$]{3,}`)
+var secretLine = regexp.MustCompile(`(?im)^[^#;\n]*\b[a-z_.-]*(password|passwd|passphrase|secret|token|psk|api[_-]?key|private[_-]?key|presharedkey)\s*=\s*["']?[^\s"'#;$]{3,}`)
 
 // A line that speaks of one, in a file that only some may read.
-var secretWord = regexp.MustCompile(`(?im)^[^#;\n]*(password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|presharedkey|psk|credential)[a-z_]*["']?[\s:=]+["']?[^\s"'#;]{3,}`)
+var secretWord = regexp.MustCompile(`(?im)^[^#;\n]*(password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|presharedkey|psk|credential|community|bindpw)[a-z_]*["']?[\s:=]+["']?[^\s"'#;]{3,}`)
 
 // Names of files that hold secrets.
 var secretNames = []string{"*.key", "*.p12", "*.pfx", "*.jks", "*.keytab", "*.kdbx", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", ".netrc",
-	".pgpass", ".htpasswd", "htpasswd", "*shadow*", ".git-credentials", "credentials", "*.age"}
+	".pgpass", ".htpasswd", "htpasswd", "*shadow*", ".git-credentials", "credentials", "*.age", "*secrets*", "*.secret", "passwd.client", "private*"}
 
 // secretOf says why a file looks like a secret; nothing if it does not. It is careful: what it takes for one by mistake can be
 // written into the policy by hand, what it overlooks is in git.
