@@ -32,6 +32,7 @@ func All() []resource.Kind {
 		resource.KindOf[FstabEntry]("fstab_entry"),
 		resource.KindOf[Gem]("gem"),
 		resource.KindOf[Git]("git"),
+		resource.KindOf[GPGKey]("gpg_key"),
 		resource.KindOf[Group]("group"),
 		resource.KindOf[HostEntry]("host_entry"),
 		resource.KindOf[Hostname]("hostname"),
