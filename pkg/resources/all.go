@@ -37,6 +37,7 @@ func All() []resource.Kind {
 		resource.KindOf[HostEntry]("host_entry"),
 		resource.KindOf[Hostname]("hostname"),
 		resource.KindOf[Ini]("ini"),
+		resource.KindOf[Integrity]("integrity"),
 		resource.KindOf[Journald]("journald"),
 		resource.KindOf[JSON]("json"),
 		resource.KindOf[KernelArgument]("kernel_argument"),
