@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -122,13 +123,37 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
+// requests are those that a server had, in order.
+type requests struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (r *requests) add(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, what)
+}
+
+func (r *requests) number() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.all)
+}
+
+func (r *requests) newest() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all[len(r.all)-1]
+}
+
 // vault answers as Vault 1.15 and OpenBao 2.1 do: paths, headers, statuses and bodies are those of the API documentation of the
 // KV version 2 engine (GET /v1/:mount/data/:path).
-func vault(t *testing.T, asked *[]string) *httptest.Server {
+func vault(t *testing.T, asked *requests) *httptest.Server {
 	t.Helper()
 	const body = `{"request_id":"1","lease_id":"","renewable":false,"lease_duration":0,"data":{"data":%s,"metadata":{"created_time":"2026-03-22T02:24:06.945319214Z","custom_metadata":null,"deletion_time":"%s","destroyed":%v,"version":3}},"wrap_info":null,"warnings":null,"auth":null}`
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		*asked = append(*asked, r.Method+" "+r.URL.Path+" "+r.Header.Get("X-Vault-Namespace"))
+		asked.add(r.Method + " " + r.URL.Path + " " + r.Header.Get("X-Vault-Namespace"))
 		w.Header().Set("Content-Type", "application/json")
 		if r.Header.Get("X-Vault-Token") != "s.token" {
 			w.WriteHeader(http.StatusForbidden)
@@ -162,7 +187,7 @@ func vault(t *testing.T, asked *[]string) *httptest.Server {
 // TestVault asks a server for what is there, and for what is not in each way it can be missing.
 func TestVault(t *testing.T) {
 	t.Parallel()
-	var asked []string
+	var asked requests
 	server := vault(t, &asked)
 	now := time.Unix(0, 0)
 	token := "s.token"
@@ -189,16 +214,16 @@ func TestVault(t *testing.T) {
 			t.Errorf("%s: want %q, got %v", name, want, err)
 		}
 	}
-	before := len(asked)
-	if _, err := open("prod/db#password"); err != nil || len(asked) != before {
+	before := asked.number()
+	if _, err := open("prod/db#password"); err != nil || asked.number() != before {
 		t.Errorf("asked again at once: %v", err)
 	}
 	token, now = "s.expired", now.Add(6*time.Minute)
 	if _, err := open("prod/db#password"); err == nil || !strings.Contains(err.Error(), "refuses to show kv/vigo/db: permission denied") || !errors.Is(err, secrets.ErrUnreachable) {
 		t.Errorf("an expired token: %v", err)
 	}
-	if asked[len(asked)-1] != "GET /v1/kv/data/vigo/db team" {
-		t.Errorf("asked %q", asked[len(asked)-1])
+	if asked.newest() != "GET /v1/kv/data/vigo/db team" {
+		t.Errorf("asked %q", asked.newest())
 	}
 }
 
