@@ -2,6 +2,8 @@ package peers
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,6 +26,9 @@ func TestBug07AStaleMountHoldsUpTheRun(t *testing.T) {
 	stale := t.TempDir()
 	agent := func(args ...string) []byte {
 		fuse, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+		if errors.Is(err, fs.ErrNotExist) {
+			t.Skip("this kernel cannot mount what nobody serves: it has no FUSE")
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
