@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -78,11 +79,16 @@ func (f *fleet) held(hub string) (modules string, bytes int64) {
 		}
 	}
 	err = filepath.WalkDir(filepath.Join(dir, "blobs"), func(_ string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // nothing was mirrored yet, or it is being moved
+		}
 		if err != nil || e.IsDir() {
 			return err
 		}
 		info, err := e.Info()
-		bytes += info.Size()
+		if err == nil {
+			bytes += info.Size()
+		}
 		return err
 	})
 	if err != nil {

@@ -194,6 +194,9 @@ var written = regexp.MustCompile(`(?m)^([-+])version (\d+)`)
 // and no change went back.
 func (f *fleet) arrived() {
 	f.t.Helper()
+	for _, n := range f.nodes {
+		await(f.t, "the last report of "+n.name, func() error { return f.reported(n.name) })
+	}
 	f.up.end(syscall.SIGTERM)
 	db, err := sqlstore.Open(f.t.Context(), f.path("centre", "report.db"), sqlstore.Options{})
 	if err != nil {
@@ -230,6 +233,27 @@ func (f *fleet) arrived() {
 		}
 	}
 	f.t.Logf("%d versions; %d reports of changes arrived from %d nodes, each once", f.version, total, len(f.nodes))
+}
+
+// reported is nil when the report of the newest version of a node has arrived. What a hub says of its spool may be older than that.
+func (f *fleet) reported(node string) error {
+	out, err := f.centre.try(f.vigo("node", node, "-o", "json"))
+	if err != nil {
+		return err
+	}
+	var detail report.NodeDetail
+	if err := json.Unmarshal([]byte(out), &detail); err != nil {
+		return err
+	}
+	for _, r := range detail.Runs {
+		if _, to, changed := versions(r); changed {
+			if to != f.version {
+				return fmt.Errorf("the newest is of version %d, want %d", to, f.version)
+			}
+			return nil
+		}
+	}
+	return errors.New("there is none")
 }
 
 // versions is what a run made of the file.
