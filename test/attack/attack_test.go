@@ -94,6 +94,7 @@ func (n *node) wantEvent(kind, text string) {
 		if len(events) > 1 || time.Now().After(deadline) {
 			n.t.Fatalf("the events are %+v, want one %s of %q", events, kind, text)
 		}
+		time.Sleep(300 * time.Millisecond) // the operator may ask only so often
 	}
 }
 

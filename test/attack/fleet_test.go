@@ -3,10 +3,13 @@ package attack
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -106,6 +109,7 @@ func newFleet(t *testing.T, bundles int) *fleet {
 		"--plain-http", "--trust-root", rootFile, "--listen", "127.0.0.1:0", "--interval", "10m")
 	t.Cleanup(func() { reports.Stop(t) })
 	f.service = strings.Fields(line[strings.Index(line, "https://"):])[0]
+	f.newOperators(t)
 	return f
 }
 
@@ -131,15 +135,54 @@ func (f *fleet) operator() []string {
 	return []string{"VIGO_CONFIG=" + filepath.Join(f.reports, "operator.json")}
 }
 
+// operators are as many as ask for so many attacks at once: each may ask only so often in a minute.
+const operators = 6
+
+// newOperators makes them, beside the one there is.
+func (f *fleet) newOperators(t *testing.T) {
+	t.Helper()
+	for i := range operators {
+		programs.Run(t, f.operator(), "vigo", "operator", "create", fmt.Sprint("o-", i), "--role", "admin", "--out", f.operatorFile(i))
+	}
+}
+
+func (f *fleet) operatorFile(i int) string {
+	return filepath.Join(f.dir, fmt.Sprintf("operator-%d.json", i))
+}
+
+// ask runs a command of one of the operators, always the same for a test.
+func (f *fleet) ask(t *testing.T, args ...string) (out []byte, err error) {
+	t.Helper()
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(t.Name())) // never fails
+	env := []string{"VIGO_CONFIG=" + f.operatorFile(int(sum.Sum32()%operators))}
+	for late := time.After(2 * programs.Patience); ; {
+		out, err = programs.Command(t, env, "vigo", args...).Output()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || !strings.Contains(string(exit.Stderr), "requests in a minute") {
+			return out, err
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-late:
+			t.Fatalf("vigo %s: %s", strings.Join(args, " "), exit.Stderr)
+		}
+	}
+}
+
 func (f *fleet) vigo(t *testing.T, args ...string) string {
 	t.Helper()
-	return programs.Run(t, f.operator(), "vigo", args...)
+	out, err := f.ask(t, args...)
+	if err != nil {
+		t.Fatalf("vigo %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // status is what `vigo status` shows. With problems it ends with 1, so its own status is not looked at.
 func (f *fleet) status(t *testing.T) report.Status {
 	t.Helper()
-	out, err := programs.Command(t, f.operator(), "vigo", "status", "-o", "json").Output()
+	out, err := f.ask(t, "status", "-o", "json")
 	var st report.Status
 	if decodeErr := json.Unmarshal(out, &st); decodeErr != nil {
 		t.Fatalf("vigo status: %v, %v", err, decodeErr)
