@@ -80,7 +80,7 @@ func (a *AuditRule) Requires() []resource.ID {
 
 // Plan implements [resource.Resource].
 func (a *AuditRule) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
-	f := keptFile{Path: auditDir + a.Name + ".rules", Content: keptHeader + strings.Join(a.Rules, "\n") + "\n", Mode: 0o640}
+	f := keptFile{Path: auditDir + a.Name + ".rules", Content: ownedMark + strings.Join(a.Rules, "\n") + "\n", Mode: 0o640}
 	written, err := f.plan(ctx, h)
 	if a.Ensure == "absent" {
 		written, err = f.remove(ctx, h)

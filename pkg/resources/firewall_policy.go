@@ -150,7 +150,7 @@ func (f *FirewallPolicy) chains() []nftChain {
 func (f *FirewallPolicy) text() string {
 	family := orWord(f.Family, "inet")
 	var b strings.Builder
-	fmt.Fprintf(&b, "%stable %s %s\ndelete table %[2]s %[3]s\ntable %[2]s %[3]s {\n", keptHeader, family, f.Name)
+	fmt.Fprintf(&b, "%stable %s %s\ndelete table %[2]s %[3]s\ntable %[2]s %[3]s {\n", ownedMark, family, f.Name)
 	if f.Extra != "" {
 		b.WriteString(strings.TrimRight(f.Extra, "\n") + "\n")
 	}

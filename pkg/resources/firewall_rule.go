@@ -287,7 +287,7 @@ func (r *FirewallRule) Plan(ctx context.Context, h *host.Host) (resource.Plan, e
 	if err != nil {
 		return p, err
 	}
-	file := keptFile{Path: r.file(), Content: keptHeader + strings.Join(lines, "\n") + "\n", Mode: 0o600}
+	file := keptFile{Path: r.file(), Content: ownedMark + strings.Join(lines, "\n") + "\n", Mode: 0o600}
 	written, err := file.plan(ctx, h)
 	if r.Ensure == "absent" {
 		written, err = file.remove(ctx, h)

@@ -12,9 +12,6 @@ import (
 	"vigo.dev/pkg/resource"
 )
 
-// keptHeader is the first line of a file that belongs to one resource whole.
-const keptHeader = "# Written by Vigo, changes are taken back.\n"
-
 // keptFile is a file of the system that belongs to one resource whole, and to root.
 type keptFile struct {
 	Path       string
@@ -47,7 +44,7 @@ func (k keptFile) plan(ctx context.Context, h *host.Host) (resource.Plan, error)
 
 // remove plans that the file is not there.
 func (k keptFile) remove(ctx context.Context, h *host.Host) (resource.Plan, error) {
-	return (&File{Path: k.Path, Ensure: "absent"}).Plan(ctx, h)
+	return gone(k.Path).Plan(ctx, h)
 }
 
 // planParent plans the directory that a file of the system is in.

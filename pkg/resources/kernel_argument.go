@@ -201,7 +201,7 @@ func (a *KernelArgument) planMenu(h *host.Host, p *resource.Plan) error {
 
 // makeGrubMenu writes the boot menu anew.
 func makeGrubMenu(ctx context.Context, h *host.Host) error {
-	is, err := has(h, "update-grub")
+	is, err := hasProgram(h, "update-grub")
 	if err != nil {
 		return err
 	}

@@ -154,7 +154,7 @@ func (l *LoginLimits) Requires() []resource.ID {
 // Plan implements [resource.Resource].
 func (l *LoginLimits) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	var b strings.Builder
-	b.WriteString(keptHeader)
+	b.WriteString(ownedMark)
 	for _, one := range l.Limits {
 		for _, v := range []struct {
 			kind  string

@@ -101,7 +101,7 @@ func (l *Logrotate) Plan(ctx context.Context, h *host.Host) (resource.Plan, erro
 		return gone(name).Plan(ctx, h)
 	}
 	f := ownedFile(name, l.body())
-	is, err := has(h, "logrotate")
+	is, err := hasProgram(h, "logrotate")
 	if err != nil {
 		return resource.Plan{}, err
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/fault"
@@ -36,7 +35,8 @@ type NetworkInterface struct {
 	// Ensure says whether the file should be there. Absent leaves the interface as it is until it is next set up.
 	Ensure string `yaml:"ensure" vigo:"enum=present|absent"`
 
-	// DHCP asks for addresses of these families; none by default.
+	// DHCP asks for addresses of these families; none by default. With none and no addresses the interface is only set up, for
+	// what is built on it.
 	DHCP string `yaml:"dhcp" vigo:"enum=none|ipv4|ipv6|both"`
 
 	// Addresses are those of the interface, with the length of the network: 192.0.2.7/24.
@@ -83,9 +83,8 @@ func (n *NetworkInterface) Validate() error {
 	if n.Ensure == "absent" {
 		return nil
 	}
-	dhcp := n.DHCP != "" && n.DHCP != "none"
 	switch {
-	case !dhcp && len(n.Addresses) == 0:
+	case n.DHCP == "" && len(n.Addresses) == 0:
 		return errors.New(`needs the key "dhcp" or "addresses"`)
 	case n.MTU != 0 && (n.MTU < 576 || n.MTU > 65536):
 		return fmt.Errorf("mtu: %d is not between 576 and 65536", n.MTU)
@@ -179,16 +178,8 @@ func (n *NetworkInterface) Plan(ctx context.Context, h *host.Host) (resource.Pla
 
 // lacks is what the kernel has otherwise than declared, of an interface that is up.
 func (n *NetworkInterface) lacks(h *host.Host, is host.Interface) ([]change.Change, error) {
-	state, err := h.FS.Read("/sys/class/net/"+n.Name+"/operstate", 4096) // sysfs calls every file a page long
-	if errors.Is(err, host.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
+	if up, err := interfaceUp(h, n.Name); err != nil || !up {
 		return nil, err
-	}
-	// A kind without carrier, such as dummy, is unknown when it is up: kernel, Documentation/networking/operstates.rst.
-	if s := strings.TrimSpace(string(state)); s != "up" && s != "unknown" {
-		return nil, nil
 	}
 	var changes []change.Change
 	for _, a := range n.Addresses {

@@ -69,6 +69,17 @@ func liveInterface(ctx context.Context, h *host.Host, name string) (*host.Interf
 	return nil, nil
 }
 
+// interfaceUp reports whether an interface can carry packets.
+func interfaceUp(h *host.Host, name string) (bool, error) {
+	state, err := h.FS.Read("/sys/class/net/"+name+"/operstate", 4096) // sysfs calls every file a page long
+	if errors.Is(err, host.ErrNotFound) {
+		return false, nil
+	}
+	// A kind without carrier, such as dummy, is unknown when it is up: kernel, Documentation/networking/operstates.rst.
+	s := strings.TrimSpace(string(state))
+	return s == "up" || s == "unknown", err
+}
+
 // tellNetwork has the provider read its files and, if the interface is there, set it up.
 func tellNetwork(ctx context.Context, h *host.Host, provider, name string, there bool) error {
 	switch provider {
@@ -182,6 +193,9 @@ func (n *NetworkInterface) ifupdown() string {
 		if asked {
 			stanza(inet, "dhcp", "")
 		}
+	}
+	if len(n.Addresses) == 0 && (n.DHCP == "" || n.DHCP == "none") {
+		stanza("inet", "manual", "\tup ip link set dev "+n.Name+" up\n")
 	}
 	return b.String()
 }

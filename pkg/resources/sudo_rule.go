@@ -164,7 +164,7 @@ func (s *SudoRule) content() string {
 		who = append(who, "%"+g)
 	}
 	var b strings.Builder
-	b.WriteString(keptHeader)
+	b.WriteString(ownedMark)
 	for _, d := range s.Defaults {
 		for _, w := range who {
 			fmt.Fprintf(&b, "Defaults:%s %s\n", w, d)

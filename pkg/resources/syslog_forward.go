@@ -92,7 +92,7 @@ func (s *SyslogForward) Plan(ctx context.Context, h *host.Host) (resource.Plan, 
 	f := gone("/etc/rsyslog.d/60-vigo-" + s.Name + ".conf")
 	if s.Ensure != "absent" {
 		f = ownedFile(f.Path, s.body())
-		is, err := has(h, "rsyslogd")
+		is, err := hasProgram(h, "rsyslogd")
 		if err != nil {
 			return resource.Plan{}, err
 		}

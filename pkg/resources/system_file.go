@@ -48,15 +48,6 @@ func runCommand(ctx context.Context, h *host.Host, c host.Command) error {
 	return nil
 }
 
-// has reports whether the machine has a program.
-func has(h *host.Host, program string) (bool, error) {
-	_, err := h.Run.Find(program)
-	if errors.Is(err, host.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // restartIfRunning restarts services that read their configuration at start; those that are not there, or do not run, are
 // left alone.
 func restartIfRunning(ctx context.Context, h *host.Host, names ...string) error {

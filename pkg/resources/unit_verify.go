@@ -18,7 +18,7 @@ const verifyDir = "/run/vigo-verify"
 // such as ssh.service.d/limits.conf, whose unit is looked at together with it.
 func verifyUnit(h *host.Host, file string) func(context.Context, string) error {
 	return func(ctx context.Context, candidate string) (err error) {
-		if is, err := has(h, "systemd-analyze"); err != nil || !is {
+		if is, err := hasProgram(h, "systemd-analyze"); err != nil || !is {
 			return err
 		}
 		unit := file

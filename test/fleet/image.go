@@ -42,7 +42,8 @@ var debian12 = recipe{
 		"systemd-sysv", "udev",
 	},
 	Repo: []string{
-		"acl", "at", "chrony", "git", "logrotate", "nftables", "nginx-light", "openssh-server", "python3-pytest", "python3-testinfra", "rsyslog", "sudo", "tree",
+		"acl", "at", "chrony", "git", "logrotate", "nfs-kernel-server", "nftables", "nginx-light", "openssh-server", "python3-pytest",
+		"python3-testinfra", "rsyslog", "sudo", "tree", "unbound",
 	},
 	Demo:   []string{"1.0", "2.0"},
 	Finish: finishScript,
