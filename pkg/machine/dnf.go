@@ -99,10 +99,11 @@ func parseRepoquery(out []byte) string {
 	return version
 }
 
+// refresh says yes to the keys that the files of repositories name: an index that must be signed needs its key now.
 func (d dnf) refresh(ctx context.Context, p *packages) error {
-	argv := []string{d.program, "-q", "makecache", "--refresh"}
+	argv := []string{d.program, "-y", "-q", "makecache", "--refresh"}
 	if d.program == "yum" {
-		argv = []string{"yum", "-q", "makecache"}
+		argv = []string{"yum", "-y", "-q", "makecache"}
 	}
 	_, err := p.run(ctx, argv)
 	return err

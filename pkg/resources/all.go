@@ -85,6 +85,7 @@ func All() []resource.Kind {
 		resource.KindOf[User]("user"),
 		resource.KindOf[XML]("xml"),
 		resource.KindOf[YAML]("yaml"),
+		resource.KindOf[YumRepository]("yum_repository"),
 	}
 }
 

@@ -2,17 +2,11 @@ package resources
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"net/url"
 	"path"
 	"strings"
 
-	"vigo.dev/pkg/change"
-	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/resource"
 )
@@ -73,19 +67,12 @@ var (
 const (
 	aptSources = "/etc/apt/sources.list.d"
 	aptKeys    = "/etc/apt/keyrings"
-	maxKey     = 1 << 20
-	armor      = "-----BEGIN PGP PUBLIC KEY BLOCK-----"
 )
 
 // Validate implements [resource.Validator].
 func (r *Repository) Validate() error {
-	for _, c := range r.Name {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_.-", c)) {
-			return fault.WithHint(fmt.Errorf("%q cannot be the name of a file of apt", r.Name), "letters, digits, _ . and - only")
-		}
-	}
-	if strings.HasPrefix(r.Name, ".") {
-		return fmt.Errorf("%q cannot be the name of a file of apt", r.Name)
+	if err := checkRepositoryName(r.Name); err != nil {
+		return err
 	}
 	if r.Ensure == "absent" {
 		return nil
@@ -100,57 +87,21 @@ func (r *Repository) Validate() error {
 			}
 		}
 	}
-	for _, uri := range r.URIs {
-		if u, err := url.Parse(uri); err != nil || u.Scheme == "" {
-			return fmt.Errorf("uris: %q is not a URI", uri)
-		} else if u.User != nil {
-			return fault.WithHint(errors.New("uris: a URI with a password would be readable by everybody"), "put it in a file in /etc/apt/auth.conf.d")
-		}
+	if err := checkRepositoryURIs("uris", "put it in a file in /etc/apt/auth.conf.d", r.URIs...); err != nil {
+		return err
 	}
 	for _, t := range r.Types {
 		if t != "deb" && t != "deb-src" {
 			return fmt.Errorf("types: %q is neither deb nor deb-src", t)
 		}
 	}
-	given := 0
-	for _, s := range []string{r.Key, r.KeyFile, r.SignedBy} {
-		if s != "" {
-			given++
-		}
-	}
-	if given > 1 {
-		return errors.New("key, key_file and signed_by exclude each other")
-	}
-	if r.Key != "" && !strings.Contains(r.Key, armor) {
-		return fmt.Errorf("key: does not hold %s", armor)
-	}
-	return nil
+	return checkRepositoryKey(r.Key, r.KeyFile, r.SignedBy)
 }
 
 // Bind implements [resource.Binder].
-func (r *Repository) Bind(c resource.Content) error {
-	if r.Key != "" {
-		r.key = []byte(strings.TrimSpace(r.Key) + "\n")
-	}
-	if r.KeyFile == "" {
-		return nil
-	}
-	blob, err := c.File(r.KeyFile)
-	if err != nil {
-		return fmt.Errorf("key_file: %w", err)
-	}
-	if blob.Size > maxKey {
-		return fmt.Errorf("key_file: %d bytes is too long for a key", blob.Size)
-	}
-	f, err := blob.Open()
-	if err != nil {
-		return fmt.Errorf("key_file: %w", err)
-	}
-	defer f.Close()
-	if r.key, err = io.ReadAll(io.LimitReader(f, maxKey)); err != nil {
-		return fmt.Errorf("key_file: %w", err)
-	}
-	return nil
+func (r *Repository) Bind(c resource.Content) (err error) {
+	r.key, err = repositoryKey(c, r.Key, r.KeyFile)
+	return err
 }
 
 // Requires implements [resource.Requirer].
@@ -203,7 +154,6 @@ func (r *Repository) sources() string {
 
 // Plan implements [resource.Resource].
 func (r *Repository) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
-	var plan resource.Plan
 	wanted := map[string][]byte{}
 	if r.Ensure != "absent" {
 		wanted[r.sourcesPath()] = []byte(r.sources())
@@ -211,85 +161,7 @@ func (r *Repository) Plan(_ context.Context, h *host.Host) (resource.Plan, error
 			wanted[r.keyPath()] = r.key
 		}
 	}
-	var edits []repositoryEdit
-	var changes []change.Change
-	for _, f := range []struct{ field, name string }{
+	return planRepository(h, wanted, []repositoryFile{
 		{"key", path.Join(aptKeys, r.Name+".asc")}, {"key", path.Join(aptKeys, r.Name+".gpg")}, {"sources", r.sourcesPath()},
-	} {
-		e := repositoryEdit{name: f.name, to: wanted[f.name]}
-		data, err := h.FS.Read(f.name, maxKey)
-		if err != nil && !errors.Is(err, host.ErrNotFound) {
-			return plan, err
-		}
-		if err == nil {
-			e.from = append([]byte{}, data...)
-		}
-		if (e.from == nil) == (e.to == nil) && string(e.from) == string(e.to) {
-			continue
-		}
-		edits = append(edits, e)
-		changes = append(changes, e.change(f.field))
-	}
-	if len(edits) > 0 {
-		plan.Do(func(ctx context.Context) error { return applyRepository(ctx, h, edits) }, changes...)
-	}
-	return plan, nil
-}
-
-// A repositoryEdit is one file that changes; nil means that it is not there.
-type repositoryEdit struct {
-	name     string
-	from, to []byte
-}
-
-func (e repositoryEdit) change(field string) change.Change {
-	show := func(data []byte) string {
-		switch {
-		case data == nil:
-			return change.Absent
-		case field == "key":
-			sum := sha256.Sum256(data)
-			return "sha256:" + hex.EncodeToString(sum[:6])
-		}
-		var fields []string
-		for line := range strings.Lines(string(data)) {
-			if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
-				fields = append(fields, line)
-			}
-		}
-		return strings.Join(fields, "; ")
-	}
-	return change.Of(field, show(e.from), show(e.to))
-}
-
-func (e repositoryEdit) write(ctx context.Context, h *host.Host, data []byte) error {
-	if data == nil {
-		return h.FS.Remove(ctx, e.name, false)
-	}
-	if err := h.FS.MakeDir(ctx, path.Dir(e.name), host.Attr{}); err != nil {
-		return err
-	}
-	return h.FS.Write(ctx, e.name, strings.NewReader(string(data)), host.WriteOptions{})
-}
-
-// applyRepository writes the files and fetches the package lists. Where there is no running machine, the lists are
-// left for the first boot.
-func applyRepository(ctx context.Context, h *host.Host, edits []repositoryEdit) error {
-	for _, e := range edits {
-		if err := e.write(ctx, h, e.to); err != nil {
-			return err
-		}
-	}
-	err := h.Packages.Refresh(ctx)
-	if err == nil || errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	err = fmt.Errorf("fetching the package lists (the change was taken back): %w", err)
-	for _, e := range edits {
-		// The run may be over; the files must be put back all the same.
-		if undo := e.write(context.WithoutCancel(ctx), h, e.from); undo != nil {
-			err = fmt.Errorf("%w; taking back the change: %w", err, undo)
-		}
-	}
-	return err
+	})
 }
