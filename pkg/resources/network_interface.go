@@ -136,7 +136,8 @@ func (n *NetworkInterface) reaches(addr netip.Addr) bool {
 // Requires implements [resource.Requirer].
 func (n *NetworkInterface) Requires() []resource.ID {
 	return []resource.ID{{Type: "package", Name: "ifupdown"}, {Type: "package", Name: "network-manager"},
-		{Type: "service", Name: "systemd-networkd"}, {Type: "service", Name: "NetworkManager"}}
+		{Type: "service", Name: "systemd-networkd"}, {Type: "service", Name: "NetworkManager"},
+		{Type: "vlan_interface", Name: n.Name}, {Type: "bond", Name: n.Name}}
 }
 
 // Plan implements [resource.Resource].
