@@ -16,8 +16,9 @@ import (
 
 // YumRepository is a source of packages for dnf and yum: a file in /etc/yum.repos.d with one section, as dnf.conf(5)
 // describes it, with the key that packages are signed by beside it in /etc/pki/rpm-gpg. When it changes, the package
-// lists are fetched; if that fails, the change is taken back, so that one bad source does not stop all others. Sources
-// of apt are of the type repository.
+// lists are fetched; if that fails, the change is taken back, so that one bad source does not stop all others. Where
+// skip_if_unavailable is set in /etc/dnf/dnf.conf, dnf passes over a source that it cannot read and reports no failure:
+// the change stays then. Sources of apt are of the type repository.
 //
 // A key is taken into the database of rpm by dnf and yum when the first package is installed, and is left there when
 // the repository goes.
