@@ -23,9 +23,10 @@ test: ## every test that needs no root
 race: ## the same under the race detector (needs gcc)
 	CGO_ENABLED=1 go test -race ./pkg/...
 
-lint: ## gofmt, vet, staticcheck
+lint: ## gofmt, vet (also the agent for 32 bits), staticcheck
 	@test -z "$$(gofmt -l cmd pkg test)" || { gofmt -l cmd pkg test; exit 1; }
 	go vet ./...
+	GOARCH=arm GOARM=7 go vet ./cmd/vigo-agent
 	go run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
 
 docs: ## generate docs/reference from the code
