@@ -68,6 +68,8 @@ type Info struct {
 	Target   string // of a symbolic link
 	ModTime  time.Time
 	Links    uint64 // number of hard links
+	// Device and Inode tell one file from another while both are there; 0 where nobody knows.
+	Device, Inode uint64
 }
 
 // Attr is what to set on a file; what is nil is left alone (for a new file: 0644, or 0755 for a directory, and the

@@ -42,8 +42,12 @@ func (b *below) in(dir, name string, do func(dirfd int, base string) error) erro
 }
 
 // RemoveBelow implements [host.Below].
-func (b *below) RemoveBelow(_ context.Context, dir, name string) error {
+func (b *below) RemoveBelow(ctx context.Context, dir, name string, all bool) error {
+	shown := path.Join(dir, name)
 	err := b.in(dir, name, func(dirfd int, base string) error {
+		if all {
+			return removeEntry(ctx, dirfd, base, shown)
+		}
 		err := unix.Unlinkat(dirfd, base, 0)
 		if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
 			err = unix.Unlinkat(dirfd, base, unix.AT_REMOVEDIR)
@@ -53,24 +57,44 @@ func (b *below) RemoveBelow(_ context.Context, dir, name string) error {
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
-	return failed("removing", path.Join(dir, name), err)
+	if all && err != nil && strings.HasPrefix(err.Error(), "removing ") {
+		return err // it says of what already
+	}
+	return failed("removing", shown, err)
 }
 
 // SetAttrBelow implements [host.Below].
-func (b *below) SetAttrBelow(_ context.Context, dir, name string, kind host.Kind, a host.Attr) error {
+func (b *below) SetAttrBelow(_ context.Context, dir, name string, seen host.Info, a host.Attr) error {
+	err := b.same(dir, name, seen, func(fd int) error { return setAttrOf(fd, a) })
+	return failed("setting attributes of", path.Join(dir, name), err)
+}
+
+// SetXattrBelow implements [host.Below].
+func (b *below) SetXattrBelow(_ context.Context, dir, name string, seen host.Info, attr string, value []byte) error {
+	err := b.same(dir, name, seen, func(fd int) error { return setXattr(procName(fd), attr, value) })
+	return unsupported(failed("setting "+attr+" of", path.Join(dir, name), err))
+}
+
+// same calls do with a descriptor of the file that was seen. One that is gone is passed over; another file in its place, such
+// as a hard link to one that its maker may not write to, is an error.
+func (b *below) same(dir, name string, seen host.Info, do func(fd int) error) error {
 	err := b.in(dir, name, func(dirfd int, base string) error {
-		info, err := statAt(dirfd, base)
+		fd, err := unix.Openat(dirfd, base, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return err
 		}
-		// A hard link may stand for a file of somebody else by now: it is not given bits that it lacks.
-		if info.Kind != kind || info.Kind == host.File && info.Links > 1 && a.Mode != nil && *a.Mode&^info.Mode != 0 {
+		defer unix.Close(fd)
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			return err
+		}
+		if info := infoOf(base, &st); info.Kind != seen.Kind || info.Device != seen.Device || info.Inode != seen.Inode {
 			return errors.New("it was replaced by something else meanwhile")
 		}
-		return setAttr(dirfd, base, a)
+		return do(fd)
 	})
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
-	return failed("setting attributes of", path.Join(dir, name), err)
+	return err
 }

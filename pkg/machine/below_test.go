@@ -30,22 +30,26 @@ func TestBelowFollowsNoLink(t *testing.T) {
 	}
 	t.Cleanup(func() { m.Close() })
 	b, mode := m.Host().Below, fs.FileMode(0o640)
-	if err := b.SetAttrBelow(t.Context(), "/tmp", "d/shadow", host.File, host.Attr{Mode: &mode}); err != nil {
+	seen, err := m.Host().FS.Stat("/tmp/d/shadow")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.RemoveBelow(t.Context(), "/tmp", "d/shadow"); err != nil {
+	if err := b.SetAttrBelow(t.Context(), "/tmp", "d/shadow", seen, host.Attr{Mode: &mode}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.RemoveBelow(t.Context(), "/tmp", "d"); err != nil {
+	if err := b.RemoveBelow(t.Context(), "/tmp", "d/shadow", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.RemoveBelow(t.Context(), "/tmp", "d", false); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("../etc", filepath.Join(root, "tmp/d")); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.SetAttrBelow(t.Context(), "/tmp", "d/shadow", host.File, host.Attr{Mode: &mode}); err == nil {
+	if err := b.SetAttrBelow(t.Context(), "/tmp", "d/shadow", seen, host.Attr{Mode: &mode}); err == nil {
 		t.Error("the mode was set through a link")
 	}
-	if err := b.RemoveBelow(t.Context(), "/tmp", "d/shadow"); err == nil {
+	if err := b.RemoveBelow(t.Context(), "/tmp", "d/shadow", false); err == nil {
 		t.Error("a file was removed through a link")
 	}
 	info, err := os.Stat(filepath.Join(root, "etc/shadow"))

@@ -32,8 +32,11 @@ func (e *extended) pinned(name string, do func(proc string, fd int) error) error
 		return err
 	}
 	defer unix.Close(fd)
-	return do(fmt.Sprintf("/proc/self/fd/%d", fd), fd)
+	return do(procName(fd), fd)
 }
+
+// procName is a name that leads to the very file of a descriptor, for calls that refuse descriptors of O_PATH.
+func procName(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
 // Xattr implements [host.Extended].
 func (e *extended) Xattr(name, attr string) ([]byte, error) {
@@ -54,16 +57,18 @@ func (e *extended) Xattr(name, attr string) ([]byte, error) {
 
 // SetXattr implements [host.Extended].
 func (e *extended) SetXattr(_ context.Context, name, attr string, value []byte) error {
-	err := e.pinned(name, func(proc string, _ int) error {
-		if value != nil {
-			return unix.Setxattr(proc, attr, value, 0)
-		}
-		if err := unix.Removexattr(proc, attr); !errors.Is(err, unix.ENODATA) {
-			return err
-		}
-		return nil
-	})
+	err := e.pinned(name, func(proc string, _ int) error { return setXattr(proc, attr, value) })
 	return unsupported(failed("setting "+attr+" of", name, err))
+}
+
+func setXattr(proc, attr string, value []byte) error {
+	if value != nil {
+		return unix.Setxattr(proc, attr, value, 0)
+	}
+	if err := unix.Removexattr(proc, attr); !errors.Is(err, unix.ENODATA) {
+		return err
+	}
+	return nil
 }
 
 // opened calls do with a descriptor for reading, as the ioctls want; only files and directories have flags.

@@ -74,6 +74,8 @@ func infoOf(base string, st *unix.Stat_t) host.Info {
 		GID:     int(st.Gid),
 		ModTime: time.Unix(st.Mtim.Unix()),
 		Links:   uint64(st.Nlink),
+		Device:  uint64(st.Dev),
+		Inode:   st.Ino,
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:

@@ -175,11 +175,23 @@ func setAttr(dirfd int, base string, a host.Attr) error {
 		return err
 	}
 	defer unix.Close(fd)
+	err = setAttrOf(fd, a)
+	if errors.Is(err, errNoProc) {
+		err = unix.Fchmodat(dirfd, base, unixMode(*a.Mode), unix.AT_SYMLINK_NOFOLLOW)
+	}
+	return err
+}
+
+// errNoProc says that a mode could not be set through /proc, because it is not there.
+var errNoProc = errors.New("setting a mode needs /proc")
+
+// setAttrOf sets the mode and owner of the file of a descriptor.
+func setAttrOf(fd int, a host.Attr) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return err
 	}
-	info := infoOf(base, &st)
+	info := infoOf("", &st)
 	if uid, gid := orKeep(a.UID), orKeep(a.GID); uid != -1 || gid != -1 {
 		if err := unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH); err != nil {
 			return err
@@ -195,9 +207,9 @@ func setAttr(dirfd int, base string, a host.Attr) error {
 		return errors.New("a symbolic link has no mode")
 	}
 	// fchmod refuses descriptors of O_PATH; their name in /proc leads to the very same file.
-	err = unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), unixMode(*a.Mode))
-	if errors.Is(err, unix.ENOENT) { // no /proc
-		err = unix.Fchmodat(dirfd, base, unixMode(*a.Mode), unix.AT_SYMLINK_NOFOLLOW)
+	err := unix.Chmod(procName(fd), unixMode(*a.Mode))
+	if errors.Is(err, unix.ENOENT) {
+		return errNoProc
 	}
 	return err
 }

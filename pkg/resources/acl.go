@@ -209,7 +209,12 @@ func (a *ACL) planList(ctx context.Context, h *host.Host, p *resource.Plan, file
 	if attr == defaultACL && isPlainACL(fresh) {
 		value = nil // a default of nothing but the mode is no default
 	}
-	p.Do(func(ctx context.Context) error { return h.Extended.SetXattr(ctx, file.path, attr, value) }, changes...)
+	p.Do(func(ctx context.Context) error {
+		if file.path == a.Path {
+			return h.Extended.SetXattr(ctx, file.path, attr, value)
+		}
+		return h.Below.SetXattrBelow(ctx, a.Path, strings.TrimPrefix(file.path, a.Path+"/"), file.info, attr, value)
+	}, changes...)
 	return nil
 }
 

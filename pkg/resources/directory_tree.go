@@ -104,7 +104,7 @@ func (d *Directory) planPurge(h *host.Host, p *resource.Plan, tree []treeEntry) 
 			"raise max_purge if that is meant")
 	}
 	for _, name := range names {
-		p.Do(func(ctx context.Context) error { return h.FS.Remove(ctx, name, true) },
+		p.Do(func(ctx context.Context) error { return h.Below.RemoveBelow(ctx, d.Path, d.below(name), true) },
 			change.Of(d.below(name), "present", change.Absent))
 	}
 	return gone, nil
@@ -169,7 +169,9 @@ func (d *Directory) planRecurse(ctx context.Context, h *host.Host, p *resource.P
 		for i := range changes {
 			changes[i].Field = d.below(e.path) + " " + changes[i].Field
 		}
-		p.Do(func(ctx context.Context) error { return h.FS.SetAttr(ctx, e.path, want) }, changes...)
+		p.Do(func(ctx context.Context) error {
+			return h.Below.SetAttrBelow(ctx, d.Path, d.below(e.path), e.info, want)
+		}, changes...)
 	}
 	return nil
 }

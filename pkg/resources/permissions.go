@@ -261,6 +261,6 @@ func (sw *sweeping) judge(ctx context.Context, p *resource.Plan, name string, in
 		if below == "" {
 			return sw.h.FS.SetAttr(ctx, name, want)
 		}
-		return sw.h.Below.SetAttrBelow(ctx, sw.Path, below, info.Kind, want)
+		return sw.h.Below.SetAttrBelow(ctx, sw.Path, below, info, want)
 	}, changes...)
 }

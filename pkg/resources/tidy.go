@@ -117,7 +117,7 @@ func (t *Tidy) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	}
 	for _, full := range s.gone {
 		name := strings.TrimPrefix(full, t.Path+"/")
-		p.Do(func(ctx context.Context) error { return h.Below.RemoveBelow(ctx, t.Path, name) },
+		p.Do(func(ctx context.Context) error { return h.Below.RemoveBelow(ctx, t.Path, name, false) },
 			change.Of(name, "present", change.Absent))
 	}
 	return p, nil

@@ -26,17 +26,25 @@ func (b below) straight(dir, name string) error {
 }
 
 // RemoveBelow implements host.Below.
-func (b below) RemoveBelow(ctx context.Context, dir, name string) error {
+func (b below) RemoveBelow(ctx context.Context, dir, name string, all bool) error {
 	if err := b.straight(dir, name); err != nil {
 		return err
 	}
-	return files(b).Remove(ctx, path.Join(dir, name), false)
+	return files(b).Remove(ctx, path.Join(dir, name), all)
 }
 
 // SetAttrBelow implements host.Below.
-func (b below) SetAttrBelow(ctx context.Context, dir, name string, _ host.Kind, a host.Attr) error {
+func (b below) SetAttrBelow(ctx context.Context, dir, name string, _ host.Info, a host.Attr) error {
 	if err := b.straight(dir, name); err != nil {
 		return err
 	}
 	return files(b).SetAttr(ctx, path.Join(dir, name), a)
+}
+
+// SetXattrBelow implements host.Below.
+func (b below) SetXattrBelow(ctx context.Context, dir, name string, _ host.Info, attr string, value []byte) error {
+	if err := b.straight(dir, name); err != nil {
+		return err
+	}
+	return extended(b).SetXattr(ctx, path.Join(dir, name), attr, value)
 }
