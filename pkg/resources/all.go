@@ -11,6 +11,7 @@ func All() []resource.Kind {
 	return []resource.Kind{
 		resource.KindOf[ACL]("acl"),
 		resource.KindOf[Alternatives]("alternatives"),
+		resource.KindOf[AppArmorProfile]("apparmor_profile"),
 		resource.KindOf[Archive]("archive"),
 		resource.KindOf[AtJob]("at_job"),
 		resource.KindOf[AuditRule]("audit_rule"),
