@@ -23,6 +23,7 @@ type Host struct {
 	FS        FS
 	Run       Runner
 	Packages  Packages
+	Upgrades  Upgrades
 	Services  Services
 	Units     Units
 	Processes Processes

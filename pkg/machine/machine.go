@@ -85,10 +85,12 @@ func (m *Machine) Host() *host.Host {
 	if other := otherInit(fsys, m.runner, m.tree.live()); !units.live && other != nil {
 		services = other
 	}
+	pkgs := newPackages(m, fsys)
 	return &host.Host{
 		FS:        fsys,
 		Run:       m.runner,
-		Packages:  newPackages(m, fsys),
+		Packages:  pkgs,
+		Upgrades:  pkgs,
 		Services:  services,
 		Units:     units,
 		Processes: &processes{fs: fsys},

@@ -20,6 +20,8 @@ type packageCache struct {
 	pkgs       []host.Package
 	sources    string // fingerprint of what the candidates depend on
 	candidates map[string]string
+	offered    string                    // fingerprint of what the upgrades depend on
+	upgrades   map[string][]host.Upgrade // by scope
 }
 
 // packages is host.Packages: what is the same for every package manager.

@@ -56,6 +56,7 @@ func All() []resource.Kind {
 		resource.KindOf[NFSExport]("nfs_export"),
 		resource.KindOf[NPM]("npm"),
 		resource.KindOf[Package]("package"),
+		resource.KindOf[PackageUpgrade]("package_upgrade"),
 		resource.KindOf[PAMRule]("pam_rule"),
 		resource.KindOf[PasswordPolicy]("password_policy"),
 		resource.KindOf[Permissions]("permissions"),

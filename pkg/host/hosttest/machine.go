@@ -24,6 +24,7 @@ type Machine struct {
 	groups     map[string]*group
 	packages   map[string]*host.Package
 	candidates map[string]*candidate
+	unneeded   map[string]bool // packages that no other needs any more
 	services   map[string]*service
 	sysctls    map[string]string
 	hostname   string
@@ -47,6 +48,7 @@ func newMachine() *Machine {
 		groups:     map[string]*group{},
 		packages:   map[string]*host.Package{},
 		candidates: map[string]*candidate{},
+		unneeded:   map[string]bool{},
 		services:   map[string]*service{},
 		sysctls:    map[string]string{},
 		usages:     map[string]host.Usage{},
@@ -66,7 +68,7 @@ func newMachine() *Machine {
 // Host returns a view of the machine for one run.
 func (m *Machine) Host() *host.Host {
 	return &host.Host{
-		FS: files{m}, Run: runner{m}, Packages: packages{m}, Services: services{m},
+		FS: files{m}, Run: runner{m}, Packages: packages{m}, Upgrades: packages{m}, Services: services{m},
 		Accounts: accounts{m}, Mounts: mounts{m}, Kernel: kernel{m}, Fetch: fetcher{m}, Firewall: firewall{m}, Clock: clock{m},
 		Units: &units{m: m}, Processes: processes{m}, Extended: extended{m}, Below: below{m},
 	}

@@ -14,6 +14,9 @@ type candidate struct {
 	others    []string // further versions that can be installed by name
 	refreshed string   // the version once the lists have been fetched again
 	service   string   // a service that the package brings, enabled and running
+	security  string   // the newest version that repairs a weakness
+	needs     string   // a package that comes with an upgrade
+	reboot    bool     // an upgrade asks for a reboot
 }
 
 // packages implements host.Packages.

@@ -27,8 +27,8 @@ import (
 //	flags /etc/motd immutable append
 //	user alice uid=1000 gid=1000 home=/home/alice shell=/bin/bash groups=sudo comment="Alice" password=! expires=2030-01-01
 //	group sudo gid=27 members=alice
-//	package nginx 1.22.1 arch=amd64 [held] [broken]
-//	candidate nginx 1.22.1 others=1.22.0 refreshed=1.24.0 service=nginx
+//	package nginx 1.22.1 arch=amd64 [held] [broken] [unneeded]
+//	candidate nginx 1.22.1 [reboot] others=1.22.0 refreshed=1.24.0 service=nginx security=1.22.1 needs=nginx-common
 //	service nginx boot=enabled running=true failed=false state="active (running)" live=true start=fails
 //	sysctl net.ipv4.ip_forward 0
 //	hostname web-1
@@ -44,7 +44,7 @@ import (
 //	process 12 sshd /usr/sbin/sshd -D uid=0   (number, name, executable, arguments)
 //	fail read /etc/motd "permission denied"
 //
-// The words of fail: look stat read write xattr flags (with a path); accounts, "accounts put", packages, install, services,
+// The words of fail: look stat read write xattr flags (with a path); accounts, "accounts put", packages, install, upgrade, services,
 // sysctl, set-sysctl, firewall, firewall-load, units, processes (with a name); refresh, hostname, set-hostname, interfaces,
 // mounts, mount, usage, fetch, firewall-check. The texts
 // busy, unsupported and not-found stand for the sentinel errors.

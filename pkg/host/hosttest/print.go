@@ -39,7 +39,7 @@ func (m *Machine) String() string {
 		m.printGroup(&b, name, m.groups[name])
 	}
 	for _, name := range sortedKeys(m.packages) {
-		printPackage(&b, m.packages[name])
+		printPackage(&b, m.packages[name], m.unneeded[name])
 	}
 	for _, name := range sortedKeys(m.services) {
 		m.services[name].print(&b)
@@ -169,7 +169,7 @@ func (m *Machine) printGroup(b *strings.Builder, name string, g *group) {
 	b.WriteByte('\n')
 }
 
-func printPackage(b *strings.Builder, p *host.Package) {
+func printPackage(b *strings.Builder, p *host.Package, unneeded bool) {
 	fmt.Fprintf(b, "package %s %s", p.Name, bare(p.Version))
 	attr(b, "arch", p.Arch, "")
 	if p.Held {
@@ -177,6 +177,9 @@ func printPackage(b *strings.Builder, p *host.Package) {
 	}
 	if p.Broken {
 		b.WriteString(" broken")
+	}
+	if unneeded {
+		b.WriteString(" unneeded")
 	}
 	b.WriteByte('\n')
 }

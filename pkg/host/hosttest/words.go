@@ -140,18 +140,22 @@ func (p *parser) group(l *line) error {
 }
 
 func (p *parser) pkg(l *line) error {
-	held, broken := l.flag("held", 2), l.flag("broken", 2)
+	held, broken, unneeded := l.flag("held", 2), l.flag("broken", 2), l.flag("unneeded", 2)
 	arch := l.attr("arch", "")
-	if err := l.want(2, 2, "package NAME VERSION [held] [broken] with arch="); err != nil {
+	if err := l.want(2, 2, "package NAME VERSION [held] [broken] [unneeded] with arch="); err != nil {
 		return err
+	}
+	if unneeded {
+		p.m.unneeded[l.args[0]] = true
 	}
 	p.m.packages[l.args[0]] = &host.Package{Name: l.args[0], Version: l.args[1], Arch: arch, Held: held, Broken: broken}
 	return nil
 }
 
 func (p *parser) candidate(l *line) error {
-	c := &candidate{others: l.list("others"), refreshed: l.attr("refreshed", ""), service: l.attr("service", "")}
-	if err := l.want(1, 2, "candidate NAME [VERSION] with others=, refreshed=, service="); err != nil {
+	c := &candidate{others: l.list("others"), refreshed: l.attr("refreshed", ""), service: l.attr("service", ""),
+		security: l.attr("security", ""), needs: l.attr("needs", ""), reboot: l.flag("reboot", 2)}
+	if err := l.want(1, 2, "candidate NAME [VERSION] [reboot] with others=, refreshed=, service=, security=, needs="); err != nil {
 		return err
 	}
 	if len(l.args) > 1 {
