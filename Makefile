@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 VERSION ?= 0.1.0-dev
 LDFLAGS := -s -w -X main.version=$(VERSION)
+# The pages grpc can serve about its calls need html/template; nothing of Vigo serves them.
+TAGS := grpcnotrace
 export CGO_ENABLED ?= 0
 
 .PHONY: help build demo test race lint docs bench size fuzz fleet clean
@@ -10,7 +12,7 @@ help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 build: ## build bin/vigo and bin/vigo-agent
-	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	go build -trimpath -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 demo: build ## the whole system in one go: push, converge, drift, tampering; KEEP=1 leaves it running
 	@go build -o out/demo ./test/demo

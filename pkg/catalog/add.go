@@ -18,6 +18,13 @@ func (b *builder) full(d policy.Declaration) {
 	}
 }
 
+// expectMore makes room for n more resources: an item and what it was made of are large, and are not to be copied each time
+// the catalog grows.
+func (b *builder) expectMore(n int) {
+	n = min(n, maxResources-len(b.items))
+	b.items, b.decls = slices.Grow(b.items, n), slices.Grow(b.decls, n)
+}
+
 // add puts an item into the catalog and returns where it is. The same resource declared again by another module, in the same
 // words, is shared; in others it is an error that names both places.
 func (b *builder) add(it resource.Item, d declared, name string) (at int, ok bool) {

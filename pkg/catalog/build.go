@@ -184,6 +184,9 @@ func (b *builder) module(m *policy.Module, uses []use) bool {
 	u.audit, u.window = b.audit(m, uses), b.window(m, uses)
 	u.applies = b.holds(m.When, schema, vars)
 	b.given[m.Name] = u.applies
+	if u.applies {
+		b.expectMore(len(m.Resources))
+	}
 	for _, d := range m.Resources {
 		if d.Foreach != nil {
 			b.foreach(u, d)

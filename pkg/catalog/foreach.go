@@ -50,6 +50,9 @@ func (b *builder) foreach(u *unit, d policy.Declaration) {
 		b.fail(d.Pos, "secret-shown", "make it a mapping: its keys are no secrets", "the identity of a %s cannot hold a secret: it is its name in reports", d.Type)
 		return
 	}
+	if u.applies {
+		b.expectMore(len(items))
+	}
 	var made []int
 	for _, it := range items {
 		names, alias := map[string]any{itemName: it.value}, ""

@@ -97,6 +97,9 @@ type taint map[string][]string
 
 // of returns the secrets that come out of what has these uses.
 func (t taint) of(u uses) (names []string, tainted bool) {
+	if len(t) == 0 && len(u.secrets) == 0 {
+		return nil, false
+	}
 	set := maps.Clone(u.secrets)
 	if set == nil {
 		set = map[string]bool{}

@@ -83,13 +83,15 @@ func (d *decoder) fail(path, code, msg, hint string) {
 }
 
 func (d *decoder) fields(v reflect.Value, fields []Field, attrs map[string]any, path, kind string) {
-	known := map[string]bool{}
+	known := 0
 	for _, f := range fields {
 		if f.Identity {
 			continue
 		}
-		known[f.Key] = true
 		raw, given := attrs[f.Key]
+		if given {
+			known++
+		}
 		if !given || raw == nil {
 			if f.Required {
 				d.fail(path, "missing-key", fmt.Sprintf("%s needs the key %q", kind, f.Key), "")
@@ -107,14 +109,22 @@ func (d *decoder) fields(v reflect.Value, fields []Field, attrs map[string]any, 
 			d.enum(v.Field(f.index), f, at)
 		}
 	}
+	if known < len(attrs) {
+		d.unknown(fields, attrs, path)
+	}
+}
+
+// unknown tells of the keys that no field has.
+func (d *decoder) unknown(fields []Field, attrs map[string]any, path string) {
 	for key := range attrs {
-		if !known[key] {
-			hint := fault.DidYouMean(key, keysOf(fields))
-			if hint == "" {
-				hint = "known keys: " + strings.Join(keysOf(fields), ", ")
-			}
-			d.fail(join(path, key), "unknown-key", fmt.Sprintf("unknown key %q", key), hint)
+		if slices.ContainsFunc(fields, func(f Field) bool { return f.Key == key && !f.Identity }) {
+			continue
 		}
+		hint := fault.DidYouMean(key, keysOf(fields))
+		if hint == "" {
+			hint = "known keys: " + strings.Join(keysOf(fields), ", ")
+		}
+		d.fail(join(path, key), "unknown-key", fmt.Sprintf("unknown key %q", key), hint)
 	}
 }
 

@@ -95,7 +95,7 @@ func judge(goal string, met bool) int {
 }
 
 func build(ctx context.Context, program, path, arch, arm, ldflags string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", ldflags, "-o", path, "./cmd/"+program)
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-tags", "grpcnotrace", "-ldflags", ldflags, "-o", path, "./cmd/"+program)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch, "GOARM="+arm)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
