@@ -24,6 +24,7 @@ type Options struct {
 	Name    string            // its host name; default: "machine"
 	Network *Network          // where its eth0 leads; nil: it has none
 	Files   map[string]string // content by path, in place before it boots, mode 0644
+	Like    *Machine          // one that was stopped and stays so: the disk begins as its disk is
 }
 
 // bootTimeout is for a machine that takes seconds.
@@ -104,7 +105,14 @@ func (m *Machine) build(ctx context.Context, cache, image string, o Options) err
 			return err
 		}
 	}
-	if m.dir, err = newWorkdir(ctx, cache, image); err != nil {
+	layer := ""
+	if o.Like != nil {
+		if o.Like.current() != nil {
+			return fmt.Errorf("machine %s runs: stop it for another to be like it", o.Like.name)
+		}
+		layer = filepath.Join(o.Like.dir.path, upperDir)
+	}
+	if m.dir, err = newWorkdir(ctx, cache, image, layer); err != nil {
 		return err
 	}
 	var id [16]byte

@@ -96,7 +96,7 @@ func tryOverlay() error {
 		return fmt.Errorf("trying an overlay: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	for _, sub := range []string{imageLink, upperDir, workDir, rootDir} {
+	for _, sub := range []string{imageLink, layerLink, upperDir, workDir, rootDir} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
 			return fmt.Errorf("trying an overlay: %w", err)
 		}

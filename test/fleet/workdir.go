@@ -17,6 +17,7 @@ import (
 // What is in the directory of a machine.
 const (
 	imageLink   = "image" // leads to the image
+	layerLink   = "layer" // leads to what another machine wrote, or to nothing of its own
 	upperDir    = "upper" // what the machine wrote
 	workDir     = "work"
 	rootDir     = "root"  // where the disk is mounted, in the mount namespace of the machine
@@ -26,7 +27,7 @@ const (
 )
 
 // mountOverlay is the shell command that puts image and upper together, run in the directory of the machine.
-const mountOverlay = `mount -t overlay overlay -o lowerdir=` + imageLink + `,upperdir=` + upperDir + `,workdir=` + workDir + ` ` + rootDir
+const mountOverlay = `mount -t overlay overlay -o lowerdir=` + layerLink + `:` + imageLink + `,upperdir=` + upperDir + `,workdir=` + workDir + ` ` + rootDir
 
 // runsDir is the directory of all machines' directories.
 func runsDir(cacheDir string) string { return filepath.Join(cacheDir, "machines") }
@@ -41,8 +42,9 @@ type workdir struct {
 	group cgroup
 }
 
-// newWorkdir makes the directory of a machine and removes those of dead processes.
-func newWorkdir(ctx context.Context, cacheDir, image string) (*workdir, error) {
+// newWorkdir makes the directory of a machine and removes those of dead processes. The disk is the image, with the layer over it
+// unless that is empty.
+func newWorkdir(ctx context.Context, cacheDir, image, layer string) (*workdir, error) {
 	runs := runsDir(cacheDir)
 	if err := os.MkdirAll(runs, 0o755); err != nil {
 		return nil, fmt.Errorf("making a work directory: %w", err)
@@ -61,14 +63,14 @@ func newWorkdir(ctx context.Context, cacheDir, image string) (*workdir, error) {
 		return nil, fmt.Errorf("making a work directory: %w", err)
 	}
 	w := &workdir{path: path}
-	if err := w.fill(ctx, image); err != nil {
+	if err := w.fill(ctx, image, layer); err != nil {
 		return nil, errors.Join(fmt.Errorf("making a work directory: %w", err), w.remove())
 	}
 	return w, nil
 }
 
 // fill lays out the directory and makes the control group.
-func (w *workdir) fill(ctx context.Context, image string) error {
+func (w *workdir) fill(ctx context.Context, image, layer string) error {
 	var err error
 	if w.lock, err = lockFile(ctx, filepath.Join(w.path, lockName)); err != nil {
 		return err
@@ -87,7 +89,13 @@ func (w *workdir) fill(ctx context.Context, image string) error {
 	if err := os.WriteFile(filepath.Join(w.path, netnsFile), nil, 0o644); err != nil {
 		return err
 	}
-	return os.Symlink(image, filepath.Join(w.path, imageLink))
+	if err := os.Symlink(image, filepath.Join(w.path, imageLink)); err != nil {
+		return err
+	}
+	if layer != "" {
+		return os.Symlink(layer, filepath.Join(w.path, layerLink))
+	}
+	return os.Mkdir(filepath.Join(w.path, layerLink), 0o755)
 }
 
 // close ends what runs in the control group and removes group and directory.
