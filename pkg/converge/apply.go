@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"runtime/debug"
+	"slices"
 
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/host"
@@ -14,22 +15,22 @@ import (
 )
 
 // converge plans one item and, unless it is only looked at, applies the plan and proves by a second plan that the host
-// is in line then.
-func (r *run) converge(ctx context.Context, i int, res *report.Result) {
+// is in line then. It returns the plan as it is by then.
+func (r *run) converge(ctx context.Context, i int, res *report.Result) (plan resource.Plan) {
 	it := r.cat.Items[i]
 	plan, err := planOf(ctx, it.Resource, r.host)
 	if err != nil {
 		r.planFailed(ctx, i, err, res)
-		return
+		return plan
 	}
 	if plan.Empty() {
-		return
+		return plan
 	}
 	res.Changes = plan.Changes()
 	if now := r.Now(); !it.Meta.Audit && !it.Meta.Window.Open(now) {
 		res.Outcome, res.Reason = report.Skipped, it.Meta.Window.Closed(now)
 		r.states[i] = state{cause: it.Name(), waits: true}
-		return
+		return plan
 	}
 	if r.DryRun || it.Meta.Audit {
 		res.Outcome = report.Drift
@@ -37,20 +38,25 @@ func (r *run) converge(ctx context.Context, i int, res *report.Result) {
 		for _, target := range it.Notifies {
 			r.owed[target] = r.owed[target] || r.DryRun && !it.Meta.Audit
 		}
-		return
+		return plan
 	}
-	fresh, err := r.notify(it)
+	fresh, err := r.notify(i, plan)
 	if err != nil {
 		fail(res, fmt.Errorf("keeping the journal: %w", err))
-		return
+		return plan
 	}
 	res.Outcome = report.Changed
 	if r.Journal.Enforced(it.Name()) == it.Digest {
 		res.Outcome = report.Corrected
 	}
-	if err := r.apply(ctx, it, plan, fresh, res); err != nil {
+	first := plan
+	if err := r.apply(ctx, it, &plan, fresh, res); err != nil {
 		fail(res, explain(ctx, err))
+	} else if slices.Contains(fresh, i) && !first.Tells() {
+		r.owed[i] = false // its own steps have told what they had to
+		r.settle(it.Name(), res)
 	}
+	return plan
 }
 
 // planFailed says why an item could not be planned; in a dry run what depends on a change that was not made may only be
@@ -65,13 +71,19 @@ func (r *run) planFailed(ctx context.Context, i int, err error, res *report.Resu
 	fail(res, explain(ctx, err))
 }
 
-// notify records the refreshes that the change of it will cause, and returns the targets that owed none before.
-func (r *run) notify(it resource.Item) (fresh []int, err error) {
-	if len(it.Notifies) == 0 {
+// notify records the refreshes that the change of an item will cause, and returns the targets that owed none before. The item
+// is one of them if its own steps tell a program of what they do.
+func (r *run) notify(i int, plan resource.Plan) (fresh []int, err error) {
+	it := r.cat.Items[i]
+	all := it.Notifies
+	if plan.Tells() {
+		all = append(slices.Clone(all), i)
+	}
+	if len(all) == 0 {
 		return nil, nil
 	}
-	targets := make([]string, len(it.Notifies))
-	for n, target := range it.Notifies {
+	targets := make([]string, len(all))
+	for n, target := range all {
 		targets[n] = r.cat.Items[target].Name()
 		if !r.owes(target) {
 			fresh = append(fresh, target)
@@ -82,9 +94,9 @@ func (r *run) notify(it resource.Item) (fresh []int, err error) {
 }
 
 // apply carries out a plan, again after a failure as often as the item allows, and checks the result.
-func (r *run) apply(ctx context.Context, it resource.Item, plan resource.Plan, fresh []int, res *report.Result) error {
+func (r *run) apply(ctx context.Context, it resource.Item, plan *resource.Plan, fresh []int, res *report.Result) error {
 	for attempt := 0; ; attempt++ {
-		made, err := applyPlan(ctx, plan)
+		made, err := applyPlan(ctx, *plan)
 		if err == nil {
 			after, err := planOf(ctx, it.Resource, r.host)
 			if err != nil {
@@ -97,10 +109,10 @@ func (r *run) apply(ctx context.Context, it resource.Item, plan resource.Plan, f
 		}
 		res.Changes = made
 		if attempt >= it.Meta.Retries || ctx.Err() != nil {
-			r.withdraw(ctx, it, plan, fresh)
+			r.withdraw(ctx, it, *plan, fresh)
 			return err
 		}
-		if plan, err = planOf(ctx, it.Resource, r.host); err != nil {
+		if *plan, err = planOf(ctx, it.Resource, r.host); err != nil {
 			return err
 		}
 		res.Changes = plan.Changes()
@@ -126,14 +138,15 @@ func (r *run) withdraw(ctx context.Context, it resource.Item, plan resource.Plan
 	}
 }
 
-// refresh carries out the refresh an item owes, now that its own plan is applied.
-func (r *run) refresh(ctx context.Context, i int, res *report.Result) {
+// refresh carries out the refresh an item owes, now that its own plan is applied. If it was the item itself that could not tell
+// a program of its change, because a run died or the program would not hear, that is done.
+func (r *run) refresh(ctx context.Context, i int, plan resource.Plan, res *report.Result) {
 	it := r.cat.Items[i]
 	if !r.owes(i) {
 		return
 	}
 	target, can := it.Resource.(resource.Refresher)
-	if !can {
+	if !can && !plan.Untold() {
 		r.settle(it.Name(), res)
 		return
 	}
@@ -149,7 +162,11 @@ func (r *run) refresh(ctx context.Context, i int, res *report.Result) {
 		res.Refresh = "pending"
 		return
 	}
-	if err := refreshOf(ctx, target, r.host); err != nil {
+	err := tellOf(ctx, plan)
+	if err == nil && can {
+		err = refreshOf(ctx, target, r.host)
+	}
+	if err != nil {
 		res.Refresh = "failed"
 		fail(res, fmt.Errorf("refreshing: %w", explain(ctx, err)))
 		return
@@ -193,6 +210,11 @@ func applyPlan(ctx context.Context, p resource.Plan) (made []change.Change, err 
 func refreshOf(ctx context.Context, res resource.Refresher, h *host.Host) (err error) {
 	defer rescue(&err)
 	return res.Refresh(ctx, h)
+}
+
+func tellOf(ctx context.Context, p resource.Plan) (err error) {
+	defer rescue(&err)
+	return p.TellRest(ctx)
 }
 
 func rescue(err *error) {

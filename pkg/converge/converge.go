@@ -121,9 +121,9 @@ func (r *run) item(ctx context.Context, i int) report.Result {
 	began := r.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it took longer than %s", timeout))
 	defer cancel()
-	r.converge(ctx, i, &res)
+	plan := r.converge(ctx, i, &res)
 	if res.Outcome == report.OK || res.Outcome == report.Changed || res.Outcome == report.Corrected {
-		r.refresh(ctx, i, &res)
+		r.refresh(ctx, i, plan, &res)
 	} else if r.owes(i) {
 		res.Refresh = "pending"
 	}

@@ -92,7 +92,10 @@ func ParseID(s string) (ID, error) {
 }
 
 // A Plan is the steps that bring one resource into line, in order. The zero Plan is empty.
-type Plan struct{ steps []step }
+type Plan struct {
+	steps []step
+	tells []*telling
+}
 
 type step struct {
 	do      func(context.Context) error
@@ -123,7 +126,7 @@ func (p Plan) Then(after func(context.Context) error) Plan {
 		}
 		return after(ctx)
 	}
-	return Plan{steps}
+	return Plan{steps, p.tells}
 }
 
 // Include appends the steps of another plan, for a resource that is made of smaller ones. The fields of its changes are
@@ -139,6 +142,7 @@ func (p *Plan) Include(prefix string, other Plan) {
 		}
 		p.steps = append(p.steps, step{s.do, changes})
 	}
+	p.tells = append(slices.Clone(p.tells), other.tells...)
 }
 
 // Empty reports whether the host conforms.

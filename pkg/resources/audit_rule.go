@@ -81,33 +81,32 @@ func (a *AuditRule) Requires() []resource.ID {
 // Plan implements [resource.Resource].
 func (a *AuditRule) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	f := keptFile{Path: auditDir + a.Name + ".rules", Content: ownedMark + strings.Join(a.Rules, "\n") + "\n", Mode: 0o640}
-	written, err := f.plan(ctx, h)
-	if a.Ensure == "absent" {
-		written, err = f.remove(ctx, h)
-	}
-	if err != nil {
-		return written, err
-	}
 	merges, err := hasProgram(h, "augenrules")
-	if err != nil || !merges {
-		return written, err
+	if err != nil {
+		return resource.Plan{}, err
 	}
-	loaded := a.Ensure == "absent"
-	if written.Empty() && !loaded {
-		if loaded, err = a.loaded(h); err != nil {
-			return written, err
+	load := func(ctx context.Context) error { return loadAudit(ctx, h) }
+	if !merges {
+		load = func(context.Context) error { return nil }
+	}
+	if a.Ensure == "absent" {
+		return ownedPlan(ctx, h, gone(f.Path), load)
+	}
+	p, err := f.plan(ctx, h)
+	if err != nil || !merges {
+		return p, err
+	}
+	if p.Empty() {
+		loaded, err := a.loaded(h)
+		if err == nil && !loaded {
+			p.Do(load, change.Of("rules", "not loaded", "loaded"))
+			return p, nil
+		}
+		if err != nil {
+			return p, err
 		}
 	}
-	if written.Empty() && loaded {
-		return written, nil
-	}
-	var p resource.Plan
-	changes := written.Changes()
-	if len(changes) == 0 {
-		changes = []change.Change{change.Of("rules", "not loaded", "loaded")}
-	}
-	p.Do(func(ctx context.Context) error { return a.apply(ctx, h, f, written) }, changes...)
-	return p, nil
+	return p.Tell(load), nil
 }
 
 // loaded reports whether the rules are among those that augenrules has put together.
@@ -132,16 +131,8 @@ func (a *AuditRule) loaded(h *host.Host) (bool, error) {
 	return true, nil
 }
 
-// apply writes the file and loads the rules of all files. A removed file is put back when that fails: otherwise the next
-// run would see nothing to do.
-func (a *AuditRule) apply(ctx context.Context, h *host.Host, f keptFile, written resource.Plan) error {
-	old, err := h.FS.Read(f.Path, maxEdit)
-	if err != nil && !errors.Is(err, host.ErrNotFound) {
-		return err
-	}
-	if _, err := written.Apply(ctx); err != nil {
-		return err
-	}
+// loadAudit puts the rules of all files together and loads them.
+func loadAudit(ctx context.Context, h *host.Host) error {
 	res, err := h.Run.Run(ctx, host.Command{Argv: []string{"augenrules", "--load"}})
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil // another root folder: they are loaded at boot
@@ -149,12 +140,8 @@ func (a *AuditRule) apply(ctx context.Context, h *host.Host, f keptFile, written
 	if err == nil && res.Code != 0 {
 		err = fmt.Errorf("augenrules ended with status %d%s", res.Code, lastWords(append(res.Stdout, res.Stderr...)))
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		return fmt.Errorf("loading the rules of audit: %w", err)
 	}
-	err = fmt.Errorf("loading the rules of audit: %w", err)
-	if a.Ensure == "absent" && old != nil {
-		return errors.Join(err, h.FS.Write(context.WithoutCancel(ctx), f.Path, strings.NewReader(string(old)), host.WriteOptions{Attr: host.Attr{Mode: &f.Mode}}))
-	}
-	return err
+	return nil
 }

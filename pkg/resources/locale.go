@@ -134,7 +134,12 @@ func (l *Locale) planBuilt(h *host.Host, p *resource.Plan) error {
 		return err
 	}
 	generate := func(ctx context.Context) error { return runProgram(ctx, h, "locale-gen") }
-	p.Include("list", list.Then(generate))
+	if absent {
+		list = list.Tell(generate) // that it is built still is no difference
+	} else {
+		list = list.Then(generate)
+	}
+	p.Include("list", list)
 	if list.Empty() && !built && !absent {
 		p.Do(generate, change.Of("built", false, true))
 	}

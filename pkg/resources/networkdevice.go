@@ -75,10 +75,9 @@ func (d device) plan(ctx context.Context, h *host.Host, lacks func() ([]change.C
 	tell := func(ctx context.Context) error { return d.tell(ctx, h, is != nil) }
 	if len(changes) > 0 {
 		p.Do(tell, changes...)
-	} else if !p.Empty() {
-		p = p.Then(tell)
+		return p, nil
 	}
-	return p, nil
+	return p.Tell(tell), nil
 }
 
 // tell takes the interface that is there away, and has the provider make it anew. Systemd-networkd changes none that it has made

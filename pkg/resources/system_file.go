@@ -115,24 +115,36 @@ func checkWord(field, s string) error {
 func ownedPlan(ctx context.Context, h *host.Host, f *File, tell func(context.Context) error) (resource.Plan, error) {
 	p, err := f.Plan(ctx, h)
 	if err != nil || p.Empty() {
+		return p.Tell(tell), err
+	}
+	was, err := look(h, f.Path)
+	if err != nil {
 		return p, err
 	}
-	old, err := h.FS.Read(f.Path, maxEdit)
-	had := err == nil
-	if err != nil && !errors.Is(err, host.ErrNotFound) {
-		return p, err
+	var old []byte
+	had := was != nil && was.Kind == host.File
+	if had {
+		if old, err = h.FS.Read(f.Path, maxEdit); err != nil {
+			return p, err
+		}
 	}
-	return p.Then(func(ctx context.Context) error {
+	return p.Tell(func(ctx context.Context) error {
 		err := tell(ctx)
 		if err == nil {
 			return nil
 		}
+		said := err.Error()
+		ctx = context.WithoutCancel(ctx)
 		if had {
-			err = errors.Join(err, h.FS.Write(ctx, f.Path, bytes.NewReader(old), host.WriteOptions{}))
+			as := host.WriteOptions{Attr: host.Attr{Mode: &was.Mode, UID: &was.UID, GID: &was.GID}}
+			err = errors.Join(err, h.FS.Write(ctx, f.Path, bytes.NewReader(old), as))
 		} else {
 			err = errors.Join(err, h.FS.Remove(ctx, f.Path, false))
 		}
-		return fmt.Errorf("%w; %s is as it was before", errors.Join(err, tell(ctx)), f.Path)
+		if again := tell(ctx); again != nil && again.Error() != said {
+			err = errors.Join(err, again)
+		}
+		return fmt.Errorf("%w; %s is as it was before", err, f.Path)
 	}), nil
 }
 

@@ -90,7 +90,7 @@ func (t *TimeSync) Plan(ctx context.Context, h *host.Host) (resource.Plan, error
 			}
 			return t.quiet(lines)
 		}}.plan(h)
-		p = p.Then(restart)
+		p = p.Tell(restart)
 	default:
 		p, err = ownedPlan(ctx, h, ownedFile("/etc/chrony/conf.d/vigo.conf", ownedMark+t.chrony()), restart)
 	}
@@ -102,7 +102,7 @@ func (t *TimeSync) Plan(ctx context.Context, h *host.Host) (resource.Plan, error
 		if err != nil {
 			return resource.Plan{}, err
 		}
-		p.Include("other servers", rest.Then(restart))
+		p.Include("other servers", rest.Tell(restart))
 	}
 	yes := true
 	state, err := (&Service{Name: name, Running: &yes, Enabled: &yes}).Plan(ctx, h)

@@ -158,7 +158,7 @@ func (c *TrustedCA) Plan(ctx context.Context, h *host.Host) (resource.Plan, erro
 	}
 	f := keptFile{Path: path.Join(l.dir, c.Name+l.end), Content: string(c.pem), Mode: 0o644}
 	if c.Ensure == "absent" {
-		return c.distrust(ctx, h, l, f)
+		return ownedPlan(ctx, h, gone(f.Path), func(ctx context.Context) error { return updateTrust(ctx, h, l) })
 	}
 	p, err := f.plan(ctx, h)
 	if err != nil {
@@ -177,30 +177,6 @@ func bundleWord(trusted bool) string {
 		return "old"
 	}
 	return "without it"
-}
-
-// distrust plans that the authority is no longer trusted. The file is put back if the bundle cannot be built without it:
-// otherwise the next run would see nothing to do.
-func (c *TrustedCA) distrust(ctx context.Context, h *host.Host, l trustLayout, f keptFile) (resource.Plan, error) {
-	var p resource.Plan
-	removal, err := f.remove(ctx, h)
-	if err != nil || removal.Empty() {
-		return p, err
-	}
-	p.Do(func(ctx context.Context) error {
-		old, err := h.FS.Read(f.Path, maxKey)
-		if err != nil && !errors.Is(err, host.ErrNotFound) {
-			return err
-		}
-		if _, err := removal.Apply(ctx); err != nil {
-			return err
-		}
-		if err = updateTrust(ctx, h, l); err != nil && old != nil {
-			err = errors.Join(err, h.FS.Write(context.WithoutCancel(ctx), f.Path, bytes.NewReader(old), host.WriteOptions{}))
-		}
-		return err
-	}, removal.Changes()...)
-	return p, nil
 }
 
 func inBundle(h *host.Host, l trustLayout, cert []byte) (bool, error) {
