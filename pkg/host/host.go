@@ -35,4 +35,5 @@ type Host struct {
 	Clock     Clock
 	Extended  Extended
 	Below     Below
+	Devices   Devices
 }

@@ -102,6 +102,7 @@ func (m *Machine) Host() *host.Host {
 		Clock:     machineClock(m.now),
 		Extended:  &extended{tree: m.tree},
 		Below:     &below{tree: m.tree},
+		Devices:   &devices{tree: m.tree},
 	}
 }
 

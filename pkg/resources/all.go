@@ -29,6 +29,7 @@ func All() []resource.Kind {
 		resource.KindOf[Environment]("environment"),
 		resource.KindOf[Exec]("exec"),
 		resource.KindOf[File]("file"),
+		resource.KindOf[Filesystem]("filesystem"),
 		resource.KindOf[FirewallPolicy]("firewall_policy"),
 		resource.KindOf[FirewallRule]("firewall_rule"),
 		resource.KindOf[Flatpak]("flatpak"),

@@ -24,7 +24,8 @@ type node struct {
 	mtime    time.Time // the start of 1970 if nobody says
 	xattrs   map[string]string
 	flags    host.FileFlags
-	implied  bool // a directory nobody named: not printed
+	device   *device // of a block device
+	implied  bool    // a directory nobody named: not printed
 }
 
 // files implements host.FS.

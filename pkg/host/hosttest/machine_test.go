@@ -22,6 +22,7 @@ file /etc/hosts mode=0644
 file /etc/motd mode=0600 owner=alice:sudo "hello\n"
 link /etc/x -> ../y
 other /dev/null mode=0666
+device /dev/sdb1 size=64M holds=0x438:53ef,0x10000:00ff
 file /var/odd mode=4755 links=2 "no newline\nat the end"
 user alice uid=1000 gid=1000 home=/home/alice shell=/bin/bash groups=sudo comment="Alice A." password=! expires=2030-01-01
 group alice gid=1000
@@ -39,8 +40,9 @@ func TestPrintGivesBackWhatWasParsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sorted := strings.Replace(canonical, "other /dev/null mode=0666\n", "", 1)
-	sorted = strings.Replace(sorted, "dir /empty", "other /dev/null mode=0666\ndir /empty", 1)
+	devices := "other /dev/null mode=0666\ndevice /dev/sdb1 size=64M holds=0x438:53ef,0x10000:00ff\n"
+	sorted := strings.Replace(canonical, devices, "", 1)
+	sorted = strings.Replace(sorted, "dir /empty", devices+"dir /empty", 1)
 	if diff := cmp.Diff(sorted, m.String()); diff != "" {
 		t.Error(diff)
 	}

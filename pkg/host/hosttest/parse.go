@@ -23,6 +23,7 @@ import (
 //		127.0.0.1 localhost          (content in lines indented by one tab)
 //	link /etc/localtime -> /usr/share/zoneinfo/UTC
 //	other /dev/null                      (device, socket or fifo)
+//	device /dev/sdb1 size=64M holds=0x438:53ef,0x460:c2   (bytes at offsets; the others are zero)
 //	xattr /etc/motd user.x "value"
 //	flags /etc/motd immutable append
 //	user alice uid=1000 gid=1000 home=/home/alice shell=/bin/bash groups=sudo comment="Alice" password=! expires=2030-01-01
@@ -37,15 +38,15 @@ import (
 //	table inet main FINGERPRINT          (of the firewall)
 //	clock 2026-01-01T00:00:00Z
 //	usage / bytes=100 free=50 available=40 inodes=10 inodesfree=5 readonly=false
-//	command ["visudo","-cf","*"] code=0 stdout="ok" stderr="" [reads] [once] [exists=/x] [rejects=TEXT] [creates=/y] [content=TEXT] [removes=/z] [gives=eth0=192.0.2.7/24]
+//	command ["visudo","-cf","*"] code=0 stdout="ok" stderr="" [reads] [once] [exists=/x] [rejects=TEXT] [creates=/y] [content=TEXT] [removes=/z] [gives=eth0=192.0.2.7/24] [leaves=/dev/sdb1,size:64M,0x438:53ef]
 //	program visudo /usr/sbin/visudo
 //	url https://example.com/x "content"
 //	stale nginx.service                  (systemd has read an older version of its files)
 //	process 12 sshd /usr/sbin/sshd -D uid=0   (number, name, executable, arguments)
 //	fail read /etc/motd "permission denied"
 //
-// The words of fail: look stat read write xattr flags (with a path); accounts, "accounts put", packages, install, upgrade, services,
-// sysctl, set-sysctl, firewall, firewall-load, units, processes (with a name); refresh, hostname, set-hostname, interfaces,
+// The words of fail: look stat read write xattr flags device (with a path); accounts, "accounts put", packages, install, upgrade,
+// services, sysctl, set-sysctl, firewall, firewall-load, units, processes (with a name); refresh, hostname, set-hostname, interfaces,
 // mounts, mount, usage, fetch, firewall-check. The texts
 // busy, unsupported and not-found stand for the sentinel errors.
 func Parse(text []byte) (*Machine, error) { return FromArchive(txtar.Parse(text)) }
@@ -112,7 +113,7 @@ func (p *parser) line(l *line) error {
 		"user": p.user, "group": p.group, "package": p.pkg, "candidate": p.candidate, "service": p.service,
 		"sysctl": p.sysctl, "hostname": p.hostname, "interface": p.iface, "mount": p.mount, "usage": p.usage,
 		"command": p.command, "program": p.program, "url": p.url, "fail": p.fail, "table": p.table, "clock": p.clock,
-		"xattr": p.xattr, "flags": p.flags, "stale": p.stale, "process": p.process,
+		"xattr": p.xattr, "flags": p.flags, "stale": p.stale, "device": p.device, "process": p.process,
 	}[l.word]
 	if !ok {
 		return fmt.Errorf("unknown word %q", l.word)

@@ -70,6 +70,10 @@ func (m *Machine) String() string {
 }
 
 func (m *Machine) printNode(b *strings.Builder, name string, n *node) {
+	if n.device != nil {
+		n.device.print(b, name)
+		return
+	}
 	word := map[host.Kind]string{host.File: "file", host.Dir: "dir", host.Symlink: "link", host.Other: "other"}[n.kind]
 	fmt.Fprintf(b, "%s %s", word, bare(name))
 	if n.kind == host.Symlink {

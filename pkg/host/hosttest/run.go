@@ -27,6 +27,7 @@ type script struct {
 	creates        map[string]string // files it makes, with their content
 	removes        string            // a path it removes
 	gives          string            // an address it gives: eth0=192.0.2.7/24
+	leaves         string            // a device and all it holds then
 	once           bool
 	spent          bool
 }
@@ -100,6 +101,9 @@ func (m *Machine) run(s *script, c host.Command) host.Result {
 	}
 	if s.removes != "" {
 		m.removeTree(s.removes)
+	}
+	if s.leaves != "" {
+		m.leave(s.leaves)
 	}
 	name, address, _ := strings.Cut(s.gives, "=")
 	for i := range m.interfaces {
