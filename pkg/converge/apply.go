@@ -97,6 +97,7 @@ func (r *run) notify(i int, plan resource.Plan) (fresh []int, err error) {
 func (r *run) apply(ctx context.Context, it resource.Item, plan *resource.Plan, fresh []int, res *report.Result) error {
 	for attempt := 0; ; attempt++ {
 		made, err := applyPlan(ctx, *plan)
+		res.Changes = made
 		if err == nil {
 			after, err := planOf(ctx, it.Resource, r.host)
 			if err != nil {
@@ -107,7 +108,6 @@ func (r *run) apply(ctx context.Context, it resource.Item, plan *resource.Plan, 
 			}
 			return fmt.Errorf("after the change it still differs: %s", summary(it.Meta, after.Changes()))
 		}
-		res.Changes = made
 		if attempt >= it.Meta.Retries || ctx.Err() != nil {
 			r.withdraw(ctx, it, *plan, fresh)
 			return err

@@ -1,6 +1,9 @@
 package host
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Upgrades is the package manager of a machine, asked for all packages at once.
 type Upgrades interface {
@@ -10,6 +13,8 @@ type Upgrades interface {
 	Pending(ctx context.Context, s UpgradeScope) ([]Upgrade, error)
 	// Upgrade upgrades what the scope allows, in one transaction. A package that is held stays as it is.
 	Upgrade(ctx context.Context, s UpgradeScope) error
+	// Fetched returns when the package lists that are on the machine were fetched; ErrNotFound if none are.
+	Fetched(ctx context.Context) (time.Time, error)
 }
 
 // An UpgradeScope says what may be upgraded. The zero one allows all that takes no other package away.

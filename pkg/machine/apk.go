@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"vigo.dev/pkg/host"
@@ -146,4 +147,78 @@ func (p *packages) apkPins(ctx context.Context, want []host.PackageChange, add [
 		pins.want = append(pins.want, pin)
 	}
 	return p.runAll(ctx, []step{pins})
+}
+
+var _ upgrader = apk{}
+
+func (apk) lists() []string { return []string{"/var/cache/apk", "/etc/apk/cache"} }
+
+// apkUpgrade is the command that upgrades these packages, or all if there are none. Without the option, apk would upgrade
+// itself first, in a transaction of its own.
+func apkUpgrade(names []string, options ...string) []string {
+	argv := append(append([]string{"apk", "--no-progress"}, options...), "upgrade", "--no-self-upgrade")
+	return append(argv, names...)
+}
+
+// pending has apk simulate what upgrade does. What nothing needs any more apk always removes.
+func (apk) pending(ctx context.Context, p *packages, s host.UpgradeScope) ([]host.Upgrade, error) {
+	all, _, err := p.apkUpgrades(ctx, s)
+	return all, err
+}
+
+func (p *packages) apkUpgrades(ctx context.Context, s host.UpgradeScope) (all []host.Upgrade, names []string, err error) {
+	if err := noSecurity(s, "apk"); err != nil {
+		return nil, nil, err
+	}
+	simulate := func(names []string) ([]host.Upgrade, error) {
+		out, err := p.run(ctx, apkUpgrade(names, "--no-network", "--simulate"))
+		return parseApkSteps(out), err
+	}
+	if all, err = simulate(nil); err != nil {
+		return nil, nil, err
+	}
+	rest := within(slices.Clone(all), s)
+	if len(rest) == len(all) {
+		return all, nil, nil
+	}
+	if names = upgradeNames(nil, rest); len(names) == 0 {
+		return nil, nil, nil
+	}
+	all, err = simulate(names)
+	return all, names, err
+}
+
+func (apk) upgrade(ctx context.Context, p *packages, s host.UpgradeScope) error {
+	all, names, err := p.apkUpgrades(ctx, s)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	_, err = p.run(ctx, apkUpgrade(names, "--wait", "600"))
+	return err
+}
+
+// parseApkSteps reads lines "(1/2) Upgrading busybox (1.36.1-r4 -> 1.36.1-r5)", "(2/2) Installing zlib (1.3-r0)".
+func parseApkSteps(out []byte) []host.Upgrade {
+	var all []host.Upgrade
+	for line := range strings.Lines(string(out)) {
+		_, step, numbered := strings.Cut(line, ") ")
+		words := strings.Fields(step)
+		if !numbered || !strings.HasPrefix(line, "(") || len(words) < 3 {
+			continue
+		}
+		from, to := strings.Trim(words[2], "()"), strings.Trim(words[len(words)-1], "()")
+		switch words[0] {
+		case "Upgrading", "Downgrading":
+		case "Installing":
+			from = ""
+		case "Purging":
+			to = ""
+		default:
+			continue
+		}
+		if from != "" || to != "" {
+			all = append(all, host.Upgrade{Name: words[1], From: from, To: to})
+		}
+	}
+	return all
 }

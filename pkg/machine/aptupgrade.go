@@ -12,6 +12,8 @@ import (
 
 var _ upgrader = apt{}
 
+func (apt) lists() []string { return []string{"/var/lib/apt/lists", "/var/lib/apt/lists/partial"} }
+
 // aptRounds bounds how often apt is asked: keeping one package back may let another one go that was in its way.
 const aptRounds = 4
 
@@ -151,7 +153,9 @@ func parseSimulation(out []byte) []host.Upgrade {
 		default:
 			continue
 		}
-		all = append(all, u)
+		if u.From != "" || u.To != "" {
+			all = append(all, u)
+		}
 	}
 	return all
 }
@@ -204,7 +208,7 @@ func parseVersionTables(out []byte, security map[string]bool) map[string]string 
 			older = strings.Contains(line[:indent], "*")
 			continue
 		}
-		if _, source, _ := strings.Cut(words, " "); security[source] && newest[name] == "" && version != "" {
+		if _, source, _ := strings.Cut(words, " "); security[source] && name != "" && version != "" && newest[name] == "" {
 			newest[name] = version
 		}
 	}

@@ -132,3 +132,92 @@ func (d dnf) apply(ctx context.Context, p *packages, want []host.PackageChange) 
 	held := holds(want, []string{d.program, "-q", "versionlock", "add"}, []string{d.program, "-q", "versionlock", "delete"})
 	return p.runAll(ctx, append(append(held[1:], steps...), held[0]))
 }
+
+var _ upgrader = dnf{}
+
+func (dnf) lists() []string {
+	return []string{"/var/cache/dnf", "/var/cache/libdnf5", "/var/cache/yum"}
+}
+
+// pending asks for the newest version of everything that is installed. New packages that come with an upgrade are not named.
+func (d dnf) pending(ctx context.Context, p *packages, s host.UpgradeScope) ([]host.Upgrade, error) {
+	const some = 100 // exit status if there are upgrades
+	out, err := p.run(ctx, d.scoped(s, "-q", "check-update"), some)
+	if err != nil {
+		return nil, err
+	}
+	all := parseCheckUpdate(out)
+	for i, u := range all {
+		is, err := p.Installed(ctx, u.Name)
+		if err != nil && !errors.Is(err, host.ErrNotFound) {
+			return nil, err
+		}
+		all[i].From = is.Version
+	}
+	unneeded, err := d.unneeded(ctx, p, s)
+	return append(all, unneeded...), err
+}
+
+func (d dnf) upgrade(ctx context.Context, p *packages, s host.UpgradeScope) error {
+	if _, err := p.run(ctx, d.scoped(s, "-y", "-q", "upgrade")); err != nil || !s.Autoremove {
+		return err
+	}
+	_, err := p.run(ctx, []string{d.program, "-y", "-q", "autoremove"})
+	return err
+}
+
+// scoped is a command for the packages of a scope.
+func (d dnf) scoped(s host.UpgradeScope, words ...string) []string {
+	argv := append([]string{d.program}, words...)
+	if s.Security {
+		argv = append(argv, "--security")
+	}
+	for _, pattern := range s.Exclude {
+		argv = append(argv, "--exclude="+pattern)
+	}
+	return argv
+}
+
+func (d dnf) unneeded(ctx context.Context, p *packages, s host.UpgradeScope) ([]host.Upgrade, error) {
+	if d.program == "yum" {
+		return nil, noAutoremove(s, d.program)
+	}
+	if !s.Autoremove {
+		return nil, nil
+	}
+	out, err := p.run(ctx, append(append([]string{}, d.query...), "--unneeded", "--qf", "%{name} %{evr}\\n"))
+	if err != nil {
+		return nil, err
+	}
+	var all []host.Upgrade
+	for line := range strings.Lines(string(out)) {
+		if words := strings.Fields(line); len(words) == 2 {
+			all = append(all, host.Upgrade{Name: words[0], From: strings.TrimPrefix(words[1], "0:")})
+		}
+	}
+	return all, nil
+}
+
+// parseCheckUpdate reads lines "name.architecture version repository", which yum breaks where they are long. Headings end
+// what is an upgrade.
+func parseCheckUpdate(out []byte) []host.Upgrade {
+	var all []host.Upgrade
+	var words []string
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "Obsoleting") || strings.HasPrefix(line, "Security:") {
+			break
+		}
+		if !strings.HasPrefix(line, " ") {
+			words = nil
+		}
+		words = append(words, strings.Fields(line)...)
+		if len(words) != 3 {
+			continue
+		}
+		dot := strings.LastIndexByte(words[0], '.')
+		if dot > 0 {
+			all = append(all, host.Upgrade{Name: words[0][:dot], To: strings.TrimPrefix(words[1], "0:")})
+		}
+	}
+	return all
+}

@@ -75,3 +75,50 @@ func parseOpkgList(out []byte, name string) string {
 	}
 	return newest
 }
+
+var _ upgrader = opkg{}
+
+func (opkg) lists() []string { return []string{"/var/opkg-lists", "/var/lib/opkg/lists"} }
+
+// pending takes those that are held out of the list, which opkg leaves in it.
+func (o opkg) pending(ctx context.Context, p *packages, s host.UpgradeScope) ([]host.Upgrade, error) {
+	if err := errors.Join(noSecurity(s, "opkg"), noAutoremove(s, "opkg")); err != nil {
+		return nil, err
+	}
+	out, err := p.run(ctx, []string{"opkg", "list-upgradable"})
+	if err != nil {
+		return nil, err
+	}
+	var all []host.Upgrade
+	for _, u := range within(parseOpkgUpgradable(out), s) {
+		is, err := p.Installed(ctx, u.Name)
+		if err != nil && !errors.Is(err, host.ErrNotFound) {
+			return nil, err
+		}
+		if !is.Held {
+			all = append(all, u)
+		}
+	}
+	return all, nil
+}
+
+func (o opkg) upgrade(ctx context.Context, p *packages, s host.UpgradeScope) error {
+	all, err := o.pending(ctx, p, s)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	_, err = p.run(ctx, upgradeNames([]string{"opkg", "upgrade"}, all))
+	return err
+}
+
+// parseOpkgUpgradable reads lines "name - installed version - new version".
+func parseOpkgUpgradable(out []byte) []host.Upgrade {
+	var all []host.Upgrade
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Split(strings.TrimSpace(line), " - ")
+		if len(fields) == 3 && fields[0] != "" && fields[1] != "" && fields[2] != "" {
+			all = append(all, host.Upgrade{Name: fields[0], From: fields[1], To: fields[2]})
+		}
+	}
+	return all
+}

@@ -184,6 +184,9 @@ func (p *packages) Refresh(ctx context.Context) error {
 	if err := man.refresh(ctx, p); err != nil {
 		return err
 	}
+	if err := p.markFetched(man); err != nil {
+		return err
+	}
 	print, err = p.fingerprint(sources...)
 	p.mu.Lock()
 	p.refreshed = print

@@ -179,3 +179,77 @@ func readIfThere(fs *files, name string) ([]byte, error) {
 	}
 	return data, err
 }
+
+var _ upgrader = pacman{}
+
+func (pacman) lists() []string { return []string{"/var/lib/pacman/sync"} }
+
+// pacmanUpgrade is the command that upgrades, without what is excluded.
+func pacmanUpgrade(s host.UpgradeScope, options ...string) []string {
+	argv := append([]string{"pacman", "-Su"}, options...)
+	for _, pattern := range s.Exclude {
+		argv = append(argv, "--ignore", pattern)
+	}
+	return argv
+}
+
+// pending has pacman print the packages that it would install.
+func (pacman) pending(ctx context.Context, p *packages, s host.UpgradeScope) ([]host.Upgrade, error) {
+	if err := noSecurity(s, "pacman"); err != nil {
+		return nil, err
+	}
+	out, err := p.run(ctx, pacmanUpgrade(s, "--print-format", "%n %v"))
+	if err != nil {
+		return nil, err
+	}
+	var all []host.Upgrade
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		if len(words) != 2 || !startsWithDigit(words[1]) {
+			continue
+		}
+		is, err := p.Installed(ctx, words[0])
+		if err != nil && !errors.Is(err, host.ErrNotFound) {
+			return nil, err
+		}
+		all = append(all, host.Upgrade{Name: words[0], From: is.Version, To: words[1]})
+	}
+	unneeded, err := p.pacmanUnneeded(ctx, s)
+	return append(all, unneeded...), err
+}
+
+func (pacman) upgrade(ctx context.Context, p *packages, s host.UpgradeScope) error {
+	if _, err := p.run(ctx, pacmanUpgrade(s, "--noconfirm", "--noprogressbar")); err != nil {
+		return err
+	}
+	unneeded, err := p.pacmanUnneeded(ctx, s)
+	if err != nil || len(unneeded) == 0 {
+		return err
+	}
+	argv := []string{"pacman", "-Rs", "--noconfirm", "--noprogressbar", "--"}
+	for _, u := range unneeded {
+		argv = append(argv, u.Name)
+	}
+	_, err = p.run(ctx, argv)
+	return err
+}
+
+// pacmanUnneeded lists what was installed for others and nothing needs: exit status 1 says that there is none.
+func (p *packages) pacmanUnneeded(ctx context.Context, s host.UpgradeScope) ([]host.Upgrade, error) {
+	if !s.Autoremove {
+		return nil, nil
+	}
+	out, err := p.run(ctx, []string{"pacman", "-Qdt"}, 1)
+	if err != nil {
+		return nil, err
+	}
+	var all []host.Upgrade
+	for line := range strings.Lines(string(out)) {
+		if name, version, ok := strings.Cut(strings.TrimSpace(line), " "); ok && name != "" && version != "" {
+			all = append(all, host.Upgrade{Name: name, From: version})
+		}
+	}
+	return within(all, s), nil
+}
+
+func startsWithDigit(s string) bool { return s != "" && s[0] >= '0' && s[0] <= '9' }

@@ -10,6 +10,9 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/host"
@@ -23,6 +26,8 @@ type upgrader interface {
 	pending(ctx context.Context, p *packages, s host.UpgradeScope) ([]host.Upgrade, error)
 	// upgrade does it.
 	upgrade(ctx context.Context, p *packages, s host.UpgradeScope) error
+	// lists are the folders that change when package lists are fetched, the one to mark first.
+	lists() []string
 }
 
 // upgrader returns the manager, if upgrades can be asked for here.
@@ -54,18 +59,23 @@ func (p *packages) Pending(ctx context.Context, s host.UpgradeScope) ([]host.Upg
 	key := fmt.Sprintf("%t %t %q", s.Security, s.Autoremove, s.Exclude)
 	c := p.m.packages
 	c.mu.Lock()
+	all, known := c.upgrades[key]
+	known = known && c.offered == print
+	c.mu.Unlock()
+	if known {
+		return slices.Clone(all), nil
+	}
+	// Without the lock: the manager may ask for what is installed.
+	if all, err = up.pending(ctx, p, s); err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	all = sortUpgrades(all)
+	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.offered != print || c.upgrades == nil {
 		c.offered, c.upgrades = print, map[string][]host.Upgrade{}
 	}
-	all, known := c.upgrades[key]
-	if !known {
-		if all, err = up.pending(ctx, p, s); err != nil {
-			return nil, fmt.Errorf("%s: %w", doing, err)
-		}
-		all = sortUpgrades(all)
-		c.upgrades[key] = all
-	}
+	c.upgrades[key] = all
 	return slices.Clone(all), nil
 }
 
@@ -88,6 +98,55 @@ func (p *packages) Upgrade(ctx context.Context, s host.UpgradeScope) error {
 	return up.upgrade(ctx, p, s)
 }
 
+// Fetched implements [host.Upgrades].
+func (p *packages) Fetched(context.Context) (time.Time, error) {
+	const doing = "looking when the package lists were fetched"
+	var at time.Time
+	_, up, err := p.upgrader(doing)
+	if err != nil {
+		return at, err
+	}
+	for _, name := range up.lists() {
+		info, err := p.fs.Stat(name)
+		if err != nil && !errors.Is(err, host.ErrNotFound) {
+			return at, fmt.Errorf("%s: %w", doing, err)
+		}
+		if err == nil && info.ModTime.After(at) {
+			at = info.ModTime
+		}
+	}
+	if at.IsZero() {
+		return at, fmt.Errorf("package lists: %w", host.ErrNotFound)
+	}
+	return at, nil
+}
+
+// markFetched gives the folder of the package lists the time of now: where no list was newer than what is there, nothing
+// else tells that they were fetched.
+func (p *packages) markFetched(man manager) error {
+	up, ok := man.(upgrader)
+	if !ok {
+		return nil
+	}
+	for _, name := range up.lists() {
+		fd, err := p.m.tree.open(name, unix.O_RDONLY|unix.O_DIRECTORY)
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return failed("marking", name, err)
+		}
+		now := unix.NsecToTimeval(p.m.now().UnixNano())
+		err = unix.Futimes(fd, []unix.Timeval{now, now})
+		unix.Close(fd)
+		if err != nil {
+			return failed("marking", name, err)
+		}
+		return nil
+	}
+	return nil
+}
+
 func (p *packages) forgetUpgrades() {
 	c := p.m.packages
 	c.mu.Lock()
@@ -105,6 +164,21 @@ func excluded(patterns []string, name string) bool {
 	})
 }
 
+// within leaves out what the scope excludes.
+func within(all []host.Upgrade, s host.UpgradeScope) []host.Upgrade {
+	return slices.DeleteFunc(all, func(u host.Upgrade) bool { return u.From != "" && excluded(s.Exclude, u.Name) })
+}
+
+// upgradeNames appends the names of what is there already and is upgraded.
+func upgradeNames(argv []string, all []host.Upgrade) []string {
+	for _, u := range all {
+		if u.From != "" && u.To != "" {
+			argv = append(argv, u.Name)
+		}
+	}
+	return argv
+}
+
 // noSecurity refuses what a manager whose repositories do not say which packages are for security cannot tell.
 func noSecurity(s host.UpgradeScope, program string) error {
 	if !s.Security {
@@ -112,6 +186,14 @@ func noSecurity(s host.UpgradeScope, program string) error {
 	}
 	err := fmt.Errorf("the repositories of %s do not say which upgrades are for security: %w", program, errors.ErrUnsupported)
 	return fault.WithHint(err, "upgrade everything, or name what to leave out in exclude")
+}
+
+// noAutoremove is the same for packages that nothing needs any more.
+func noAutoremove(s host.UpgradeScope, program string) error {
+	if !s.Autoremove {
+		return nil
+	}
+	return fmt.Errorf("%s does not know which packages nothing needs any more: %w", program, errors.ErrUnsupported)
 }
 
 func sortedNames(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -80,6 +80,69 @@ func TestUpgradesOfAptAreRead(t *testing.T) {
 	}
 }
 
+func TestUpgradesOfOthersAreRead(t *testing.T) {
+	t.Parallel()
+	zypper := `<?xml version='1.0'?>
+<stream>
+<message type="info">Loading repository data...</message>
+<install-summary download-size="12094" space-usage-diff="0" packages-to-change="2">
+<to-upgrade>
+<solvable type="package" name="demo" edition="2.0-1" arch="noarch" edition-old="1.0-1" arch-old="noarch" summary="x"><description>x</description></solvable>
+<solvable type="patch" name="SUSE-2026-1" edition="1" arch="noarch"/>
+</to-upgrade>
+<to-install><solvable type="package" name="fresh" edition="1.0-1" arch="noarch"/></to-install>
+<to-remove><solvable type="package" name="old" edition="0.9-1" arch="noarch"/></to-remove>
+</install-summary>
+<prompt id="0"><text>Continue?</text></prompt></stream>`
+	ofZypper, err := parseZypperSummary([]byte(zypper))
+	if err != nil {
+		t.Error(err)
+	}
+	for name, c := range map[string]struct{ got, want []host.Upgrade }{
+		"zypper": {ofZypper, []host.Upgrade{{Name: "demo", From: "1.0-1", To: "2.0-1"}, {Name: "fresh", To: "1.0-1"}, {Name: "old", From: "0.9-1"}}},
+		"table of zypper": {
+			parseZypperTable([]byte("S | Repository | Name  | Version | Arch\n--+------------+-------+---------+-------\ni | lab        | other | 1.0-1   | noarch\n")),
+			[]host.Upgrade{{Name: "other", From: "1.0-1"}},
+		},
+		"dnf": {
+			parseCheckUpdate([]byte("\ndemo.noarch         2.0-1        lab\nbind-libs.x86_64    32:9.16-1    lab\nObsoleting Packages\nnew.noarch  1-1  lab\n")),
+			[]host.Upgrade{{Name: "demo", To: "2.0-1"}, {Name: "bind-libs", To: "32:9.16-1"}},
+		},
+		"yum, a long name": {
+			parseCheckUpdate([]byte("\nvery-long-name-of-a-package.x86_64\n                  0:4.2.46-35.el7_9       updates\nbash.x86_64  4.2-1  updates\n")),
+			[]host.Upgrade{{Name: "very-long-name-of-a-package", To: "4.2.46-35.el7_9"}, {Name: "bash", To: "4.2-1"}},
+		},
+		"apk": {
+			parseApkSteps([]byte("(1/3) Upgrading busybox (1.36.1-r4 -> 1.36.1-r5)\n( 2/3) Installing zlib (1.3-r0)\n(3/3) Purging old (1-r0)\nOK: 9 MiB in 15 packages\n")),
+			[]host.Upgrade{{Name: "busybox", From: "1.36.1-r4", To: "1.36.1-r5"}, {Name: "zlib", To: "1.3-r0"}, {Name: "old", From: "1-r0"}},
+		},
+		"opkg": {
+			parseOpkgUpgradable([]byte("dropbear - 2022.82-1 - 2022.83-1\nnot a line\n")),
+			[]host.Upgrade{{Name: "dropbear", From: "2022.82-1", To: "2022.83-1"}},
+		},
+	} {
+		if diff := cmp.Diff(c.want, c.got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func FuzzUpgradesOfOthers(f *testing.F) {
+	f.Add([]byte("demo.noarch 2.0-1 lab\n(1/1) Upgrading a (1 -> 2)\na - 1 - 2\ni | r | n | 1 | a\n"))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		all := append(append(parseCheckUpdate(out), parseApkSteps(out)...), append(parseOpkgUpgradable(out), parseZypperTable(out)...)...)
+		ofZypper, err := parseZypperSummary(out)
+		if err != nil && ofZypper != nil {
+			t.Error("upgrades with an error")
+		}
+		for _, u := range append(all, ofZypper...) {
+			if u.Name == "" || u.From == "" && u.To == "" {
+				t.Errorf("an upgrade of nothing: %+v", u)
+			}
+		}
+	})
+}
+
 func TestPatternsOfPackages(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{"postgresql-15": true, "postgresql": false, "libc6:i386": true, "libc6": true, "zlib1g:i386": true, "zlib1g": false} {

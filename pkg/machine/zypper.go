@@ -4,7 +4,9 @@ package machine
 
 import (
 	"context"
+	"encoding/xml"
 	"fmt"
+	"slices"
 	"strings"
 
 	"vigo.dev/pkg/host"
@@ -81,4 +83,136 @@ func (zypper) apply(ctx context.Context, p *packages, want []host.PackageChange)
 		}
 	}
 	return p.runAll(ctx, held[:1])
+}
+
+var _ upgrader = zypper{}
+
+func (zypper) lists() []string { return []string{"/var/cache/zypp/raw"} }
+
+// zypperUpgrade is the command that upgrades, or with the option --dry-run says what it would do.
+func zypperUpgrade(s host.UpgradeScope, names []string, options ...string) []string {
+	argv := []string{"zypper", "--non-interactive", "--no-refresh", "--xmlout"}
+	if s.Security && len(names) == 0 {
+		argv = append(argv, "patch", "--category", "security")
+	} else {
+		argv = append(argv, "update")
+	}
+	argv = append(append(argv, "--auto-agree-with-licenses"), options...)
+	if len(names) > 0 {
+		argv = append(append(argv, "--"), names...)
+	}
+	return argv
+}
+
+// pending has zypper simulate what upgrade does: first of everything, and where that leaves something out, again of the
+// rest by name.
+func (zypper) pending(ctx context.Context, p *packages, s host.UpgradeScope) ([]host.Upgrade, error) {
+	all, _, err := p.zypperUpgrades(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	unneeded, err := p.zypperUnneeded(ctx, s)
+	return append(all, unneeded...), err
+}
+
+func (p *packages) zypperUpgrades(ctx context.Context, s host.UpgradeScope) (all []host.Upgrade, names []string, err error) {
+	// That a reboot or a restart is due, or updates are there (100 to 103), is no fault.
+	simulate := func(names []string) ([]host.Upgrade, error) {
+		out, err := p.run(ctx, zypperUpgrade(s, names, "--dry-run"), 100, 101, 102, 103)
+		if err != nil {
+			return nil, err
+		}
+		return parseZypperSummary(out)
+	}
+	if all, err = simulate(nil); err != nil {
+		return nil, nil, err
+	}
+	rest := within(slices.Clone(all), s)
+	if len(rest) == len(all) {
+		return all, nil, nil
+	}
+	if names = upgradeNames(nil, rest); len(names) == 0 {
+		return nil, nil, nil
+	}
+	all, err = simulate(names)
+	return all, names, err
+}
+
+func (zypper) upgrade(ctx context.Context, p *packages, s host.UpgradeScope) error {
+	all, names, err := p.zypperUpgrades(ctx, s)
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 {
+		if _, err := p.run(ctx, zypperUpgrade(s, names), 100, 101, 102, 103); err != nil {
+			return err
+		}
+	}
+	unneeded, err := p.zypperUnneeded(ctx, s)
+	if err != nil || len(unneeded) == 0 {
+		return err
+	}
+	argv := zypp("remove", "--")
+	for _, u := range unneeded {
+		argv = append(argv, u.Name)
+	}
+	_, err = p.run(ctx, argv, 102, 103)
+	return err
+}
+
+func (p *packages) zypperUnneeded(ctx context.Context, s host.UpgradeScope) ([]host.Upgrade, error) {
+	if !s.Autoremove {
+		return nil, nil
+	}
+	out, err := p.run(ctx, []string{"zypper", "--non-interactive", "--no-refresh", "--quiet", "packages", "--unneeded"})
+	if err != nil {
+		return nil, err
+	}
+	return within(parseZypperTable(out), s), nil
+}
+
+// parseZypperSummary reads what "zypper --xmlout update --dry-run" says.
+func parseZypperSummary(out []byte) ([]host.Upgrade, error) {
+	type solvable struct {
+		Type string `xml:"type,attr"`
+		Name string `xml:"name,attr"`
+		To   string `xml:"edition,attr"`
+		From string `xml:"edition-old,attr"`
+	}
+	var said struct {
+		Changed    []solvable `xml:"install-summary>to-upgrade>solvable"`
+		Downgraded []solvable `xml:"install-summary>to-downgrade>solvable"`
+		New        []solvable `xml:"install-summary>to-install>solvable"`
+		Gone       []solvable `xml:"install-summary>to-remove>solvable"`
+	}
+	if err := xml.Unmarshal(out, &said); err != nil {
+		return nil, fmt.Errorf("reading what zypper says: %w", err)
+	}
+	var all []host.Upgrade
+	for _, it := range append(append(said.Changed, said.Downgraded...), said.New...) {
+		if it.Type == "package" && it.Name != "" && it.To != "" {
+			all = append(all, host.Upgrade{Name: it.Name, From: it.From, To: it.To})
+		}
+	}
+	for _, it := range said.Gone {
+		if it.Type == "package" && it.Name != "" && it.To != "" {
+			all = append(all, host.Upgrade{Name: it.Name, From: it.To})
+		}
+	}
+	return all, nil
+}
+
+// parseZypperTable reads the packages of a table with the columns status, repository, name, version, architecture.
+func parseZypperTable(out []byte) []host.Upgrade {
+	var all []host.Upgrade
+	for line := range strings.Lines(string(out)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 || !strings.HasPrefix(line, "i") {
+			continue
+		}
+		if name, version := strings.TrimSpace(cells[2]), strings.TrimSpace(cells[3]); name != "" && version != "" {
+			all = append(all, host.Upgrade{Name: name, From: version})
+		}
+	}
+	return all
 }

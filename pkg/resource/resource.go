@@ -98,7 +98,7 @@ type Plan struct {
 }
 
 type step struct {
-	do      func(context.Context) error
+	do      func(context.Context) ([]change.Change, error) // returns what it did, which may be more than was known before
 	changes []change.Change
 }
 
@@ -108,7 +108,16 @@ func (p *Plan) Do(do func(context.Context) error, changes ...change.Change) {
 	if len(changes) == 0 {
 		panic("resource: a step that changes nothing")
 	}
-	p.steps = append(p.steps, step{do, changes})
+	p.Learn(func(ctx context.Context) ([]change.Change, error) { return changes, do(ctx) }, changes...)
+}
+
+// Learn is Do for a step that learns only while it is done all that it changes: what it returns is reported, in place of
+// what was promised before, where [change.Unknown] stands for what was not known.
+func (p *Plan) Learn(do func(context.Context) ([]change.Change, error), promised ...change.Change) {
+	if len(promised) == 0 {
+		panic("resource: a step that changes nothing")
+	}
+	p.steps = append(p.steps, step{do, promised})
 }
 
 // Then adds to the last step what must follow it, and returns the plan; an empty plan stays empty. What a crash between the
@@ -120,11 +129,12 @@ func (p Plan) Then(after func(context.Context) error) Plan {
 	steps := slices.Clone(p.steps)
 	last := &steps[len(steps)-1]
 	do := last.do
-	last.do = func(ctx context.Context) error {
-		if err := do(ctx); err != nil {
-			return err
+	last.do = func(ctx context.Context) ([]change.Change, error) {
+		made, err := do(ctx)
+		if err != nil {
+			return nil, err
 		}
-		return after(ctx)
+		return made, after(ctx)
 	}
 	return Plan{steps, p.tells}
 }
@@ -133,16 +143,24 @@ func (p Plan) Then(after func(context.Context) error) Plan {
 // prefixed with what they belong to, if that is not empty.
 func (p *Plan) Include(prefix string, other Plan) {
 	for _, s := range other.steps {
-		changes := make([]change.Change, len(s.changes))
-		for i, c := range s.changes {
-			if prefix != "" {
-				c.Field = prefix + " " + c.Field
-			}
-			changes[i] = c
+		do := func(ctx context.Context) ([]change.Change, error) {
+			made, err := s.do(ctx)
+			return prefixed(prefix, made), err
 		}
-		p.steps = append(p.steps, step{s.do, changes})
+		p.steps = append(p.steps, step{do, prefixed(prefix, s.changes)})
 	}
 	p.tells = append(slices.Clone(p.tells), other.tells...)
+}
+
+func prefixed(prefix string, changes []change.Change) []change.Change {
+	if prefix == "" {
+		return changes
+	}
+	all := slices.Clone(changes)
+	for i := range all {
+		all[i].Field = prefix + " " + all[i].Field
+	}
+	return all
 }
 
 // Empty reports whether the host conforms.
@@ -163,10 +181,11 @@ func (p Plan) Apply(ctx context.Context) (made []change.Change, err error) {
 		if err := ctx.Err(); err != nil {
 			return made, err
 		}
-		if err := s.do(ctx); err != nil {
+		changes, err := s.do(ctx)
+		if err != nil {
 			return made, err
 		}
-		made = append(made, s.changes...)
+		made = append(made, changes...)
 	}
 	return made, nil
 }

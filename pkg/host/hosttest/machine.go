@@ -36,6 +36,7 @@ type Machine struct {
 	urls       map[string]string
 	tables     map[string]string // fingerprints, by family and name
 	now        time.Time
+	fetched    time.Time        // package lists; zero: now
 	failures   map[string]error // by "word" or "word target"
 	stale      map[string]bool  // units whose files are newer than what systemd read
 	processes  []*process

@@ -148,6 +148,7 @@ func (p packages) Refresh(context.Context) error {
 			return err
 		}
 	}
+	p.m.fetched = p.m.now
 	for _, c := range p.m.candidates {
 		if c.refreshed != "" {
 			c.version, c.refreshed = c.refreshed, ""

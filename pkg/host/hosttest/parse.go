@@ -37,6 +37,7 @@ import (
 //	mount tmpfs /tmp tmpfs rw,nosuid [busy]
 //	table inet main FINGERPRINT          (of the firewall)
 //	clock 2026-01-01T00:00:00Z
+//	fetched 2025-12-31T00:00:00Z         (the package lists; or never; just now if left out)
 //	usage / bytes=100 free=50 available=40 inodes=10 inodesfree=5 readonly=false
 //	command ["visudo","-cf","*"] code=0 stdout="ok" stderr="" [reads] [once] [exists=/x] [rejects=TEXT] [creates=/y] [content=TEXT] [removes=/z] [gives=eth0=192.0.2.7/24] [leaves=/dev/sdb1,size:64M,0x438:53ef]
 //	program visudo /usr/sbin/visudo
@@ -112,7 +113,7 @@ func (p *parser) line(l *line) error {
 		"dir": p.file, "file": p.file, "link": p.file, "other": p.file,
 		"user": p.user, "group": p.group, "package": p.pkg, "candidate": p.candidate, "service": p.service,
 		"sysctl": p.sysctl, "hostname": p.hostname, "interface": p.iface, "mount": p.mount, "usage": p.usage,
-		"command": p.command, "program": p.program, "url": p.url, "fail": p.fail, "table": p.table, "clock": p.clock,
+		"command": p.command, "program": p.program, "url": p.url, "fail": p.fail, "table": p.table, "clock": p.clock, "fetched": p.lists,
 		"xattr": p.xattr, "flags": p.flags, "stale": p.stale, "device": p.device, "process": p.process,
 	}[l.word]
 	if !ok {

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"vigo.dev/pkg/host"
 )
@@ -81,4 +82,33 @@ func (p packages) Upgrade(_ context.Context, s host.UpgradeScope) error {
 		}
 	}
 	return nil
+}
+
+// never is when package lists were fetched that are not there.
+func never() time.Time { return time.Unix(0, 0) }
+
+// Fetched implements host.Upgrades.
+func (p packages) Fetched(context.Context) (time.Time, error) {
+	p.m.mu.Lock()
+	defer p.m.mu.Unlock()
+	switch {
+	case p.m.fetched.IsZero():
+		return p.m.now, nil
+	case p.m.fetched.Equal(never()):
+		return time.Time{}, notFound("package", "lists")
+	}
+	return p.m.fetched, nil
+}
+
+func (p *parser) lists(l *line) error {
+	if err := l.want(1, 1, "fetched TIME, or fetched never"); err != nil {
+		return err
+	}
+	if l.args[0] == "never" {
+		p.m.fetched = never()
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, l.args[0])
+	p.m.fetched = at
+	return err
 }

@@ -24,7 +24,7 @@ type testCase struct{ archive *txtar.Archive }
 var _ resource.Content = (*testCase)(nil)
 
 // expected are the sections that -update rewrites, in order.
-func expected() []string { return []string{"diff", "refresh", "finish", "after", "error"} }
+func expected() []string { return []string{"diff", "learnt", "refresh", "finish", "after", "error"} }
 
 func readCase(path string) (*testCase, error) {
 	a, err := txtar.ParseFile(path)
@@ -71,6 +71,7 @@ func (c *testCase) has(name string) bool {
 func (c *testCase) want() (outcome, error) {
 	var w outcome
 	w.Diff, _ = c.section("diff")
+	w.Learnt, _ = c.section("learnt")
 	w.Refresh, _ = c.section("refresh")
 	w.Finish, _ = c.section("finish")
 	w.Error, _ = c.section("error")
@@ -139,7 +140,7 @@ func (c *testCase) rewrite(path string, got outcome) error {
 	if err != nil {
 		return err
 	}
-	text := map[string]string{"diff": got.Diff, "after": got.After, "refresh": got.Refresh, "finish": got.Finish, "error": got.Error}
+	text := map[string]string{"diff": got.Diff, "learnt": got.Learnt, "after": got.After, "refresh": got.Refresh, "finish": got.Finish, "error": got.Error}
 	var files []txtar.File
 	for _, f := range a.Files {
 		if _, generated := text[f.Name]; !generated {

@@ -33,6 +33,7 @@ var update = flag.Bool("update", false, "rewrite the expected sections of the ca
 //	files/…      files of the module; templates/… its templates, as rendered
 //	others       references of other resources in the catalog, one a line
 //	diff         the changes Plan promises; empty if the host conforms
+//	learnt       if there: what is reported once it is done, which is more than was known before
 //	refresh      if there: Refresh is called after the changes, in the same run, and this is what it did to the machine
 //	finish       if there: Finish is called at the end, and this is what it did to the machine
 //	after        the machine afterwards; may be left out if nothing is changed
@@ -40,7 +41,7 @@ var update = flag.Bool("update", false, "rewrite the expected sections of the ca
 //
 // It is proven that Plan writes nothing and says the same twice, that the diff is as expected, that Apply makes exactly
 // the changes of the plan, that the machine is then as expected, that a second Plan is empty, and that the value of a
-// secret attribute is in no change and no error. With the test flag -update the sections diff, refresh, finish, after and error
+// secret attribute is in no change and no error. With the test flag -update the sections diff, learnt, refresh, finish, after and error
 // are rewritten.
 func Run(t *testing.T, reg *resource.Registry, dir string) {
 	t.Helper()
@@ -100,7 +101,7 @@ func runFile(t *testing.T, kind resource.Kind, path string) {
 
 // outcome is what a case does, in the text of its expected sections.
 type outcome struct {
-	Diff, After, Refresh, Finish, Error string
+	Diff, Learnt, After, Refresh, Finish, Error string
 }
 
 // prove runs a case and returns what it did, and every part of the contract that was broken.
@@ -183,7 +184,9 @@ func (p *prover) run(ctx context.Context, got *outcome) error {
 	if err != nil {
 		return err
 	}
-	if other := render(made); other != diff {
+	if p.c.has("learnt") {
+		got.Learnt = render(made)
+	} else if other := render(made); other != diff {
 		p.breaks("Apply made other changes than Plan promised (-promised +made):\n%s", cmp.Diff(diff, other))
 	}
 	_, later := res.(resource.Finisher) // may leave what it changes to the end of the run
