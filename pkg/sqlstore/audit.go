@@ -53,7 +53,7 @@ func (d *DB) Audit(ctx context.Context, q audit.Query) ([]audit.Entry, error) {
 		given bool
 		cond  string
 		arg   any
-	}{{!q.Since.IsZero(), "at >= ?", nanos(q.Since)}, {q.Actor != "", "actor = ?", q.Actor}, {q.Act != "", "act GLOB ?", q.Act}} {
+	}{{!q.Since.IsZero(), "at >= ?", nanos(q.Since)}, {q.Actor != "", "actor = ?", q.Actor}, {q.Act != "", "act {globs ?}", d.dialect.pattern(q.Act)}} {
 		if c.given {
 			where, args = append(where, c.cond), append(args, c.arg)
 		}
@@ -65,7 +65,7 @@ func (d *DB) Audit(ctx context.Context, q audit.Query) ([]audit.Entry, error) {
 	if q.Limit <= 0 || q.Limit > audit.MaxPage {
 		q.Limit = audit.MaxPage
 	}
-	rows, err := d.read.QueryContext(ctx, "SELECT seq, at, actor, role, act, object, detail, address, prev, hash FROM audit WHERE "+
+	rows, err := d.query(ctx, "SELECT seq, at, actor, role, act, object, detail, address, prev, hash FROM audit WHERE "+
 		strings.Join(where, " AND ")+" ORDER BY seq "+order+" LIMIT ?", append(args, q.Limit)...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the audit log: %w", err)
@@ -103,7 +103,7 @@ func scanAudit(rows *sql.Rows) (audit.Entry, error) {
 
 // AuditHead returns number and hash of the newest entry; 0 and "" when there is none.
 func (d *DB) AuditHead(ctx context.Context) (seq int64, hash string, err error) {
-	err = d.read.QueryRowContext(ctx, "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").Scan(&seq, &hash)
+	err = d.queryRow(ctx, "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").Scan(&seq, &hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, "", nil
 	}
@@ -112,7 +112,7 @@ func (d *DB) AuditHead(ctx context.Context) (seq int64, hash string, err error) 
 
 // auditHash returns the hash of one entry; [ErrNotFound].
 func (d *DB) auditHash(ctx context.Context, seq int64) (hash string, err error) {
-	err = d.read.QueryRowContext(ctx, "SELECT hash FROM audit WHERE seq = ?", seq).Scan(&hash)
+	err = d.queryRow(ctx, "SELECT hash FROM audit WHERE seq = ?", seq).Scan(&hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", fmt.Errorf("audit entry %d: %w", seq, ErrNotFound)
 	}
@@ -141,7 +141,8 @@ const daily = 24 * time.Hour
 // PutCheckpoint keeps a checkpoint, and thins out those that are older than a day to one for each day.
 func (d *DB) PutCheckpoint(ctx context.Context, c audit.Checkpoint) error {
 	return d.commit(ctx, func(t *tx) error {
-		if _, err := t.exec("INSERT OR REPLACE INTO audit_checkpoint (seq, at, start, doc) VALUES (?, ?, 0, ?)", c.Seq, nanos(c.Time), jsonOf(c)); err != nil {
+		if _, err := t.exec("INSERT INTO audit_checkpoint (seq, at, start, doc) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (seq, start) DO UPDATE SET at = ?2, doc = ?4",
+			c.Seq, nanos(c.Time), false, jsonOf(c)); err != nil {
 			return fmt.Errorf("keeping the checkpoint of entry %d: %w", c.Seq, err)
 		}
 		_, err := t.exec("DELETE FROM audit_checkpoint WHERE NOT start AND at < ? AND seq NOT IN (SELECT max(seq) FROM audit_checkpoint WHERE NOT start GROUP BY at / ?)",
@@ -168,7 +169,7 @@ func (d *DB) AuditStart(ctx context.Context) (*audit.Checkpoint, error) {
 }
 
 func (d *DB) checkpoints(ctx context.Context, query string, args ...any) ([]audit.Checkpoint, error) {
-	rows, err := d.read.QueryContext(ctx, query, args...)
+	rows, err := d.query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the audit checkpoints: %w", err)
 	}
@@ -191,7 +192,7 @@ func (d *DB) checkpoints(ctx context.Context, query string, args ...any) ([]audi
 // AuditBefore returns number and hash of the newest entry older than a time; 0 when there is none. The newest of all never
 // counts: a log is never empty again.
 func (d *DB) AuditBefore(ctx context.Context, t time.Time) (seq int64, hash string, err error) {
-	err = d.read.QueryRowContext(ctx, "SELECT seq, hash FROM audit WHERE at < ? AND seq < (SELECT max(seq) FROM audit) ORDER BY seq DESC LIMIT 1", nanos(t)).Scan(&seq, &hash)
+	err = d.queryRow(ctx, "SELECT seq, hash FROM audit WHERE at < ? AND seq < (SELECT max(seq) FROM audit) ORDER BY seq DESC LIMIT 1", nanos(t)).Scan(&seq, &hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, "", nil
 	}
@@ -206,7 +207,8 @@ func (d *DB) PruneAudit(ctx context.Context, start audit.Checkpoint, now time.Ti
 				return fmt.Errorf("forgetting audit entries: %w", err)
 			}
 		}
-		if _, err := t.exec("INSERT INTO audit_checkpoint (seq, at, start, doc) VALUES (?, ?, 1, ?)", start.Seq, nanos(start.Time), jsonOf(start)); err != nil {
+		if _, err := t.exec("INSERT INTO audit_checkpoint (seq, at, start, doc) VALUES (?, ?, ?, ?)",
+			start.Seq, nanos(start.Time), true, jsonOf(start)); err != nil {
 			return fmt.Errorf("forgetting audit entries: %w", err)
 		}
 		return t.audit(audit.By(ctx, audit.Pruned, fmt.Sprintf("entries up to %d", start.Seq), nil), now)

@@ -54,8 +54,9 @@ func acts(entries []audit.Entry) []string {
 }
 
 // Every act is recorded with who did it, in one chain, and what failed is not recorded.
-func TestAudit(t *testing.T) {
-	t.Parallel()
+func TestAudit(t *testing.T) { everyDatabase(t, testAudit) }
+
+func testAudit(t *testing.T, fresh opener) {
 	d, again := fresh(t)
 	ctx := audit.WithCaller(t.Context(), &audit.Caller{Name: "jane", Role: "admin", Address: "192.0.2.1"})
 	now := time.Unix(1e9, 7).UTC()
@@ -96,8 +97,9 @@ func TestAudit(t *testing.T) {
 }
 
 // An act whose record cannot be kept does not happen.
-func TestNoActWithoutAudit(t *testing.T) {
-	t.Parallel()
+func TestNoActWithoutAudit(t *testing.T) { everyDatabase(t, testNoActWithoutAudit) }
+
+func testNoActWithoutAudit(t *testing.T, fresh opener) {
 	d, _ := fresh(t)
 	must(t, d.PutOperator(t.Context(), Operator{ID: "1", Hash: []byte{1}, Name: "joe", Role: identity.RoleViewer}, time.Unix(1, 0)))
 	must(t, d.commit(t.Context(), func(x *tx) error { _, err := x.exec("ALTER TABLE audit RENAME TO gone"); return err }))
@@ -110,8 +112,9 @@ func TestNoActWithoutAudit(t *testing.T) {
 }
 
 // Queries select, from either end.
-func TestAuditQuery(t *testing.T) {
-	t.Parallel()
+func TestAuditQuery(t *testing.T) { everyDatabase(t, testAuditQuery) }
+
+func testAuditQuery(t *testing.T, fresh opener) {
 	d, _ := fresh(t)
 	for i, e := range []audit.Entry{
 		{Actor: "jane", Act: "token.created"}, {Actor: "joe", Act: "token.revoked"}, {Actor: "jane", Act: "node.retired"}, {Actor: "jane", Act: "token.revoked"},
@@ -145,8 +148,9 @@ func TestAuditQuery(t *testing.T) {
 }
 
 // What is past its time is forgotten behind a signed start, the newest entry never, and the chain goes on.
-func TestPruneAudit(t *testing.T) {
-	t.Parallel()
+func TestPruneAudit(t *testing.T) { everyDatabase(t, testPruneAudit) }
+
+func testPruneAudit(t *testing.T, fresh opener) {
 	d, again := fresh(t)
 	for i := range 5 {
 		must(t, d.PutAudit(t.Context(), time.Unix(int64(i+1), 0), audit.Entry{Act: "x"}))
@@ -175,8 +179,9 @@ func TestPruneAudit(t *testing.T) {
 }
 
 // Of older days one checkpoint stays.
-func TestCheckpointsAreThinnedOut(t *testing.T) {
-	t.Parallel()
+func TestCheckpointsAreThinnedOut(t *testing.T) { everyDatabase(t, testCheckpointsAreThinnedOut) }
+
+func testCheckpointsAreThinnedOut(t *testing.T, fresh opener) {
 	d, _ := fresh(t)
 	const hour = time.Hour
 	for i := range 100 {
@@ -197,7 +202,7 @@ func TestAuditOfAnOlderStore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "report.db")
 	raw, err := sql.Open("sqlite", dsn(path, "rwc"))
 	must(t, err)
-	_, err = raw.ExecContext(context.Background(), migrations[0]+"PRAGMA user_version = 1; INSERT INTO operator VALUES ('1', x'00', 'jane', 'admin')")
+	_, err = raw.ExecContext(context.Background(), sqliteMigrations()[0]+"PRAGMA user_version = 1; INSERT INTO operator VALUES ('1', x'00', 'jane', 'admin')")
 	must(t, errors.Join(err, raw.Close()))
 	d := open(t, path)
 	must(t, d.RemoveOperator(t.Context(), "jane", time.Unix(1, 0)))

@@ -37,7 +37,7 @@ func (d *DB) Events(ctx context.Context, node string, limit int) ([]report.Event
 	if node != "" {
 		query, args = "SELECT id, at, node, kind, text FROM event WHERE node = ? ORDER BY id DESC LIMIT ?", []any{node, limit}
 	}
-	rows, err := d.read.QueryContext(ctx, query, args...)
+	rows, err := d.query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading events: %w", err)
 	}
@@ -63,7 +63,7 @@ func (d *DB) PutNote(ctx context.Context, key string, v any, events ...report.Ev
 // PutNoteOf keeps a document under a key together with the audit entries of what it changes, and events.
 func (d *DB) PutNoteOf(ctx context.Context, key string, v any, now time.Time, acts []audit.Entry, events ...report.Event) error {
 	return d.commit(ctx, func(t *tx) error {
-		if _, err := t.exec("INSERT OR REPLACE INTO note (key, doc) VALUES (?, ?)", key, jsonOf(v)); err != nil {
+		if _, err := t.exec("INSERT INTO note (key, doc) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET doc = ?2", key, jsonOf(v)); err != nil {
 			return fmt.Errorf("keeping note %s: %w", key, err)
 		}
 		for _, e := range acts {
@@ -83,7 +83,7 @@ func (d *DB) PutNoteOf(ctx context.Context, key string, v any, now time.Time, ac
 // Note reads the document under a key. [ErrNotFound].
 func (d *DB) Note(ctx context.Context, key string, into any) error {
 	var doc []byte
-	switch err := d.read.QueryRowContext(ctx, "SELECT doc FROM note WHERE key = ?", key).Scan(&doc); {
+	switch err := d.queryRow(ctx, "SELECT doc FROM note WHERE key = ?", key).Scan(&doc); {
 	case errors.Is(err, sql.ErrNoRows):
 		return fmt.Errorf("note %s: %w", key, ErrNotFound)
 	case err != nil:
@@ -136,8 +136,8 @@ func (t *tx) pruneFacets(keep time.Duration, now time.Time) ([]string, error) {
 	if _, err := t.exec("DELETE FROM node_facet WHERE node IN (SELECT name FROM node WHERE retired > 0 AND retired < ?)", nanos(now.Add(-keep))); err != nil {
 		return nil, fmt.Errorf("forgetting traits of retired nodes: %w", err)
 	}
-	rows, err := t.d.conn.QueryContext(context.Background(),
-		"DELETE FROM facet WHERE at < ? AND digest NOT IN (SELECT digest FROM node_facet) RETURNING digest", nanos(now.Add(-keep)))
+	rows, err := t.d.conn.QueryContext(t.ctx, t.d.dialect.sql(
+		"DELETE FROM facet WHERE at < ? AND digest NOT IN (SELECT digest FROM node_facet) RETURNING digest"), nanos(now.Add(-keep)))
 	if err != nil {
 		return nil, fmt.Errorf("forgetting traits: %w", err)
 	}

@@ -54,32 +54,49 @@ func (d *DB) dropHot(node string) {
 	delete(d.hot, node)
 }
 
-func (t *tx) putHot(h Hot) error {
-	for _, e := range h.Events {
-		if err := t.event(e); err != nil {
+// putHots keeps the records of a group.
+func (t *tx) putHots(all map[string]Hot) error {
+	for _, h := range all {
+		for _, e := range h.Events {
+			if err := t.event(e); err != nil {
+				return err
+			}
+		}
+	}
+	return t.d.dialect.putHots(t, all)
+}
+
+// eachHot keeps one record after the other.
+func eachHot(t *tx, all map[string]Hot) error {
+	for _, h := range all {
+		if err := t.putHot(h); err != nil {
 			return err
 		}
 	}
-	if h.Doc == nil {
-		if _, err := t.exec(`INSERT INTO hot (node, seen, told, counter, doc) VALUES (?1, ?2, ?3, ?4, x'')
-		ON CONFLICT (node) DO UPDATE SET seen = ?2, told = ?3, counter = max(counter, ?4)`,
-			h.Node, nanos(h.Seen), int64(h.Told), h.Counter); err != nil {
-			return fmt.Errorf("keeping what %s said: %w", h.Node, err)
-		}
-	} else if _, err := t.exec(`INSERT INTO hot (node, seen, told, counter, doc) VALUES (?1, ?2, ?3, ?4, ?5)
-		ON CONFLICT (node) DO UPDATE SET seen = ?2, told = ?3, counter = max(counter, ?4), doc = ?5`,
-		h.Node, nanos(h.Seen), int64(h.Told), h.Counter, h.Doc); err != nil {
+	return nil
+}
+
+func (t *tx) putHot(h Hot) error {
+	query, args := `INSERT INTO hot (node, seen, told, counter, doc) VALUES (?1, ?2, ?3, ?4, ?5)
+		ON CONFLICT (node) DO UPDATE SET seen = excluded.seen, told = excluded.told, counter = max(hot.counter, excluded.counter)`,
+		[]any{h.Node, nanos(h.Seen), int64(h.Told), h.Counter, []byte{}}
+	if h.Doc != nil {
+		query += ", doc = excluded.doc"
+		args[4] = h.Doc
+	}
+	if _, err := t.exec(query, args...); err != nil {
 		return fmt.Errorf("keeping what %s said: %w", h.Node, err)
 	}
 	if h.Facets == nil {
 		return nil
 	}
-	if _, err := t.exec("DELETE FROM node_facet WHERE node = ? AND name NOT IN (SELECT value FROM json_each(?))", h.Node, string(jsonOf(keysOf(h.Facets)))); err != nil {
+	if _, err := t.exec("DELETE FROM node_facet WHERE node = ? AND name NOT IN {items ?}", h.Node, string(jsonOf(keysOf(h.Facets)))); err != nil {
 		return fmt.Errorf("keeping the traits of %s: %w", h.Node, err)
 	}
 	for name, digest := range h.Facets {
-		if _, err := t.exec(`INSERT INTO node_facet (node, name, digest, since) VALUES (?1, ?2, ?3, ?4)
-			ON CONFLICT (node, name) DO UPDATE SET digest = ?3, since = ?4 WHERE digest <> ?3`, h.Node, name, digest, nanos(h.Seen)); err != nil {
+		if _, err := t.exec(`INSERT INTO node_facet (node, name, digest, since) VALUES (?, ?, ?, ?)
+			ON CONFLICT (node, name) DO UPDATE SET digest = excluded.digest, since = excluded.since WHERE node_facet.digest <> excluded.digest`,
+			h.Node, name, digest, nanos(h.Seen)); err != nil {
 			return fmt.Errorf("keeping the traits of %s: %w", h.Node, err)
 		}
 	}
@@ -89,7 +106,7 @@ func (t *tx) putHot(h Hot) error {
 // LoadHot returns the records of all nodes, with Doc and Facets.
 func (d *DB) LoadHot(ctx context.Context) (map[string]Hot, error) {
 	all := map[string]Hot{}
-	rows, err := d.read.QueryContext(ctx, "SELECT node, seen, told, counter, doc FROM hot")
+	rows, err := d.query(ctx, "SELECT node, seen, told, counter, doc FROM hot")
 	if err != nil {
 		return nil, fmt.Errorf("reading the last check-ins: %w", err)
 	}
@@ -110,7 +127,7 @@ func (d *DB) LoadHot(ctx context.Context) (map[string]Hot, error) {
 }
 
 func (d *DB) loadFacetNames(ctx context.Context, all map[string]Hot) error {
-	rows, err := d.read.QueryContext(ctx, "SELECT node, name, digest FROM node_facet")
+	rows, err := d.query(ctx, "SELECT node, name, digest FROM node_facet")
 	if err != nil {
 		return fmt.Errorf("reading the trait digests: %w", err)
 	}

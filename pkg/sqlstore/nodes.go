@@ -82,7 +82,7 @@ func (d *DB) Enroll(ctx context.Context, s identity.Secret, n Node, allow func(i
 				return err
 			}
 		}
-		if _, err := t.exec("INSERT OR REPLACE INTO node (name, key, retired, doc) VALUES (?, ?, 0, ?)", n.Name, n.Key, jsonOf(n)); err != nil {
+		if _, err := t.exec("INSERT INTO node (name, key, retired, doc) VALUES (?1, ?2, 0, ?3) ON CONFLICT (name) DO UPDATE SET key = ?2, retired = 0, doc = ?3", n.Name, n.Key, jsonOf(n)); err != nil {
 			return fmt.Errorf("keeping node %s: %w", n.Name, err)
 		}
 		if err := t.audit(enrolment(ctx, n, old.Key != nil), n.Enrolled); err != nil {
@@ -167,7 +167,7 @@ func (d *DB) Retire(ctx context.Context, name string, now time.Time) error {
 		if _, err := t.exec("UPDATE node SET retired = ? WHERE name = ?", nanos(now), name); err != nil {
 			return fmt.Errorf("retiring %s: %w", name, err)
 		}
-		if _, err := t.exec("INSERT OR REPLACE INTO retired_key (key, node, at) VALUES (?, ?, ?)", n.Key, name, nanos(now)); err != nil {
+		if _, err := t.exec("INSERT INTO retired_key (key, node, at) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET node = ?2, at = ?3", n.Key, name, nanos(now)); err != nil {
 			return fmt.Errorf("retiring %s: %w", name, err)
 		}
 		if err := t.audit(audit.By(ctx, audit.NodeRetired, name, map[string]string{"key": identity.KeyID(n.Key)}), now); err != nil {
@@ -179,7 +179,7 @@ func (d *DB) Retire(ctx context.Context, name string, now time.Time) error {
 
 // Nodes returns all nodes, retired ones too.
 func (d *DB) Nodes(ctx context.Context) ([]Node, error) {
-	rows, err := d.read.QueryContext(ctx, "SELECT name, key, retired, doc FROM node")
+	rows, err := d.query(ctx, "SELECT name, key, retired, doc FROM node")
 	if err != nil {
 		return nil, fmt.Errorf("reading the nodes: %w", err)
 	}

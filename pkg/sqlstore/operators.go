@@ -156,7 +156,7 @@ func (d *DB) RemoveOperator(ctx context.Context, name string, now time.Time) err
 
 // Operators returns all tokens of all operators, also logins and those that have expired.
 func (d *DB) Operators(ctx context.Context) ([]Operator, error) {
-	rows, err := d.read.QueryContext(ctx, "SELECT id, hash, name, role, kind, note, created, expires, used FROM operator")
+	rows, err := d.query(ctx, "SELECT id, hash, name, role, kind, note, created, expires, used FROM operator")
 	if err != nil {
 		return nil, fmt.Errorf("reading the operators: %w", err)
 	}

@@ -25,7 +25,7 @@ func (d *DB) PutRuns(ctx context.Context, node string, runs []report.Run, receiv
 
 // Runs returns runs of a node, newest received first; quiet ones only when asked for.
 func (d *DB) Runs(ctx context.Context, node string, limit int, quiet bool) ([]report.Run, error) {
-	rows, err := d.read.QueryContext(ctx, "SELECT doc FROM run WHERE node = ? AND (? OR NOT quiet) ORDER BY received DESC, id DESC LIMIT ?", node, quiet, limit)
+	rows, err := d.query(ctx, "SELECT doc FROM run WHERE node = ? AND (? OR NOT quiet) ORDER BY received DESC, id DESC LIMIT ?", node, quiet, limit)
 	if err != nil {
 		return nil, fmt.Errorf("reading the runs of %s: %w", node, err)
 	}
@@ -60,7 +60,7 @@ func (d *DB) PutFacets(ctx context.Context, facets []trait.Facet, received time.
 
 // FacetDigests returns the digests of all documents that are kept.
 func (d *DB) FacetDigests(ctx context.Context) (map[string]bool, error) {
-	rows, err := d.read.QueryContext(ctx, "SELECT digest FROM facet")
+	rows, err := d.query(ctx, "SELECT digest FROM facet")
 	if err != nil {
 		return nil, fmt.Errorf("reading the trait digests: %w", err)
 	}
@@ -78,7 +78,7 @@ func (d *DB) FacetDigests(ctx context.Context) (map[string]bool, error) {
 
 // Facets returns the documents with these digests; those that are not kept are left out.
 func (d *DB) Facets(ctx context.Context, digests []string) (map[string]json.RawMessage, error) {
-	rows, err := d.read.QueryContext(ctx, "SELECT digest, doc FROM facet WHERE digest IN (SELECT value FROM json_each(?))", string(jsonOf(digests)))
+	rows, err := d.query(ctx, "SELECT digest, doc FROM facet WHERE digest IN {items ?}", string(jsonOf(digests)))
 	if err != nil {
 		return nil, fmt.Errorf("reading traits: %w", err)
 	}

@@ -6,9 +6,10 @@ import (
 	"fmt"
 )
 
-// migrations brings a file from version i to i+1; the version is PRAGMA user_version. They are never changed, only added
+// sqliteMigrations brings a file from version i to i+1; the version is PRAGMA user_version. They are never changed, only added
 // to. Times are nanoseconds since 1970; doc columns are JSON.
-var migrations = []string{`
+func sqliteMigrations() []string {
+	return []string{`
 CREATE TABLE node (
 	name TEXT PRIMARY KEY, key BLOB NOT NULL, retired INTEGER NOT NULL DEFAULT 0, doc BLOB NOT NULL
 ) WITHOUT ROWID;
@@ -49,20 +50,30 @@ ALTER TABLE operator ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE operator ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX operator_name ON operator (name);
 `}
+}
 
-func migrate(ctx context.Context, conn *sql.Conn) error {
+func migrateSQLite(ctx context.Context, conn *sql.Conn) error {
 	var version int
 	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 		return fmt.Errorf("reading the schema version: %w", err)
 	}
-	if version > len(migrations) {
-		return fmt.Errorf("schema %d, this program knows %d: %w", version, len(migrations), ErrNewer)
+	migrations := sqliteMigrations()
+	if err := known(version, len(migrations)); err != nil {
+		return err
 	}
 	for ; version < len(migrations); version++ {
 		script := fmt.Sprintf("BEGIN IMMEDIATE;%s;PRAGMA user_version = %d;COMMIT", migrations[version], version+1)
 		if _, err := conn.ExecContext(ctx, script); err != nil {
 			return fmt.Errorf("bringing the schema to version %d: %w", version+1, err)
 		}
+	}
+	return nil
+}
+
+// known refuses a schema that this program is too old for.
+func known(version, mine int) error {
+	if version > mine {
+		return fmt.Errorf("schema %d, this program knows %d: %w", version, mine, ErrNewer)
 	}
 	return nil
 }

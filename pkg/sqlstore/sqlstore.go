@@ -1,8 +1,8 @@
-// Package sqlstore keeps what the report service knows in one SQLite file: nodes, tokens, runs, trait facets, events and
-// the controller's notes.
+// Package sqlstore keeps what the report service knows in one SQLite file or in a PostgreSQL database: nodes, tokens, runs,
+// trait facets, events and the controller's notes.
 //
-// One goroutine writes and commits in groups, with synchronous=FULL: what a caller was told is kept survives a power cut.
-// What nodes say every interval (Hot) is taken at once and written with the next group.
+// One goroutine writes and commits in groups, durably: what a caller was told is kept survives a power cut. What nodes say
+// every interval (Hot) is taken at once and written with the next group. Several services on one PostgreSQL take turns.
 //
 // It refuses to judge (package reporting does), to keep a secret in clear, and to open a file of a newer schema.
 package sqlstore
@@ -12,13 +12,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
 	"sync"
 	"time"
-
-	"modernc.org/sqlite" // also the driver "sqlite"
-	sqlitelib "modernc.org/sqlite/lib"
 
 	"vigo.dev/pkg/fault"
 )
@@ -30,25 +25,13 @@ var (
 	ErrNewer    = fault.WithHint(errors.New("store was written by a newer version"), "run the newer version, or restore the backup made before it")
 	// ErrFull says that nothing more can be kept; what was acknowledged before is safe.
 	ErrFull = fault.WithHint(errors.New("store cannot grow"), "make room on the disk of the data folder; the service goes on by itself")
+	// ErrUnreachable says that the database does not answer.
+	ErrUnreachable = fault.WithHint(errors.New("database cannot be reached"),
+		"does it run, and may this service connect to it? What was acknowledged is safe, and the service goes on by itself")
 	// ErrDamaged says that the file is not a store, or not a whole one.
 	ErrDamaged = fault.WithHint(errors.New("store is damaged"),
 		"restore the file from a backup; to start anew, move it away: every node has to enrol again")
 )
-
-// explain adds to an error of SQLite what it means for people.
-func explain(err error) error {
-	var e *sqlite.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	switch e.Code() & 0xff { // the rest of an extended code says where
-	case sqlitelib.SQLITE_FULL:
-		return fmt.Errorf("%w: %w", ErrFull, err)
-	case sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB:
-		return fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return err
-}
 
 // Options of a store; the zero value is right for production.
 type Options struct {
@@ -58,10 +41,11 @@ type Options struct {
 
 // A DB is an open store. It is safe for concurrent use.
 type DB struct {
-	o     Options
-	write *sql.DB
-	conn  *sql.Conn // the only one of write
-	read  *sql.DB
+	o       Options
+	dialect *dialect
+	write   *sql.DB
+	conn    *sql.Conn // the only one of write; nil: it was lost
+	read    *sql.DB
 
 	ops     chan *op
 	closing chan struct{}
@@ -74,55 +58,24 @@ type DB struct {
 	stmts map[string]*sql.Stmt // of the writer goroutine alone
 }
 
-// Open opens the file at path, makes it if there is none, and brings its schema up to date. Close it.
+// Open opens the SQLite file at path, makes it if there is none, and brings its schema up to date. Close it.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
-	if o.Flush <= 0 {
-		o.Flush = 200 * time.Millisecond
-	}
-	d := &DB{
-		o: o, ops: make(chan *op, 1024), closing: make(chan struct{}), done: make(chan struct{}),
-		hot: map[string]Hot{}, stmts: map[string]*sql.Stmt{},
-	}
-	if err := d.open(ctx, path); err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, errors.Join(explain(err), d.closeFiles()))
+	d := newDB(o, sqliteDialect())
+	if err := d.openFile(ctx, path); err != nil {
+		return nil, fmt.Errorf("opening %s: %w", path, errors.Join(d.dialect.explain(err), d.closeFiles()))
 	}
 	go d.run()
 	return d, nil
 }
 
-func (d *DB) open(ctx context.Context, path string) (err error) {
-	if err := private(path); err != nil {
-		return err
+func newDB(o Options, l *dialect) *DB {
+	if o.Flush <= 0 {
+		o.Flush = 200 * time.Millisecond
 	}
-	if d.write, err = sql.Open("sqlite", dsn(path, "rwc", "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "foreign_keys(1)", "cache_size(-16384)")); err != nil {
-		return err
+	return &DB{
+		o: o, dialect: l, ops: make(chan *op, 1024), closing: make(chan struct{}), done: make(chan struct{}),
+		hot: map[string]Hot{}, stmts: map[string]*sql.Stmt{},
 	}
-	d.write.SetMaxOpenConns(1)
-	if d.conn, err = d.write.Conn(ctx); err != nil {
-		return err
-	}
-	if err := migrate(ctx, d.conn); err != nil {
-		return err
-	}
-	if d.read, err = sql.Open("sqlite", dsn(path, "ro", "busy_timeout(10000)", "query_only(1)")); err != nil {
-		return err
-	}
-	d.read.SetMaxOpenConns(4)
-	return d.read.PingContext(ctx)
-}
-
-// private makes the file readable for its owner alone; the files SQLite puts beside it take over its mode.
-func private(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Chmod(0o600), f.Close())
-}
-
-func dsn(path, mode string, pragmas ...string) string {
-	q := url.Values{"mode": {mode}, "_pragma": pragmas}
-	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
 }
 
 // Close writes what waits and closes the file. It may be called twice.
@@ -156,8 +109,8 @@ func (d *DB) closeFiles() error {
 // Ping reports whether the store can be read, and whether the last group could be written.
 func (d *DB) Ping(ctx context.Context) error {
 	var n int
-	if err := d.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM note LIMIT 1)").Scan(&n); err != nil {
-		return explain(err)
+	if err := d.queryRow(ctx, "SELECT count(*) FROM (SELECT 1 FROM note LIMIT 1) AS one").Scan(&n); err != nil {
+		return d.dialect.explain(err)
 	}
 	return d.Stats().Failing
 }

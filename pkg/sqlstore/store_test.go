@@ -36,19 +36,6 @@ func open(t *testing.T, path string) *DB {
 	return d
 }
 
-// fresh opens a store of its own; again closes it and opens it anew.
-func fresh(t *testing.T) (d *DB, again func() *DB) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "report.db")
-	d = open(t, path)
-	return d, func() *DB {
-		if err := d.Close(); err != nil {
-			t.Fatal(err)
-		}
-		return open(t, path)
-	}
-}
-
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -83,8 +70,9 @@ func settle(t *testing.T, d *DB) {
 }
 
 // TestEnroll takes labels and channel from the grant, counts the uses, and answers a repeated request again.
-func TestEnroll(t *testing.T) {
-	t.Parallel()
+func TestEnroll(t *testing.T) { everyDatabase(t, testEnroll) }
+
+func testEnroll(t *testing.T, fresh opener) {
 	d, again := fresh(t)
 	s := secretOf(t, d, identity.Grant{Uses: 2, Labels: map[string]string{"role": "web"}, Channel: "early"})
 	n := enroll(t, d, s, "web-1", "key 1")
@@ -111,8 +99,9 @@ func TestEnroll(t *testing.T) {
 }
 
 // TestEnrollRefuses tokens that are wrong, in the same words whether the ID or the secret is.
-func TestEnrollRefuses(t *testing.T) {
-	t.Parallel()
+func TestEnrollRefuses(t *testing.T) { everyDatabase(t, testEnrollRefuses) }
+
+func testEnrollRefuses(t *testing.T, fresh opener) {
 	d, _ := fresh(t)
 	s := secretOf(t, d, identity.Grant{})
 	other := secretOf(t, d, identity.Grant{})
@@ -145,8 +134,9 @@ func TestEnrollRefuses(t *testing.T) {
 }
 
 // TestTokenUsesRace lets exactly as many nodes in as the token allows, however many come at once.
-func TestTokenUsesRace(t *testing.T) {
-	t.Parallel()
+func TestTokenUsesRace(t *testing.T) { everyDatabase(t, testTokenUsesRace) }
+
+func testTokenUsesRace(t *testing.T, fresh opener) {
 	d, _ := fresh(t)
 	s := secretOf(t, d, identity.Grant{Uses: 10})
 	var wg sync.WaitGroup
@@ -174,8 +164,9 @@ func TestTokenUsesRace(t *testing.T) {
 }
 
 // TestRetire ends a key for ever; the name is free for another one, which starts with nothing of the old.
-func TestRetire(t *testing.T) {
-	t.Parallel()
+func TestRetire(t *testing.T) { everyDatabase(t, testRetire) }
+
+func testRetire(t *testing.T, fresh opener) {
 	d, again := fresh(t)
 	s := secretOf(t, d, identity.Grant{})
 	enroll(t, d, s, "web-1", "old key")
@@ -201,8 +192,9 @@ func TestRetire(t *testing.T) {
 }
 
 // TestEnrollAgain with the same key and another token keeps how far the node has counted: its old requests stay used.
-func TestEnrollAgain(t *testing.T) {
-	t.Parallel()
+func TestEnrollAgain(t *testing.T) { everyDatabase(t, testEnrollAgain) }
+
+func testEnrollAgain(t *testing.T, fresh opener) {
 	d, _ := fresh(t)
 	enroll(t, d, secretOf(t, d, identity.Grant{}), "web-1", "key")
 	d.PutHot(Hot{Node: "web-1", Seen: noon, Counter: 90, Doc: []byte("{}")})
@@ -216,8 +208,9 @@ func TestEnrollAgain(t *testing.T) {
 }
 
 // TestHot is on disk after the flush interval without anybody waiting, and its counter only rises.
-func TestHot(t *testing.T) {
-	t.Parallel()
+func TestHot(t *testing.T) { everyDatabase(t, testHot) }
+
+func testHot(t *testing.T, fresh opener) {
 	d, again := fresh(t)
 	for _, h := range []Hot{
 		{Node: "web-1", Seen: noon, Told: time.Minute, Counter: 7, Doc: []byte(`{"a":1}`), Facets: map[string]string{"os": "sha256:1", "cpu": "sha256:2"}},
@@ -246,8 +239,9 @@ func TestHot(t *testing.T) {
 }
 
 // TestHotFlush writes within the flush interval, unasked.
-func TestHotFlush(t *testing.T) {
-	t.Parallel()
+func TestHotFlush(t *testing.T) { everyDatabase(t, testHotFlush) }
+
+func testHotFlush(t *testing.T, fresh opener) {
 	d, _ := fresh(t)
 	d.PutHot(Hot{Node: "web-1", Seen: noon, Counter: 7, Doc: []byte("{}")})
 	deadline := time.Now().Add(10 * time.Second)
@@ -263,8 +257,9 @@ func TestHotFlush(t *testing.T) {
 }
 
 // TestRuns keeps a run once, however often it is delivered, newest received first.
-func TestRuns(t *testing.T) {
-	t.Parallel()
+func TestRuns(t *testing.T) { everyDatabase(t, testRuns) }
+
+func testRuns(t *testing.T, fresh opener) {
 	d, again := fresh(t)
 	loud := func(id string) report.Run {
 		return report.Run{ID: id, Node: "web-1", Results: []report.Result{{ID: "a/file:/b", Outcome: report.Changed}}}
@@ -296,8 +291,9 @@ func TestRuns(t *testing.T) {
 }
 
 // TestFacets keeps a document once for all nodes, and forgets it when no node has it any more and its time has come.
-func TestFacets(t *testing.T) {
-	t.Parallel()
+func TestFacets(t *testing.T) { everyDatabase(t, testFacets) }
+
+func testFacets(t *testing.T, fresh opener) {
 	d, _ := fresh(t)
 	doc := func(v string) trait.Facet {
 		f, err := trait.FacetOf("os", v)
@@ -341,8 +337,9 @@ func TestFacets(t *testing.T) {
 }
 
 // TestPrune forgets each class in its own time.
-func TestPrune(t *testing.T) {
-	t.Parallel()
+func TestPrune(t *testing.T) { everyDatabase(t, testPrune) }
+
+func testPrune(t *testing.T, fresh opener) {
 	d, _ := fresh(t)
 	loud := report.Run{ID: "loud", Node: "web-1", Error: "x"}
 	must(t, d.PutRuns(t.Context(), "web-1", []report.Run{loud, {ID: "quiet", Node: "web-1"}}, noon))
@@ -369,8 +366,9 @@ func TestPrune(t *testing.T) {
 }
 
 // TestEventsAndNotes are read newest first, of one node or of all; notes are replaced.
-func TestEventsAndNotes(t *testing.T) {
-	t.Parallel()
+func TestEventsAndNotes(t *testing.T) { everyDatabase(t, testEventsAndNotes) }
+
+func testEventsAndNotes(t *testing.T, fresh opener) {
 	d, again := fresh(t)
 	var into map[string]int
 	if err := d.Note(t.Context(), "key", &into); !errors.Is(err, ErrNotFound) {
@@ -400,8 +398,9 @@ func TestEventsAndNotes(t *testing.T) {
 }
 
 // TestOperators are one for each name.
-func TestOperators(t *testing.T) {
-	t.Parallel()
+func TestOperators(t *testing.T) { everyDatabase(t, testOperators) }
+
+func testOperators(t *testing.T, fresh opener) {
 	d, again := fresh(t)
 	first, err := identity.NewSecret(strings.Repeat("0", 64), true)
 	must(t, err)
@@ -442,8 +441,9 @@ func TestSecretsAreHashed(t *testing.T) {
 }
 
 // TestFailureIsAlone: an operation that fails takes nothing else of its group with it, and nothing of itself stays.
-func TestFailureIsAlone(t *testing.T) {
-	t.Parallel()
+func TestFailureIsAlone(t *testing.T) { everyDatabase(t, testFailureIsAlone) }
+
+func testFailureIsAlone(t *testing.T, fresh opener) {
 	d, _ := fresh(t)
 	mine := errors.New("mine")
 	var wg sync.WaitGroup
@@ -534,7 +534,7 @@ func TestDamaged(t *testing.T) {
 // limit on pages is SQLite's own, and fails in the same places as a disk without room.
 func TestFull(t *testing.T) {
 	t.Parallel()
-	d, again := fresh(t)
+	d, again := freshFile(t)
 	must(t, d.limitPages(t.Context(), 60))
 	acknowledged := 0
 	var err error

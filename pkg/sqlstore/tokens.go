@@ -64,7 +64,7 @@ func parseGrant(doc []byte) (identity.Grant, error) {
 
 // Tokens lists the grants, newest first.
 func (d *DB) Tokens(ctx context.Context) ([]identity.Grant, error) {
-	rows, err := d.read.QueryContext(ctx, "SELECT doc FROM token ORDER BY created DESC, id")
+	rows, err := d.query(ctx, "SELECT doc FROM token ORDER BY created DESC, id")
 	if err != nil {
 		return nil, fmt.Errorf("reading the tokens: %w", err)
 	}

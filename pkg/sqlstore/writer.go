@@ -20,7 +20,10 @@ type op struct {
 }
 
 // tx is the transaction of one group; only the writer goroutine has one.
-type tx struct{ d *DB }
+type tx struct {
+	d   *DB
+	ctx context.Context //nolint:containedctx // of the group, which belongs to no single caller
+}
 
 // exec runs one statement, prepared once for the life of the store.
 func (t *tx) exec(query string, args ...any) (sql.Result, error) {
@@ -28,18 +31,18 @@ func (t *tx) exec(query string, args ...any) (sql.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stmt.ExecContext(context.Background(), args...) //nolint:contextcheck // a group belongs to no single caller
+	return stmt.ExecContext(t.ctx, args...)
 }
 
 func (t *tx) row(query string, args ...any) *sql.Row {
-	return t.d.conn.QueryRowContext(context.Background(), query, args...)
+	return t.d.conn.QueryRowContext(t.ctx, t.d.dialect.sql(query), args...)
 }
 
 func (d *DB) stmt(query string) (*sql.Stmt, error) {
 	if s, ok := d.stmts[query]; ok {
 		return s, nil
 	}
-	s, err := d.conn.PrepareContext(context.Background(), query)
+	s, err := d.conn.PrepareContext(context.Background(), d.dialect.sql(query))
 	if err != nil {
 		return nil, fmt.Errorf("preparing %.40q: %w", query, err)
 	}
@@ -135,7 +138,7 @@ func (d *DB) writeGroup(group []*op) {
 		return
 	}
 	began := time.Now()
-	err := explain(d.transact(group, hot))
+	err := d.dialect.explain(d.transact(group, hot))
 	d.count(time.Since(began), err)
 	if err != nil && len(hot) > 0 {
 		d.giveBack(hot)
@@ -160,31 +163,70 @@ func (d *DB) count(took time.Duration, err error) {
 	d.stats.Commits++
 }
 
-func (d *DB) transact(group []*op, hot map[string]Hot) error {
-	t := &tx{d}
-	if _, err := t.exec("BEGIN IMMEDIATE"); err != nil {
-		return fmt.Errorf("beginning a group: %w", err)
+// transact writes a group in one transaction.
+func (d *DB) transact(group []*op, hot map[string]Hot) (err error) {
+	ctx, cancel := context.Background(), func() {}
+	if d.dialect.timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, d.dialect.timeout)
 	}
-	err := func() error {
-		for _, h := range hot {
-			if err := t.putHot(h); err != nil {
-				return err
-			}
-		}
-		for _, o := range group {
-			if err := t.savepoint(o); err != nil {
-				return err
-			}
-		}
-		_, err := t.exec("COMMIT")
+	defer cancel()
+	if err := d.reconnect(ctx); err != nil {
 		return err
+	}
+	t := &tx{d, ctx}
+	defer func() {
+		if err != nil {
+			d.look(ctx)
+		}
 	}()
-	if err != nil {
+	for _, query := range d.dialect.begin {
+		if _, err := t.exec(query); err != nil {
+			return fmt.Errorf("beginning a group: %w", err)
+		}
+	}
+	if err := t.fill(group, hot); err != nil {
 		_, back := t.exec("ROLLBACK")
-		if errors.Is(explain(err), ErrFull) {
-			back = nil // SQLite may have undone the group itself, and then there is nothing to roll back
+		if e := d.dialect.explain(err); errors.Is(e, ErrFull) || errors.Is(e, ErrUnreachable) {
+			back = nil // the database may have undone the group itself, and then there is nothing to roll back
 		}
 		return fmt.Errorf("committing a group: %w", errors.Join(err, back))
+	}
+	return nil
+}
+
+func (t *tx) fill(group []*op, hot map[string]Hot) error {
+	if err := t.putHots(hot); err != nil {
+		return err
+	}
+	for _, o := range group {
+		if err := t.savepoint(o); err != nil {
+			return err
+		}
+	}
+	_, err := t.exec("COMMIT")
+	return err
+}
+
+// look gives a connection up that does not answer any more, so that the next group begins with a new one.
+func (d *DB) look(ctx context.Context) {
+	if d.conn.PingContext(ctx) == nil {
+		return
+	}
+	for query, stmt := range d.stmts {
+		_ = stmt.Close() // of a connection that is lost
+		delete(d.stmts, query)
+	}
+	_ = d.conn.Close()
+	d.conn = nil
+}
+
+// reconnect makes sure of a connection to write on.
+func (d *DB) reconnect(ctx context.Context) (err error) {
+	if d.conn == nil {
+		if d.conn, err = d.write.Conn(ctx); err != nil {
+			d.conn = nil
+			return fmt.Errorf("connecting: %w", err)
+		}
 	}
 	return nil
 }
@@ -194,7 +236,7 @@ func (t *tx) savepoint(o *op) error {
 	if _, err := t.exec("SAVEPOINT one"); err != nil {
 		return err
 	}
-	if o.err = explain(o.do(t)); o.err != nil {
+	if o.err = t.d.dialect.explain(o.do(t)); o.err != nil {
 		if _, err := t.exec("ROLLBACK TO one"); err != nil {
 			return errors.Join(o.err, err) // SQLite has undone the whole group, as it does on a full disk
 		}

@@ -1,0 +1,65 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A dialect is what the databases differ in. Statements are written once, in words that both know, with ? for their
+// arguments (?1, where one is used twice) and these names for what they have no common word for:
+//
+//	{items ?}   the strings of a JSON array, as a table with one column
+//	{globs ?}   compares with a pattern, after a column
+type dialect struct {
+	// words is what stands for the names above, without their braces.
+	words map[string]string
+	// numbered says that an argument is called $1.
+	numbered bool
+	// begin opens a group. Only one writes at a time, also of several services on one database.
+	begin []string
+	// timeout bounds a group; 0: it ends by itself.
+	timeout time.Duration
+	// explain adds to an error what it means for people.
+	explain func(error) error
+	// pattern makes of a glob what the database compares with.
+	pattern func(glob string) string
+	// putHots keeps the last check-ins of many nodes, without their events.
+	putHots func(t *tx, all map[string]Hot) error
+}
+
+// sql is a statement in the words of the database.
+func (d *dialect) sql(query string) string {
+	for name, word := range d.words {
+		query = strings.ReplaceAll(query, "{"+name+" ?}", word)
+	}
+	if !d.numbered {
+		return query
+	}
+	var b strings.Builder
+	for n := 0; ; {
+		before, after, found := strings.Cut(query, "?")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		b.WriteByte('$')
+		if after == "" || after[0] < '1' || after[0] > '9' {
+			n++
+			b.WriteString(strconv.Itoa(n))
+		}
+		query = after
+	}
+}
+
+// query reads rows.
+func (d *DB) query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return d.read.QueryContext(ctx, d.dialect.sql(query), args...)
+}
+
+// queryRow reads one row.
+func (d *DB) queryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	return d.read.QueryRowContext(ctx, d.dialect.sql(query), args...)
+}
