@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/bundle"
@@ -153,7 +156,7 @@ func checkFacets(facets map[string]string) error {
 		return api.Refuse(api.ErrTooLarge, "%d traits, at most %d", len(facets), api.MaxFacets)
 	}
 	for name, digest := range facets {
-		if _, err := bundle.ParseDigest(digest); err != nil || name == "" || len(name) > 64 {
+		if _, err := bundle.ParseDigest(digest); err != nil || name == "" || len(name) > 64 || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name) {
 			return api.Refuse(api.ErrBadRequest, "trait %.64q: %.80q is not a digest", name, digest)
 		}
 	}

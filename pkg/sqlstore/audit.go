@@ -21,6 +21,7 @@ func (t *tx) audit(e audit.Entry, now time.Time) error {
 		return fmt.Errorf("reading the head of the audit log: %w", err)
 	}
 	e.Time = now
+	e.Actor, e.Object, e.Address = textOf(e.Actor), textOf(e.Object), textOf(e.Address) // before it is chained
 	e = e.Chain(seq, prev)
 	var detail []byte
 	if len(e.Detail) > 0 {

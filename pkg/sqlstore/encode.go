@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -13,6 +14,11 @@ func jsonOf(v any) []byte {
 		panic(fmt.Sprintf("encoding %T: %v", v, err))
 	}
 	return data
+}
+
+// textOf is a text from anywhere as every database takes it: UTF-8 without NUL.
+func textOf(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // nanos is a time as it is kept; the zero time is 0.

@@ -25,7 +25,7 @@ func (d *DB) PutEvents(ctx context.Context, events ...report.Event) error {
 }
 
 func (t *tx) event(e report.Event) error {
-	if _, err := t.exec("INSERT INTO event (at, node, kind, text) VALUES (?, ?, ?, ?)", nanos(e.At), e.Node, e.Kind, e.Text); err != nil {
+	if _, err := t.exec("INSERT INTO event (at, node, kind, text) VALUES (?, ?, ?, ?)", nanos(e.At), e.Node, e.Kind, textOf(e.Text)); err != nil {
 		return fmt.Errorf("keeping event %s: %w", e.Kind, err)
 	}
 	return nil
