@@ -36,4 +36,5 @@ type Host struct {
 	Extended  Extended
 	Below     Below
 	Devices   Devices
+	API       API
 }

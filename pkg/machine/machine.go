@@ -103,6 +103,7 @@ func (m *Machine) Host() *host.Host {
 		Extended:  &extended{tree: m.tree},
 		Below:     &below{tree: m.tree},
 		Devices:   &devices{tree: m.tree},
+		API:       &api{tree: m.tree},
 	}
 }
 

@@ -20,6 +20,8 @@ func All() []resource.Kind {
 		resource.KindOf[Block]("block"),
 		resource.KindOf[Bond]("bond"),
 		resource.KindOf[Certificate]("certificate"),
+		resource.KindOf[Container]("container"),
+		resource.KindOf[ContainerImage]("container_image"),
 		resource.KindOf[Cron]("cron"),
 		resource.KindOf[CryptoPolicy]("crypto_policy"),
 		resource.KindOf[Custom]("custom"),

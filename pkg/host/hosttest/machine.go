@@ -40,6 +40,7 @@ type Machine struct {
 	failures   map[string]error // by "word" or "word target"
 	stale      map[string]bool  // units whose files are newer than what systemd read
 	processes  []*process
+	engine     engine
 }
 
 func newMachine() *Machine {
@@ -72,7 +73,7 @@ func (m *Machine) Host() *host.Host {
 		FS: files{m}, Run: runner{m}, Packages: packages{m}, Upgrades: packages{m}, Services: services{m},
 		Accounts: accounts{m}, Mounts: mounts{m}, Kernel: kernel{m}, Fetch: fetcher{m}, Firewall: firewall{m}, Clock: clock{m},
 		Units: &units{m: m}, Processes: processes{m}, Extended: extended{m}, Below: below{m},
-		Devices: devices{m},
+		Devices: devices{m}, API: api{m},
 	}
 }
 

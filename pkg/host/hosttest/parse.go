@@ -44,11 +44,17 @@ import (
 //	url https://example.com/x "content"
 //	stale nginx.service                  (systemd has read an older version of its files)
 //	process 12 sshd /usr/sbin/sshd -D uid=0   (number, name, executable, arguments)
+//	image docker.io/library/nginx:1.27 id=sha256:1 digest=sha256:2   (that the container engine has; it is there
+//	                                     if its socket is: other /run/docker.sock)
+//	registry docker.io/library/nginx:1.27 id=sha256:1 digest=sha256:2   (that can be pulled)
+//	network front                        (of the engine)
+//	container web state=running image=sha256:1 health=healthy networks=front
+//		Image "nginx:1.27"               (what it was made of, in lines indented by one tab: key and JSON)
 //	fail read /etc/motd "permission denied"
 //
 // The words of fail: look stat read write xattr flags device (with a path); accounts, "accounts put", packages, install, upgrade,
 // services, sysctl, set-sysctl, firewall, firewall-load, units, processes (with a name); refresh, hostname, set-hostname, interfaces,
-// mounts, mount, usage, fetch, firewall-check. The texts
+// engine (with method and path), mounts, mount, usage, fetch, firewall-check. The texts
 // busy, unsupported and not-found stand for the sentinel errors.
 func Parse(text []byte) (*Machine, error) { return FromArchive(txtar.Parse(text)) }
 
@@ -115,11 +121,12 @@ func (p *parser) line(l *line) error {
 		"sysctl": p.sysctl, "hostname": p.hostname, "interface": p.iface, "mount": p.mount, "usage": p.usage,
 		"command": p.command, "program": p.program, "url": p.url, "fail": p.fail, "table": p.table, "clock": p.clock, "fetched": p.lists,
 		"xattr": p.xattr, "flags": p.flags, "stale": p.stale, "device": p.device, "process": p.process,
+		"image": p.image, "registry": p.image, "network": p.network, "container": p.container,
 	}[l.word]
 	if !ok {
 		return fmt.Errorf("unknown word %q", l.word)
 	}
-	if l.body != nil && l.word != "file" && l.word != "url" {
+	if l.body != nil && l.word != "file" && l.word != "url" && l.word != "container" {
 		return fmt.Errorf("%s has no content", l.word)
 	}
 	if takesName(l.word) && len(l.args) > 0 && !plainName.MatchString(l.args[0]) {
