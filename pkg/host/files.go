@@ -85,6 +85,9 @@ type WriteOptions struct {
 	// Validate, if set, is called with the path of the finished temporary file as the machine sees it, before it
 	// takes the place of the old one. An error leaves the old file as it was.
 	Validate func(ctx context.Context, candidate string) error
-	// Backup, if not empty, is where the old file is copied to first.
+	// Backup, if not empty, is where the old file is copied to before the new one takes its place.
 	Backup string
+	// Partial, if not empty, is a path in the same directory that keeps what there was of the content, mode 0600, when
+	// reading it fails or ctx ends.
+	Partial string
 }

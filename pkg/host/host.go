@@ -13,6 +13,9 @@ import (
 // ErrNotFound says that what was asked for is certainly not there.
 var ErrNotFound = errors.New("not found")
 
+// ErrRange says that the content at a URL is shorter than the part that was asked to be left out.
+var ErrRange = errors.New("the content is shorter")
+
 // ErrBusy says that something else holds what is needed (a package lock, a mounted file system); a later run may
 // succeed.
 var ErrBusy = errors.New("busy")

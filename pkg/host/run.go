@@ -37,7 +37,15 @@ type Result struct {
 
 // Fetcher gets content from a URL.
 type Fetcher interface {
-	// Fetch copies the content at url to w and returns the number of bytes. More than limit bytes is an error
-	// (0: 1 GiB). ErrNotFound for 404 and 410.
-	Fetch(ctx context.Context, url string, header map[string]string, limit int64, w io.Writer) (int64, error)
+	// Fetch copies what was asked for to w and returns the number of bytes. ErrNotFound for 404
+	// and 410, ErrRange for content that is not longer than what is not wanted of it.
+	Fetch(ctx context.Context, q Request, w io.Writer) (int64, error)
+}
+
+// A Request asks for the content at a URL.
+type Request struct {
+	URL    string
+	Header map[string]string
+	Limit  int64 // more bytes than that in the whole content are an error; 1 GiB if 0
+	From   int64 // how many bytes at the beginning are not wanted; a server is not sure to have as many
 }

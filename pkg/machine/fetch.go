@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"vigo.dev/pkg/host"
@@ -57,8 +58,8 @@ func allowed(u *url.URL, secure bool) error {
 }
 
 // Fetch implements [host.Fetcher].
-func (f *fetcher) Fetch(ctx context.Context, from string, header map[string]string, limit int64, w io.Writer) (int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
+func (f *fetcher) Fetch(ctx context.Context, q host.Request, w io.Writer) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, q.URL, nil)
 	if err != nil {
 		return 0, fmt.Errorf("fetching: %w", err)
 	}
@@ -66,8 +67,11 @@ func (f *fetcher) Fetch(ctx context.Context, from string, header map[string]stri
 	if err := allowed(req.URL, false); err != nil {
 		return 0, fmt.Errorf("fetching %s: %w", shown, err)
 	}
-	for key, value := range header {
+	for key, value := range q.Header {
 		req.Header.Set(key, value)
+	}
+	if q.From > 0 {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", q.From))
 	}
 	res, err := f.client.Do(req)
 	if err != nil {
@@ -81,18 +85,37 @@ func (f *fetcher) Fetch(ctx context.Context, from string, header map[string]stri
 	switch {
 	case res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone:
 		return 0, fmt.Errorf("fetching %s: %w: %s", shown, host.ErrNotFound, res.Status)
-	case res.StatusCode != http.StatusOK:
+	case res.StatusCode == http.StatusRequestedRangeNotSatisfiable:
+		return 0, fmt.Errorf("fetching %s: %w than %d bytes", shown, host.ErrRange, q.From)
+	case res.StatusCode != http.StatusOK && (res.StatusCode != http.StatusPartialContent || q.From == 0):
 		return 0, fmt.Errorf("fetching %s: %s", shown, res.Status)
 	}
-	if limit == 0 {
-		limit = defaultFetchLimit
-	}
-	n, err := io.Copy(w, io.LimitReader(res.Body, limit+1))
-	if err == nil && n > limit {
-		err = fmt.Errorf("more than the limit of %d bytes", limit)
-	}
+	n, err := copyFrom(w, res, q)
 	if err != nil {
 		return n, fmt.Errorf("fetching %s: %w", shown, err)
 	}
 	return n, nil
+}
+
+// copyFrom copies the content of a response from where it is wanted. A server that passes over the range sends all of it.
+func copyFrom(w io.Writer, res *http.Response, q host.Request) (int64, error) {
+	limit := q.Limit
+	if limit == 0 {
+		limit = defaultFetchLimit
+	}
+	if res.StatusCode == http.StatusPartialContent {
+		if got, want := res.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", q.From); !strings.HasPrefix(got, want) {
+			return 0, fmt.Errorf("asked for what is behind byte %d, and got the range %q", q.From, got)
+		}
+	} else if _, err := io.CopyN(io.Discard, res.Body, q.From); err == io.EOF {
+		return 0, fmt.Errorf("%w than %d bytes", host.ErrRange, q.From)
+	} else if err != nil {
+		return 0, err
+	}
+	left := limit - q.From
+	n, err := io.Copy(w, io.LimitReader(res.Body, left+1))
+	if err == nil && n > left {
+		err = fmt.Errorf("more than the limit of %d bytes", limit)
+	}
+	return n, err
 }

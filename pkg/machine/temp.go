@@ -155,6 +155,14 @@ func (t *temp) replace(base string) error {
 	return syncDir(t.dirfd)
 }
 
+// keep gives what was written another name.
+func (t *temp) keep(base string) error {
+	if err := t.finish(); err != nil {
+		return err
+	}
+	return t.replace(base)
+}
+
 // discard lets go of everything; what was not put in place is removed.
 func (t *temp) discard() {
 	if t.file != nil {

@@ -39,17 +39,16 @@ func (f *files) write(ctx context.Context, name string, content io.Reader, opt h
 	case exists && old.Kind != host.File && old.Kind != host.Symlink:
 		return fmt.Errorf("a %s is there", old.Kind)
 	}
-	if opt.Backup != "" && exists && old.Kind == host.File {
-		if err := f.backup(ctx, name, opt.Backup, old); err != nil {
-			return fmt.Errorf("keeping a backup: %w", err)
-		}
-	}
 	tmp, err := newTemp(dirfd)
 	if err != nil {
 		return fmt.Errorf("making a temporary file: %w", err)
 	}
 	defer tmp.discard()
-	if _, err := io.Copy(tmp.file, cancelable{ctx, content}); err != nil {
+	source := &remembering{Reader: cancelable{ctx, content}}
+	if n, err := io.Copy(tmp.file, source); err != nil {
+		if source.failed && n > 0 && opt.Partial != "" && path.Dir(opt.Partial) == path.Dir(name) {
+			err = errors.Join(unwrapPath(err), tmp.keep(path.Base(opt.Partial)))
+		}
 		return unwrapPath(err)
 	}
 	if err := tmp.dress(dirfd, base, old, exists && old.Kind == host.File, opt.Attr); err != nil {
@@ -67,7 +66,24 @@ func (f *files) write(ctx context.Context, name string, content io.Reader, opt h
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if opt.Backup != "" && exists && old.Kind == host.File {
+		if err := f.backup(ctx, name, opt.Backup, old); err != nil {
+			return fmt.Errorf("keeping a backup: %w", err)
+		}
+	}
 	return tmp.replace(base)
+}
+
+// remembering remembers whether it was reading that failed.
+type remembering struct {
+	io.Reader
+	failed bool
+}
+
+func (r *remembering) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.failed = r.failed || err != nil && err != io.EOF
+	return n, err
 }
 
 // backup copies the old file, with its owner and mode, to another name.

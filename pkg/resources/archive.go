@@ -246,7 +246,7 @@ func (a *Archive) open(ctx context.Context, h *host.Host) (r io.ReadCloser, done
 		}
 	} else {
 		d := Download{Path: part, URL: a.URL, SHA256: a.SHA256, Headers: a.Headers, MaxSize: a.MaxSize}
-		if err := d.fetch(ctx, h, defaultMode(host.Attr{}, 0o600)); err != nil {
+		if err := d.fetch(ctx, h, d.SHA256, defaultMode(host.Attr{}, 0o600)); err != nil {
 			return nil, done, err
 		}
 	}

@@ -89,6 +89,9 @@ func (b *Binary) Validate() error {
 	if b.Mode != nil && b.Mode.Perm&0o111 == 0 {
 		return errors.New("mode: nobody could execute it")
 	}
+	if b.SHA256 == "" {
+		return errors.New(`needs the key "sha256"`)
+	}
 	return b.download().Validate()
 }
 

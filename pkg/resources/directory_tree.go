@@ -90,7 +90,7 @@ func (d *Directory) planPurge(h *host.Host, p *resource.Plan, tree []treeEntry) 
 	for _, e := range tree {
 		if gone[path.Dir(e.path)] {
 			gone[e.path] = true
-		} else if !keep[e.path] {
+		} else if of, n := generation(e.path); !keep[e.path] && (n == 0 || !keep[of]) {
 			gone[e.path] = true
 			names = append(names, e.path)
 		}

@@ -2,12 +2,11 @@ package resources
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"regexp"
+	"strings"
 
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/host"
@@ -16,6 +15,9 @@ import (
 
 // Download is a file fetched from a URL. Its SHA-256 digest must be given: it decides whether anything is to be done,
 // and a download with another digest never takes the place of the file. While the digest is right nothing is fetched.
+//
+// What there was of a download that broke off is kept beside the file, as .NAME.vigo-part, and the next one goes on behind it,
+// also from a mirror.
 //
 //	resources:
 //	  - download: /opt/tool/tool
@@ -29,8 +31,16 @@ type Download struct {
 	// URL to fetch from, http or https.
 	URL string `yaml:"url" vigo:"required"`
 
+	// Mirrors are URLs of the same content, asked in this order when url fails or gives something else. They get no headers.
+	Mirrors []string `yaml:"mirrors"`
+
 	// SHA256 is the digest of the content: 64 hexadecimal digits in lower case.
-	SHA256 string `yaml:"sha256" vigo:"required"`
+	SHA256 string `yaml:"sha256"`
+
+	// SHA256Sums is the https URL of a file of digests, as sha256sum(1) writes it, in place of sha256: the one beside the
+	// last part of url holds, or the only one there. It is fetched in every run, which fails if it cannot be; what is
+	// installed changes whenever the server says so. It gets the headers if it is on the same server as url.
+	SHA256Sums string `yaml:"sha256sums"`
 
 	// Headers are sent with the request, such as Authorization.
 	Headers map[string]string `yaml:"headers" vigo:"secret"`
@@ -64,17 +74,32 @@ func (d *Download) Validate() error {
 	if err := checkPath(d.Path); err != nil {
 		return err
 	}
-	u, err := url.Parse(d.URL)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+	if !isWeb(d.URL) {
 		return errors.New("url: want an http or https URL")
 	}
-	if !downloadDigest.MatchString(d.SHA256) {
-		return errors.New("sha256: want 64 hexadecimal digits in lower case")
+	for _, m := range d.Mirrors {
+		if !isWeb(m) {
+			return fmt.Errorf("mirrors: %q: want an http or https URL", m)
+		}
 	}
-	if d.MaxSize < 0 {
+	switch {
+	case d.SHA256 == "" && d.SHA256Sums == "":
+		return errors.New(`needs the key "sha256" or "sha256sums"`)
+	case d.SHA256 != "" && d.SHA256Sums != "":
+		return errors.New("sha256 and sha256sums exclude each other")
+	case d.SHA256 != "" && !downloadDigest.MatchString(d.SHA256):
+		return errors.New("sha256: want 64 hexadecimal digits in lower case")
+	case d.SHA256Sums != "" && (!isWeb(d.SHA256Sums) || !strings.HasPrefix(d.SHA256Sums, "https:")):
+		return errors.New("sha256sums: want an https URL: whoever can change the digests chooses the content")
+	case d.MaxSize < 0:
 		return errors.New("max_size: want a number of bytes")
 	}
 	return checkValidation(d.Validation)
+}
+
+func isWeb(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 // Requires implements [resource.Requirer].
@@ -96,6 +121,10 @@ func (d *Download) Plan(ctx context.Context, h *host.Host) (resource.Plan, error
 	if err != nil {
 		return p, err
 	}
+	digest, err := d.digest(ctx, h)
+	if err != nil {
+		return p, err
+	}
 	from, changes := change.Absent, d.attributes().created()
 	if is != nil && is.Kind == host.File {
 		if from, err = h.FS.Digest(d.Path); err != nil {
@@ -106,35 +135,11 @@ func (d *Download) Plan(ctx context.Context, h *host.Host) (resource.Plan, error
 		want = defaultMode(want, 0o644)
 	}
 	switch {
-	case from != "sha256:"+d.SHA256:
-		content := change.Of("content", fmt.Sprintf("%.19s", from), fmt.Sprintf("sha256:%.12s", d.SHA256))
-		p.Do(func(ctx context.Context) error { return d.fetch(ctx, h, want) }, append([]change.Change{content}, changes...)...)
+	case from != "sha256:"+digest:
+		content := change.Of("content", fmt.Sprintf("%.19s", from), fmt.Sprintf("sha256:%.12s", digest))
+		p.Do(func(ctx context.Context) error { return d.fetch(ctx, h, digest, want) }, append([]change.Change{content}, changes...)...)
 	case len(changes) > 0:
 		p.Do(func(ctx context.Context) error { return h.FS.SetAttr(ctx, d.Path, want) }, changes...)
 	}
 	return p, nil
-}
-
-// fetch streams the content into place; what has another digest is thrown away before it is seen.
-func (d *Download) fetch(ctx context.Context, h *host.Host, attr host.Attr) error {
-	r, w := io.Pipe()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, err := h.Fetch.Fetch(ctx, d.URL, d.Headers, d.MaxSize, w)
-		w.CloseWithError(err)
-	}()
-	defer func() { <-done }()
-	defer r.Close() // ends the fetch, if the write ended first
-	sum, check := sha256.New(), validation(h, d.Validation)
-	return h.FS.Write(ctx, d.Path, io.TeeReader(r, sum), host.WriteOptions{Attr: attr,
-		Validate: func(ctx context.Context, candidate string) error {
-			if got := fmt.Sprintf("%x", sum.Sum(nil)); got != d.SHA256 {
-				return fmt.Errorf("the download has the digest sha256:%s, want sha256:%s", got, d.SHA256)
-			}
-			if check == nil {
-				return nil
-			}
-			return check(ctx, candidate)
-		}})
 }

@@ -61,6 +61,10 @@ type File struct {
 	// Backup is the path that the old file is copied to before it is replaced. It keeps one generation.
 	Backup string `yaml:"backup"`
 
+	// Backups is how many generations of the old file are kept beside it, as NAME.~1~, NAME.~2~ and so on, the highest the
+	// newest. Directories of configuration pass over such names, and a purge leaves them alone.
+	Backups int `yaml:"backups"`
+
 	// Replace, when false, means that the content of a file that is there is left alone: it is only written when the
 	// file is missing.
 	Replace *bool `yaml:"replace"`
@@ -106,6 +110,12 @@ func (f *File) Validate() error {
 		return errors.New("a file that is to be absent is not immutable")
 	case f.LineEnds != "" && f.Content == nil && f.Template == "":
 		return errors.New("line_ends means nothing without content or template")
+	case f.Backups < 0 || f.Backups > maxBackups:
+		return fmt.Errorf("backups: want 1 to %d generations", maxBackups)
+	case f.Backup != "" && f.Backups > 0:
+		return errors.New("backup and backups exclude each other")
+	case given == 0 && f.Backups > 0:
+		return errors.New("backups means nothing without content, template or source")
 	case given == 0 && f.Replace != nil:
 		return errors.New("replace means nothing without content, template or source")
 	}
@@ -303,37 +313,16 @@ func (f *File) write(h *host.Host, blob *resource.Blob, attr host.Attr) func(con
 		if check == nil {
 			check = validation(h, f.Validation)
 		}
-		return h.FS.Write(ctx, f.Path, r, host.WriteOptions{Attr: attr, Backup: f.Backup, Validate: check})
-	}
-}
-
-// blobChange describes the change of content from a file of the host ("" if there is none) to a blob.
-func blobChange(h *host.Host, name string, size int64, blob *resource.Blob) (change.Change, error) {
-	if size > maxDiff || blob.Size > maxDiff {
-		from := change.Absent
-		if name != "" {
-			digest, err := h.FS.Digest(name)
-			if err != nil {
-				return change.Change{}, fmt.Errorf("reading %s: %w", name, err)
-			}
-			from = briefDigest(digest, size)
+		backup, oldest, err := f.backups(h)
+		if err != nil {
+			return err
 		}
-		return change.Of("content", from, briefDigest(blob.Digest, blob.Size)), nil
-	}
-	var old []byte
-	if name != "" {
-		var err error
-		if old, err = h.FS.Read(name, maxDiff); err != nil {
-			return change.Change{}, fmt.Errorf("reading %s: %w", name, err)
+		if err := h.FS.Write(ctx, f.Path, r, host.WriteOptions{Attr: attr, Backup: backup, Validate: check}); err != nil {
+			return err
 		}
+		for _, name := range oldest {
+			err = errors.Join(err, h.FS.Remove(ctx, name, false))
+		}
+		return err
 	}
-	r, err := blob.Open()
-	if err != nil {
-		return change.Change{}, fmt.Errorf("opening the content: %w", err)
-	}
-	want, err := io.ReadAll(io.LimitReader(r, maxDiff+1))
-	if err := errors.Join(err, r.Close()); err != nil {
-		return change.Change{}, fmt.Errorf("reading the content: %w", err)
-	}
-	return contentChange("content", old, want), nil
 }

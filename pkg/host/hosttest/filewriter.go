@@ -17,6 +17,9 @@ var errImmutable = errors.New("operation not permitted")
 func (f files) Write(ctx context.Context, name string, content io.Reader, opt host.WriteOptions) error {
 	body, err := io.ReadAll(content)
 	if err != nil {
+		if opt.Partial != "" && len(body) > 0 {
+			f.put(opt.Partial, &node{kind: host.File, mode: 0o600, content: string(body)})
+		}
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	at, n, err := f.prepare(name, body, opt)

@@ -34,6 +34,7 @@ type Machine struct {
 	commands   []*script
 	programs   map[string]string
 	urls       map[string]string
+	cuts       map[string]int    // after so many bytes of a URL its connection breaks
 	tables     map[string]string // fingerprints, by family and name
 	now        time.Time
 	fetched    time.Time        // package lists; zero: now
@@ -56,6 +57,7 @@ func newMachine() *Machine {
 		usages:     map[string]host.Usage{},
 		programs:   map[string]string{},
 		urls:       map[string]string{},
+		cuts:       map[string]int{},
 		tables:     map[string]string{},
 		now:        time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		failures:   map[string]error{},

@@ -149,7 +149,8 @@ var _ host.Fetcher = fetcher{}
 const maxFetch = 1 << 30
 
 // Fetch implements host.Fetcher.
-func (f fetcher) Fetch(ctx context.Context, url string, _ map[string]string, limit int64, w io.Writer) (int64, error) {
+func (f fetcher) Fetch(ctx context.Context, q host.Request, w io.Writer) (int64, error) {
+	url, limit := q.URL, q.Limit
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -168,6 +169,17 @@ func (f fetcher) Fetch(ctx context.Context, url string, _ map[string]string, lim
 	if int64(len(body)) > limit {
 		return 0, fmt.Errorf("fetching %s: longer than %d bytes", url, limit)
 	}
+	if q.From > int64(len(body)) {
+		return 0, fmt.Errorf("fetching %s: %w than %d bytes", url, host.ErrRange, q.From)
+	}
+	body = body[q.From:]
+	cut, isCut := f.m.cuts[url]
+	if isCut = isCut && cut < len(body); isCut {
+		body = body[:cut]
+	}
 	n, err := io.WriteString(w, body)
+	if err == nil && isCut {
+		err = fmt.Errorf("fetching %s: %w", url, io.ErrUnexpectedEOF)
+	}
 	return int64(n), err
 }

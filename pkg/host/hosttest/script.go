@@ -76,8 +76,15 @@ func (p *parser) program(l *line) error {
 }
 
 func (p *parser) url(l *line) error {
-	if err := l.want(1, 2, `url URL "CONTENT"`); err != nil {
+	cut, err := l.number("cut", -1)
+	if err != nil {
 		return err
+	}
+	if err := l.want(1, 2, `url URL "CONTENT" with cut=BYTES`); err != nil {
+		return err
+	}
+	if cut >= 0 {
+		p.m.cuts[l.args[0]] = cut
 	}
 	body := ""
 	if len(l.args) > 1 {
