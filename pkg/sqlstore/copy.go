@@ -1,0 +1,124 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"vigo.dev/pkg/fault"
+)
+
+// ErrNotEmpty says that a database has been used already, and is not copied into.
+var ErrNotEmpty = fault.WithHint(errors.New("database holds a store already"), "give the address of a new database: createdb makes one")
+
+// tables is every table with its columns, in both databases.
+func tables() []table {
+	return []table{
+		{name: "node", columns: []string{"name", "key", "retired", "doc"}},
+		{name: "retired_key", columns: []string{"key", "node", "at"}},
+		{name: "hot", columns: []string{"node", "seen", "told", "counter", "doc"}},
+		{name: "token", columns: []string{"id", "hash", "created", "doc"}},
+		{name: "operator", columns: []string{"id", "hash", "name", "role", "kind", "note", "created", "expires", "used"}},
+		{name: "run", columns: []string{"node", "id", "received", "quiet", "compliance", "doc"}, truth: 3},
+		{name: "facet", columns: []string{"digest", "at", "doc"}},
+		{name: "node_facet", columns: []string{"node", "name", "digest", "since"}},
+		{name: "event", columns: []string{"id", "at", "node", "kind", "text"}},
+		{name: "note", columns: []string{"key", "doc"}},
+		{name: "audit", columns: []string{"seq", "at", "actor", "role", "act", "object", "detail", "address", "prev", "hash"}},
+		{name: "audit_checkpoint", columns: []string{"seq", "at", "start", "doc"}, truth: 2},
+	}
+}
+
+// table is what is copied of one table.
+type table struct {
+	name    string
+	columns []string
+	truth   int // index of the column that is true or false; 0: none is
+}
+
+// CopyTo copies a store to an empty PostgreSQL database, all of it or nothing; tell is called after each table with its
+// rows. Nothing may write to the store meanwhile. [ErrNotEmpty].
+func (d *DB) CopyTo(ctx context.Context, address string, tell func(table string, rows int64)) error {
+	to, err := OpenPostgres(ctx, address, Options{}) // brings the schema
+	if err != nil {
+		return err
+	}
+	if err := to.Close(); err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		return explainPostgres(err)
+	}
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		for _, t := range tables() {
+			n, err := d.copyTable(ctx, tx, t)
+			if err != nil {
+				return fmt.Errorf("copying the table %s: %w", t.name, err)
+			}
+			tell(t.name, n)
+		}
+		_, err := tx.Exec(ctx, "SELECT setval(pg_get_serial_sequence('event', 'id'), (SELECT coalesce(max(id), 0) + 1 FROM event), false)")
+		return err
+	})
+	return errors.Join(explainPostgres(err), conn.Close(ctx))
+}
+
+func (d *DB) copyTable(ctx context.Context, tx pgx.Tx, t table) (int64, error) {
+	name := pgx.Identifier{t.name}
+	var used bool
+	if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT 1 FROM "+name.Sanitize()+")").Scan(&used); err != nil {
+		return 0, err
+	}
+	if used {
+		return 0, ErrNotEmpty
+	}
+	query := "SELECT "
+	for i, column := range t.columns {
+		if i > 0 {
+			query += ", "
+		}
+		query += pgx.Identifier{column}.Sanitize()
+	}
+	rows, err := d.query(ctx, query+" FROM "+name.Sanitize())
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	return tx.CopyFrom(ctx, name, t.columns, &rowSource{rows: rows, table: t})
+}
+
+// rowSource hands the rows of a table on.
+type rowSource struct {
+	rows  *sql.Rows
+	table table
+}
+
+// Next implements pgx.CopyFromSource.
+func (s *rowSource) Next() bool { return s.rows.Next() }
+
+// Err implements pgx.CopyFromSource.
+func (s *rowSource) Err() error { return s.rows.Err() }
+
+// Values implements pgx.CopyFromSource.
+func (s *rowSource) Values() ([]any, error) {
+	values := make([]any, len(s.table.columns))
+	into := make([]any, len(values))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	if err := s.rows.Scan(into...); err != nil {
+		return nil, err
+	}
+	if at := s.table.truth; at > 0 { // SQLite has only numbers for it
+		n, ok := values[at].(int64)
+		if !ok {
+			return nil, fmt.Errorf("column %s is %T", s.table.columns[at], values[at])
+		}
+		values[at] = n != 0
+	}
+	return values, nil
+}
