@@ -61,6 +61,7 @@ type Config struct {
 	TrustRoot    []byte                    // root document of a controller elsewhere; nil: the keys are in Data
 	Channel      string                    // of nodes whose token names none
 	Interval     time.Duration             // nodes are told; 0: what fleet.yaml says
+	Store        string                    // address of a PostgreSQL database; "": a file in Data
 	AuditKeep    time.Duration             // how long entries of the audit log are kept; 0: for ever
 	Authority    *identity.External        // nil: one of its own, in Data
 	Approve      func(context.Context, hook.Request) error
@@ -195,7 +196,7 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 	if _, err := trust.ParseRoot(root); err != nil {
 		return fault.WithHint(err, "the trust root is keys/root.json in the data folder of the controller")
 	}
-	if s.db, err = sqlstore.Open(ctx, filepath.Join(s.Data, "report.db"), sqlstore.Options{}); err != nil {
+	if s.db, err = openStore(ctx, s.Data, s.Store); err != nil {
 		return err
 	}
 	s.reports, err = reporting.New(ctx, reporting.Config{DB: s.db, CA: s.ca, Fleet: s.Fleet, Channel: s.Channel, Interval: s.Interval,

@@ -32,6 +32,12 @@ type Server struct {
 	running  *exec.Cmd
 }
 
+// Installed reports whether this machine has a server.
+func Installed() bool {
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	return err == nil && len(found) > 0
+}
+
 // New makes a cluster in a new folder inside dir, and starts it. [ErrNone]. Remove it.
 func New(ctx context.Context, dir string) (*Server, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")

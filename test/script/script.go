@@ -64,9 +64,10 @@ func Run(t *testing.T, dir string, update bool) {
 			e.Values[identityProvider{}] = new(*signintest.Issuer)
 			return os.MkdirAll(home, 0o755)
 		},
+		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "key": key, "cosign-key": cosignKey, "keyless": keyless, "up": up, "hub": hub, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt, "workflow": workflow,
-			"forge": startForge, "issuer": issuer, "browse": browse,
+			"forge": startForge, "issuer": issuer, "browse": browse, "postgres": startPostgres,
 		},
 	})
 }

@@ -22,7 +22,7 @@ type serviceFlags struct {
 	names                                             []string
 	interval, auditKeep                               time.Duration
 	plain                                             bool
-	oidc                                              string
+	oidc, store                                       string
 	authority                                         authorityFlags
 }
 
@@ -37,6 +37,7 @@ func (o *serviceFlags) add(c *cobra.Command) {
 	f.DurationVar(&o.interval, "interval", 0, "interval nodes are told (default: that in fleet.yaml)")
 	f.StringVar(&o.registry, "registry", "", "registry and repository to use instead of the embedded one")
 	f.BoolVar(&o.plain, "plain-http", false, "reach --registry without TLS")
+	f.StringVar(&o.store, "store", "", "PostgreSQL database to keep reports in, such as postgres://vigo@db.example.com/vigo; its password comes from PGPASSFILE or PGPASSWORD (default: a file in the data folder)")
 	f.DurationVar(&o.auditKeep, "audit-keep", 0, "how long entries of the audit log are kept (default: for ever)")
 	o.authority.add(c)
 	f.StringVar(&o.oidc, "oidc", "", "file that says through which identity provider people log in, and who gets which role")
@@ -45,10 +46,13 @@ func (o *serviceFlags) add(c *cobra.Command) {
 }
 
 func (o *serviceFlags) config(env *cli.Env) (up.Config, error) {
+	if err := checkStore(o.store); err != nil {
+		return up.Config{}, err
+	}
 	c := up.Config{
 		Data: o.data, Fleet: o.fleet, Listen: o.listen, Advertise: o.advertise, Names: o.names, Registry: o.registry, PlainHTTP: o.plain,
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD"), Access: env.Access(),
-		Channel: o.channel, Interval: o.interval, AuditKeep: o.auditKeep, Version: env.Version, Language: language(), Log: serviceLog(env), Now: env.Now,
+		Channel: o.channel, Interval: o.interval, Store: o.store, AuditKeep: o.auditKeep, Version: env.Version, Language: language(), Log: serviceLog(env), Now: env.Now,
 	}
 	if o.oidc == "" {
 		return c, nil
