@@ -11,6 +11,7 @@ func All() []resource.Kind {
 	return []resource.Kind{
 		resource.KindOf[ACL]("acl"),
 		resource.KindOf[Alternatives]("alternatives"),
+		resource.KindOf[ApkRepository]("apk_repository"),
 		resource.KindOf[AppArmorProfile]("apparmor_profile"),
 		resource.KindOf[Archive]("archive"),
 		resource.KindOf[AtJob]("at_job"),
@@ -93,6 +94,7 @@ func All() []resource.Kind {
 		resource.KindOf[XML]("xml"),
 		resource.KindOf[YAML]("yaml"),
 		resource.KindOf[YumRepository]("yum_repository"),
+		resource.KindOf[ZypperRepository]("zypper_repository"),
 	}
 }
 

@@ -106,11 +106,7 @@ func (r *Repository) Bind(c resource.Content) (err error) {
 
 // Requires implements [resource.Requirer].
 func (r *Repository) Requires() []resource.ID {
-	ids := []resource.ID{{Type: "package", Name: "ca-certificates"}}
-	if r.SignedBy != "" {
-		ids = append(ids, resource.ID{Type: "file", Name: r.SignedBy}, resource.ID{Type: "download", Name: r.SignedBy})
-	}
-	return ids
+	return repositoryNeeds(r.SignedBy)
 }
 
 func (r *Repository) sourcesPath() string { return path.Join(aptSources, r.Name+".sources") }
@@ -163,5 +159,5 @@ func (r *Repository) Plan(_ context.Context, h *host.Host) (resource.Plan, error
 	}
 	return planRepository(h, wanted, []repositoryFile{
 		{"key", path.Join(aptKeys, r.Name+".asc")}, {"key", path.Join(aptKeys, r.Name+".gpg")}, {"sources", r.sourcesPath()},
-	})
+	}, nil)
 }

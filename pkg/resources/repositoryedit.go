@@ -94,8 +94,9 @@ func repositoryKey(c resource.Content, key, keyFile string) ([]byte, error) {
 // A repositoryFile is a file that a repository may have, and how a change of it is called.
 type repositoryFile struct{ field, name string }
 
-// planRepository plans that these files hold what is wanted; those that are not wanted are removed.
-func planRepository(h *host.Host, wanted map[string][]byte, files []repositoryFile) (resource.Plan, error) {
+// planRepository plans that these files hold what is wanted; those that are not wanted are removed. What must be done between
+// writing them and fetching the lists is trust; nil if that is nothing.
+func planRepository(h *host.Host, wanted map[string][]byte, files []repositoryFile, trust func(context.Context) error) (resource.Plan, error) {
 	var plan resource.Plan
 	var edits []repositoryEdit
 	var changes []change.Change
@@ -115,7 +116,7 @@ func planRepository(h *host.Host, wanted map[string][]byte, files []repositoryFi
 		changes = append(changes, e.change(f.field))
 	}
 	if len(edits) > 0 {
-		plan.Do(func(ctx context.Context) error { return applyRepository(ctx, h, edits) }, changes...)
+		plan.Do(func(ctx context.Context) error { return applyRepository(ctx, h, edits, trust) }, changes...)
 	}
 	return plan, nil
 }
@@ -158,17 +159,23 @@ func (e repositoryEdit) write(ctx context.Context, h *host.Host, data []byte) er
 
 // applyRepository writes the files and fetches the package lists. Where there is no running machine, the lists are
 // left for the first boot.
-func applyRepository(ctx context.Context, h *host.Host, edits []repositoryEdit) error {
+func applyRepository(ctx context.Context, h *host.Host, edits []repositoryEdit, trust func(context.Context) error) error {
 	for _, e := range edits {
 		if err := e.write(ctx, h, e.to); err != nil {
 			return err
 		}
 	}
-	err := h.Packages.Refresh(ctx)
+	doing, err := "trusting the key", error(nil)
+	if trust != nil {
+		err = trust(ctx)
+	}
+	if err == nil {
+		doing, err = "fetching the package lists", h.Packages.Refresh(ctx)
+	}
 	if err == nil || errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	}
-	err = fmt.Errorf("fetching the package lists (the change was taken back): %w", err)
+	err = fmt.Errorf("%s (the change was taken back): %w", doing, err)
 	for _, e := range edits {
 		// The run may be over; the files must be put back all the same.
 		if undo := e.write(context.WithoutCancel(ctx), h, e.from); undo != nil {

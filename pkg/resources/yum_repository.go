@@ -1,7 +1,6 @@
 package resources
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -120,8 +119,8 @@ func (r *YumRepository) Validate() error {
 			return fmt.Errorf("signed_by: %w", err)
 		}
 	}
-	if r.Priority != nil && (*r.Priority < 1 || *r.Priority > 99) {
-		return fmt.Errorf("priority: %d is not between 1 and 99", *r.Priority)
+	if err := checkPriority(r.Priority); err != nil {
+		return err
 	}
 	return checkRepositoryKey(r.Key, r.KeyFile, r.SignedBy)
 }
@@ -134,22 +133,14 @@ func oneOrNone(s string) []string {
 }
 
 // Bind implements [resource.Binder].
-func (r *YumRepository) Bind(c resource.Content) error {
-	key, err := repositoryKey(c, r.Key, r.KeyFile)
-	if err == nil && key != nil && !bytes.Contains(key, []byte(armor)) {
-		err = fault.WithHint(fmt.Errorf("key_file: does not hold %s", armor), "rpm reads no binary keys: export it with gpg --armor")
-	}
-	r.key = key
+func (r *YumRepository) Bind(c resource.Content) (err error) {
+	r.key, err = armoredKey(c, r.Key, r.KeyFile)
 	return err
 }
 
 // Requires implements [resource.Requirer].
 func (r *YumRepository) Requires() []resource.ID {
-	ids := []resource.ID{{Type: "package", Name: "ca-certificates"}}
-	if r.SignedBy != "" {
-		ids = append(ids, resource.ID{Type: "file", Name: r.SignedBy}, resource.ID{Type: "download", Name: r.SignedBy})
-	}
-	return ids
+	return repositoryNeeds(r.SignedBy)
 }
 
 func (r *YumRepository) sourcesPath() string { return path.Join(yumSources, r.Name+".repo") }
@@ -158,40 +149,22 @@ func (r *YumRepository) keyPath() string { return path.Join(rpmKeys, "RPM-GPG-KE
 
 // sources is the content of the file for dnf and yum.
 func (r *YumRepository) sources() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "# Kept by Vigo; changes are undone.\n[%s]\n", r.Name)
-	field := func(name, value string) {
-		if value != "" {
-			fmt.Fprintf(&b, "%s=%s\n", name, value)
-		}
-	}
-	flag := func(name string, yes bool) {
-		if yes {
-			field(name, "1")
-		} else {
-			field(name, "0")
-		}
-	}
-	field("name", orWord(r.Description, r.Name))
-	field("baseurl", strings.Join(r.URIs, " "))
-	field("mirrorlist", r.Mirrorlist)
-	field("metalink", r.Metalink)
-	flag("enabled", r.Enabled == nil || *r.Enabled)
-	flag("gpgcheck", r.CheckPackages == nil || *r.CheckPackages)
+	b := newSourceSection(r.Name)
+	b.field("name", orWord(r.Description, r.Name))
+	b.field("baseurl", strings.Join(r.URIs, " "))
+	b.field("mirrorlist", r.Mirrorlist)
+	b.field("metalink", r.Metalink)
+	b.flag("enabled", r.Enabled == nil || *r.Enabled)
+	b.flag("gpgcheck", r.CheckPackages == nil || *r.CheckPackages)
 	if r.CheckIndex != nil {
-		flag("repo_gpgcheck", *r.CheckIndex)
+		b.flag("repo_gpgcheck", *r.CheckIndex)
 	}
-	switch {
-	case r.key != nil:
-		field("gpgkey", "file://"+r.keyPath())
-	case r.SignedBy != "":
-		field("gpgkey", "file://"+r.SignedBy)
-	}
+	b.key(r.key, r.keyPath(), r.SignedBy)
 	if r.Priority != nil {
-		field("priority", strconv.Itoa(*r.Priority))
+		b.field("priority", strconv.Itoa(*r.Priority))
 	}
 	if r.ModuleHotfixes {
-		flag("module_hotfixes", true)
+		b.flag("module_hotfixes", true)
 	}
 	return b.String()
 }
@@ -206,12 +179,12 @@ func (r *YumRepository) Plan(_ context.Context, h *host.Host) (resource.Plan, er
 		}
 		if dir == nil {
 			err := fmt.Errorf("%s is not there: this machine has neither dnf nor yum", yumSources)
-			return resource.Plan{}, fault.WithHint(err, "sources of apt are of the type repository")
+			return resource.Plan{}, fault.WithHint(err, "sources of apt are of the type repository, those of zypper of zypper_repository")
 		}
 		wanted[r.sourcesPath()] = []byte(r.sources())
 		if r.key != nil {
 			wanted[r.keyPath()] = r.key
 		}
 	}
-	return planRepository(h, wanted, []repositoryFile{{"key", r.keyPath()}, {"sources", r.sourcesPath()}})
+	return planRepository(h, wanted, []repositoryFile{{"key", r.keyPath()}, {"sources", r.sourcesPath()}}, nil)
 }
