@@ -22,7 +22,7 @@ func newReportCopyCommand(env *cli.Env) *cobra.Command {
 nothing. Stop the service first; start it again with the same --store. The file stays as it is.`,
 		Example: `  createdb vigo
   vigo report copy --data /var/lib/vigo --store postgres://vigo@db.example.com/vigo
-  vigo report --data /var/lib/vigo --store postgres://vigo@db.example.com/vigo ...`,
+  vigo up --data /var/lib/vigo --store postgres://vigo@db.example.com/vigo --git https://git.example.com/policy.git`,
 		Args: cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := checkStore(store); err != nil {
