@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/guard"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/ocistore"
@@ -51,6 +52,8 @@ type Config struct {
 	RunDeadline time.Duration
 	// Jitter returns a number in [0,1) that spreads the cycles of a fleet.
 	Jitter func() float64
+	// Boot tells which boot of the machine this is and how long it has been up; nil: that of this machine.
+	Boot guard.Clock
 	// Rest is called when the agent will sleep for a minute or more; optional.
 	Rest func() error
 }
@@ -61,6 +64,7 @@ type Agent struct {
 	journal  *journal
 	spool    *spool
 	refusals refusals
+	guard    *guard.Keeper
 	secrets  atomic.Pointer[opened] // of the bundle in force, for what is shown and logged
 	gather   *traits.Scheduler
 
@@ -109,6 +113,14 @@ func New(c Config) (*Agent, error) {
 	} else if err != nil {
 		a.trouble(err)
 	}
+	if c.Boot == nil {
+		c.Boot = guard.MachineClock
+	}
+	if a.guard, err = guard.Open(c.State.Path(guardFile), c.Boot, c.DryRun); a.guard == nil {
+		return nil, err
+	} else if err != nil {
+		a.trouble(err)
+	}
 	if a.spool, err = openSpool(c.State.Path(spoolDir), c.DryRun); err != nil {
 		a.trouble(err) // runs are kept in memory until they are delivered
 	}
@@ -142,14 +154,21 @@ func (a *Agent) half() time.Duration {
 
 // Once makes one cycle and reports it, unless it is a dry run.
 func (a *Agent) Once(ctx context.Context) (report.Run, error) {
+	beats, stop := context.WithCancel(ctx)
+	var confirming sync.WaitGroup
+	if !a.DryRun {
+		confirming.Go(func() { a.confirming(beats) })
+	}
 	run, err := a.Cycle(ctx)
+	stop()
+	confirming.Wait()
 	if a.DryRun {
 		return run, err
 	}
 	if reportErr := a.CheckIn(ctx); reportErr != nil {
 		a.Log.Warn("reporting; the run stays in the spool", "err", reportErr)
 	}
-	return run, err
+	return a.confirmed(ctx, run, err)
 }
 
 // spread returns the time to the next cycle: a fifth to a tenth shorter than the interval. A fleet that was started together
@@ -165,10 +184,23 @@ func (a *Agent) spread() time.Duration {
 // holds at once: it is counted from the same moment.
 func (a *Agent) pause(ctx context.Context, began time.Time) bool {
 	for {
-		timer := time.NewTimer(a.spread() - time.Since(began))
+		wait := a.spread() - time.Since(began)
+		left, guarded := a.guard.Left()
+		stuck := guarded && a.guard.Stuck()
+		if wait <= 0 || guarded && left <= 0 && !stuck {
+			return ctx.Err() == nil
+		}
+		if stuck {
+			wait = min(wait, guardLook)
+		} else if guarded {
+			wait = min(wait, left, guardLook)
+		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-timer.C:
-			return true
+			if stuck {
+				return true
+			}
 		case <-a.retimed:
 			timer.Stop()
 		case <-ctx.Done():

@@ -12,6 +12,7 @@ import (
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/converge"
+	"vigo.dev/pkg/guard"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/report"
@@ -76,6 +77,8 @@ type ApplyConfig struct {
 	DryRun   bool
 	Only     func(resource.Item) bool // narrows the run, see [converge.Options]; nil: everything
 	Version  string
+	// Unguarded has guarded resources changed like others. Otherwise they are not: nobody would confirm that.
+	Unguarded bool
 }
 
 // Apply converges a host once with a policy. An error means that nothing was tried; what became of each resource is in
@@ -96,6 +99,12 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 	} else if err != nil {
 		c.Log.Warn("going on with an empty journal", "err", err)
 	}
+	kept, err := guard.Open(c.State.Path(guardFile), guard.MachineClock, c.DryRun)
+	if kept == nil {
+		return report.Run{}, err
+	} else if err != nil {
+		c.Log.Warn("going on", "err", err)
+	}
 	gathered := traits.NewScheduler(traits.Used(traits.All(), mentions(p, content)), c.Now).Gather(ctx, c.Host, traits.Agent{Version: c.Version})
 	labels := c.Language.Labels(p, c.Node)
 	for name, value := range c.Labels {
@@ -105,7 +114,7 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 	if err != nil {
 		return report.Run{}, err
 	}
-	run := converge.Run(ctx, cat, c.Host, converge.Options{DryRun: c.DryRun, Only: c.Only, Journal: j, Log: c.Log, Now: c.Now})
+	run := converge.Run(ctx, cat, c.Host, converge.Options{DryRun: c.DryRun, Only: c.Only, Journal: j, Log: c.Log, Now: c.Now, Guard: unconfirmed{kept, c.Unguarded}})
 	run.ID, run.Node, run.Bundle, run.Commit = newID(run.Started), c.Node, from.Bundle, from.Commit
 	return run, nil
 }

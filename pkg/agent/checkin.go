@@ -63,6 +63,9 @@ func (a *Agent) rest() {
 func (a *Agent) beat() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if _, waiting := a.guard.Left(); waiting {
+		return min(a.interval, guardBeat)
+	}
 	return a.interval
 }
 
@@ -77,6 +80,10 @@ func (a *Agent) nudgeCheckIn() {
 func (a *Agent) CheckIn(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkInTimeout)
 	defer cancel()
+	mark := a.guard.Mark()
+	if c, can := a.Service.(interface{ Close() }); can && mark > 0 {
+		c.Close() // a connection that a firewall lets go on says nothing of the next one
+	}
 	in, facets := a.compose()
 	digests := make(map[string]string, len(facets))
 	for name, facet := range facets {
@@ -91,6 +98,9 @@ func (a *Agent) CheckIn(ctx context.Context) error {
 		if answer, err = a.Service.CheckIn(ctx, in); err != nil {
 			return fmt.Errorf("checking in: %w", err)
 		}
+	}
+	if err := a.guard.Confirm(mark); err != nil {
+		a.trouble(err)
 	}
 	a.heed(answer, in.Traits)
 	return errors.Join(a.spool.Drain(ctx, a.Enrolment.Node, a.Service), a.sendFacets(ctx, answer.Need, facets))

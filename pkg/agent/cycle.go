@@ -32,6 +32,12 @@ func (a *Agent) Cycle(ctx context.Context) (report.Run, error) { return a.cycle(
 func (a *Agent) cycle(ctx context.Context, end <-chan time.Time) (report.Run, error) {
 	a.refusals.Begin()
 	h := a.NewHost()
+	if !a.DryRun {
+		a.takeBack(ctx, h)
+		guarded, stop := a.untilDue(ctx)
+		defer stop()
+		ctx = guarded
+	}
 	set := a.collect(ctx, h)
 	var run report.Run
 	if a.trying == nil {
@@ -109,13 +115,17 @@ func (a *Agent) converge(ctx context.Context, h *host.Host, set trait.Set) repor
 // enforce converges the host with the bundle in force.
 func (a *Agent) enforce(ctx context.Context, h *host.Host, set trait.Set) report.Run {
 	run := report.Run{Started: a.Now(), DryRun: a.DryRun}
+	if !a.DryRun {
+		a.trouble(a.guard.Bundle(a.trustCopy().Enforced.Digest))
+		defer func() { a.guard.Settle(); a.trouble(a.guard.Trouble()) }()
+	}
 	cat, err := a.catalog(ctx, set)
 	if err != nil {
 		run.Error = err.Error()
 	} else {
 		ctx, cancel := context.WithTimeoutCause(ctx, a.RunDeadline, fmt.Errorf("the run took longer than %s", a.RunDeadline))
 		defer cancel()
-		run = converge.Run(ctx, cat, discreet(h, a.redactor()), converge.Options{DryRun: a.DryRun, Journal: a.journal, Log: a.Log, Now: a.Now, Secrets: a.redactor()})
+		run = converge.Run(ctx, cat, discreet(h, a.redactor()), converge.Options{DryRun: a.DryRun, Journal: a.journal, Log: a.Log, Now: a.Now, Secrets: a.redactor(), Guard: a.guard})
 		if err := a.lacking(); err != nil {
 			run.Error = strings.TrimPrefix(run.Error+"; going on without modules that this node needs: "+err.Error(), "; ")
 		}

@@ -122,6 +122,17 @@ func (j *journal) Enforced(name string) string {
 	return j.doc.Enforced[name]
 }
 
+// Forget forgets that declarations were in force, and what they owe themselves: what they changed was taken back.
+func (j *journal) Forget(names []string) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, name := range names {
+		delete(j.doc.Enforced, name)
+		delete(j.doc.Pending, name)
+	}
+	return j.save()
+}
+
 // Finish implements converge.Journal.
 func (j *journal) Finish(enforced map[string]string) error {
 	j.mu.Lock()

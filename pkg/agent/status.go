@@ -3,18 +3,21 @@ package agent
 import (
 	"errors"
 	"slices"
+
+	"vigo.dev/pkg/guard"
 )
 
 // Status is what the state directory of an agent says, whether the agent runs or not.
 type Status struct {
 	Enrolment
-	Root    int64    `json:"root"` // version of the trust root in force
-	Pointer string   `json:"pointer,omitempty"`
-	Bundle  string   `json:"bundle,omitempty"`
-	Commit  string   `json:"commit,omitempty"`
-	Spooled int      `json:"spooled"`
-	Pending []string `json:"pendingRefreshes,omitempty"`
-	Aside   []string `json:"aside,omitempty"` // bundles that are not tried again, with the reason
+	Root    int64         `json:"root"` // version of the trust root in force
+	Pointer string        `json:"pointer,omitempty"`
+	Bundle  string        `json:"bundle,omitempty"`
+	Commit  string        `json:"commit,omitempty"`
+	Spooled int           `json:"spooled"`
+	Pending []string      `json:"pendingRefreshes,omitempty"`
+	Aside   []string      `json:"aside,omitempty"`   // bundles that are not tried again, with the reason
+	Guarded []guard.State `json:"guarded,omitempty"` // changes that wait for a check-in, or were taken back
 }
 
 // ReadStatus reads the state directory without changing it.
@@ -46,5 +49,19 @@ func ReadStatus(dir string) (Status, error) {
 		st.Aside = append(st.Aside, digest+": "+why.Reason)
 	}
 	slices.Sort(st.Aside)
+	if st.Guarded, err = guard.Read(s.Path(guardFile)); err != nil {
+		return Status{}, err
+	}
 	return st, nil
+}
+
+// Reverted names the resources whose guarded change was taken back.
+func (s Status) Reverted() []string {
+	var names []string
+	for _, g := range s.Guarded {
+		if g.State == guard.StateReverted {
+			names = append(names, g.Resource)
+		}
+	}
+	return names
 }

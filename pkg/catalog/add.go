@@ -63,6 +63,9 @@ func (b *builder) share(at int, it resource.Item, d declared) bool {
 	case !reflect.DeepEqual(first.Meta.Window, it.Meta.Window):
 		b.fail(it.Pos, "duplicate", "give both the same window, or remove one", "%s is declared here and, with another window, at %s", it.ID, first.Pos)
 		return false
+	case first.Meta.Guard != it.Meta.Guard:
+		b.fail(it.Pos, "duplicate", "give both the same guard, or remove one", "%s is declared here and, with another guard, at %s", it.ID, first.Pos)
+		return false
 	}
 	first.Meta.Audit = first.Meta.Audit && it.Meta.Audit
 	first.Meta.Sensitive = first.Meta.Sensitive || it.Meta.Sensitive

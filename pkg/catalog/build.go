@@ -271,7 +271,7 @@ func (b *builder) decode(d policy.Declaration, id resource.ID, e env) (it resour
 		digest = b.secrets.digest(digest)
 	}
 	meta := resource.Meta{
-		About: d.About, Sensitive: d.Sensitive, Controls: d.Controls, Tags: d.Tags, Timeout: d.Timeout, Retries: d.Retries,
+		About: d.About, Sensitive: d.Sensitive, Controls: d.Controls, Tags: d.Tags, Timeout: d.Timeout, Retries: d.Retries, Guard: d.Guard.Timeout,
 	}
 	taintedMeta(&meta, d, hidden)
 	return resource.Item{ID: id, Module: e.module, Resource: res, Digest: digest, Pos: d.Pos, Meta: meta}, digest, true
@@ -313,6 +313,9 @@ func (b *builder) resource(kind resource.Kind, d policy.Declaration, id resource
 			b.fail(d.Pos, bindCode(err), firstHint(err), "%s: %s", id, err)
 			return nil, false
 		}
+	}
+	if !b.guardable(d, kind, res) {
+		return nil, false
 	}
 	if bound.hidden.tainted() {
 		if err := confide(res); err != nil {

@@ -16,6 +16,7 @@ func (k *check) declaration(m *policy.Module, d policy.Declaration, schema *expr
 		k.fail(d.Pos, "unknown-type", fault.DidYouMean(d.Type, k.Kinds.Names()), "unknown resource type %q", d.Type)
 		return
 	}
+	k.guardOf(d, kind)
 	if dynamic(d.Identity) {
 		k.templates(m.Name, d.Identity, d.Pos, schema)
 	}
@@ -50,6 +51,9 @@ func (k *check) bind(m *policy.Module, d policy.Declaration, kind resource.Kind)
 	res, problems := kind.Decode(d.Identity, d.Attrs)
 	if len(problems) > 0 {
 		return
+	}
+	if kind.Revertible() {
+		k.guardable(d, kind, res)
 	}
 	if d.Audit == nil || !*d.Audit {
 		k.guard(d.Pos, resource.ID{Type: d.Type, Name: d.Identity}, res, nil)

@@ -18,7 +18,8 @@ import (
 // is in line then. It returns the plan as it is by then.
 func (r *run) converge(ctx context.Context, i int, res *report.Result) (plan resource.Plan) {
 	it := r.cat.Items[i]
-	plan, err := planOf(ctx, it.Resource, r.host)
+	h := r.watched(it)
+	plan, err := planOf(ctx, it.Resource, h)
 	if err != nil {
 		r.planFailed(ctx, i, err, res)
 		return plan
@@ -40,6 +41,10 @@ func (r *run) converge(ctx context.Context, i int, res *report.Result) (plan res
 		}
 		return plan
 	}
+	if why := r.refused(it); why != "" {
+		fail(res, errors.New(why))
+		return plan
+	}
 	fresh, err := r.notify(i, plan)
 	if err != nil {
 		fail(res, fmt.Errorf("keeping the journal: %w", err))
@@ -50,7 +55,7 @@ func (r *run) converge(ctx context.Context, i int, res *report.Result) (plan res
 		res.Outcome = report.Corrected
 	}
 	first := plan
-	if err := r.apply(ctx, it, &plan, fresh, res); err != nil {
+	if err := r.apply(ctx, it, h, &plan, fresh, res); err != nil {
 		fail(res, explain(ctx, err))
 	} else if slices.Contains(fresh, i) && !first.Tells() {
 		r.owed[i] = false // its own steps have told what they had to
@@ -94,12 +99,12 @@ func (r *run) notify(i int, plan resource.Plan) (fresh []int, err error) {
 }
 
 // apply carries out a plan, again after a failure as often as the item allows, and checks the result.
-func (r *run) apply(ctx context.Context, it resource.Item, plan *resource.Plan, fresh []int, res *report.Result) error {
+func (r *run) apply(ctx context.Context, it resource.Item, h *host.Host, plan *resource.Plan, fresh []int, res *report.Result) error {
 	for attempt := 0; ; attempt++ {
 		made, err := applyPlan(ctx, *plan)
 		res.Changes = made
 		if err == nil {
-			after, err := planOf(ctx, it.Resource, r.host)
+			after, err := planOf(ctx, it.Resource, h)
 			if err != nil {
 				return fmt.Errorf("looking again after the change: %w", err)
 			}
@@ -112,7 +117,7 @@ func (r *run) apply(ctx context.Context, it resource.Item, plan *resource.Plan, 
 			r.withdraw(ctx, it, *plan, fresh)
 			return err
 		}
-		if *plan, err = planOf(ctx, it.Resource, r.host); err != nil {
+		if *plan, err = planOf(ctx, it.Resource, h); err != nil {
 			return err
 		}
 		res.Changes = plan.Changes()
@@ -164,7 +169,7 @@ func (r *run) refresh(ctx context.Context, i int, plan resource.Plan, res *repor
 	}
 	err := tellOf(ctx, plan)
 	if err == nil && can {
-		err = refreshOf(ctx, target, r.host)
+		err = refreshOf(ctx, target, r.refreshing(i))
 	}
 	if err != nil {
 		res.Refresh = "failed"

@@ -37,6 +37,20 @@ type Journal interface {
 	Finish(enforced map[string]string) error
 }
 
+// A Guard keeps what guarded resources change until it is known that the host can still be reached, and puts it back
+// otherwise.
+type Guard interface {
+	// Refused says why a declaration must not be applied now, or "".
+	Refused(it resource.Item) string
+	// Watch returns a host through which the resource is changed, or what it notifies refreshed. What that changes is kept
+	// first, durably.
+	Watch(it resource.Item, h *host.Host) *host.Host
+	// Waiting reports whether a change of the resource is not confirmed yet.
+	Waiting(name string) bool
+	// Settle says that all guarded changes so far have taken effect.
+	Settle()
+}
+
 // Options says how to run.
 type Options struct {
 	DryRun  bool // look only: every difference is drift
@@ -44,6 +58,7 @@ type Options struct {
 	Log     *slog.Logger
 	Now     func() time.Time
 	Secrets *redact.Redactor // the secrets of the node, which are masked wherever they show; nil: it has none
+	Guard   Guard            // keeps what guarded resources change; nil: they are changed like others
 	// Only narrows a run to what it returns true for and all that is required for that; the rest is left as it is, and
 	// out of the report. nil: everything.
 	Only func(resource.Item) bool
@@ -65,11 +80,13 @@ func Run(ctx context.Context, cat *resource.Catalog, h *host.Host, o Options) re
 			continue
 		}
 		ran++
-		if result := r.item(ctx, i); result.Outcome != report.OK || result.Refresh != "" {
+		if result := r.item(ctx, i); result.Outcome != report.OK || result.Refresh != "" || result.Guard != "" {
 			rep.Results = append(rep.Results, result)
 		}
+		r.settled(i)
 	}
 	r.finish(ctx, &rep)
+	r.settled(len(cat.Items))
 	for _, result := range rep.Results {
 		rep.Counts.Add(result)
 	}
@@ -93,6 +110,7 @@ type run struct {
 	host   *host.Host
 	states []state
 	owed   []bool // a notifier changed in this run, or would have
+	effect int    // the item after whose turn all guarded changes have taken effect; 0: there are none
 }
 
 // state is what a later resource must know of an earlier one.
@@ -127,6 +145,7 @@ func (r *run) item(ctx context.Context, i int) report.Result {
 	} else if r.owes(i) {
 		res.Refresh = "pending"
 	}
+	r.guarded(i, &res)
 	if res.Outcome != report.OK {
 		res.Took = r.Now().Sub(began)
 	}

@@ -9,6 +9,10 @@ type Firewall interface {
 	Fingerprint(ctx context.Context, family, table string) (string, error)
 	// Check reads a text in the language of nft(8) and says what is wrong with it; nothing is changed.
 	Check(ctx context.Context, text string) error
-	// Load has nft(8) carry out a file, whole or not at all.
-	Load(ctx context.Context, path string) error
+	// Load has nft(8) carry out a file, whole or not at all. The file is about one table alone, which it makes anew or drops.
+	Load(ctx context.Context, family, table, path string) error
+	// Dump returns what makes a table as it is now, without what it has counted; ErrNotFound if the kernel has no such table.
+	Dump(ctx context.Context, family, table string) (string, error)
+	// Restore makes a table what Dump returned, whole or not at all; with "" there is none afterwards.
+	Restore(ctx context.Context, family, table, dump string) error
 }

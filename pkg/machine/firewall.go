@@ -28,8 +28,38 @@ func (f *firewall) Check(ctx context.Context, text string) error {
 }
 
 // Load implements [host.Firewall].
-func (f *firewall) Load(ctx context.Context, path string) error {
+func (f *firewall) Load(ctx context.Context, _, _, path string) error {
 	return f.nft(ctx, host.Command{Argv: []string{"nft", "--file", path}})
+}
+
+// maxTable bounds the text of a table, in bytes.
+const maxTable = 4 << 20
+
+// Dump implements [host.Firewall]. Nothing is started when there is no such table.
+func (f *firewall) Dump(ctx context.Context, family, table string) (string, error) {
+	if _, err := f.Fingerprint(ctx, family, table); err != nil {
+		return "", err
+	}
+	// Numbers, since names need files such as /etc/protocols to be read again.
+	res, err := f.m.runner.Run(ctx, host.Command{Argv: []string{"nft", "--stateless", "--numeric", "list", "table", family, table}, Limit: maxTable})
+	switch {
+	case err != nil:
+		return "", err
+	case res.Code != 0:
+		return "", fmt.Errorf("nft: exit status %d: %s", res.Code, lastWords(res.Stderr))
+	case len(res.Stdout) >= maxTable:
+		return "", fmt.Errorf("reading table %s %s of the firewall: its text is longer than %d MiB", family, table, maxTable>>20)
+	}
+	return string(res.Stdout), nil
+}
+
+// Restore implements [host.Firewall].
+func (f *firewall) Restore(ctx context.Context, family, table, dump string) error {
+	if !f.m.tree.live() {
+		return refuse(fmt.Sprintf("restoring table %s %s of the firewall", family, table))
+	}
+	text := fmt.Sprintf("table %s %s\ndelete table %[1]s %[2]s\n%s", family, table, dump)
+	return f.nft(ctx, host.Command{Argv: []string{"nft", "--file", "-"}, Stdin: strings.NewReader(text)})
 }
 
 func (f *firewall) nft(ctx context.Context, c host.Command) error {

@@ -22,7 +22,7 @@ func (m *Manual) Text(name string) (string, error) {
 	b.WriteString("\nATTRIBUTES\n")
 	m.textFields(&b, k.Type(), k.Fields, "  ")
 	b.WriteString("\nEvery resource also has: ")
-	for i, c := range Common() {
+	for i, c := range commonOf(k) {
 		if i > 0 {
 			b.WriteString(", ")
 		}
@@ -119,7 +119,7 @@ func (m *Manual) Markdown(name string) (string, error) {
 	b.WriteString("\n## Attributes\n")
 	m.markdownFields(&b, k.Type(), k.Fields, "")
 	b.WriteString("\n## Attributes of every resource\n\n")
-	for _, c := range Common() {
+	for _, c := range commonOf(k) {
 		fmt.Fprintf(&b, "- `%s`: %s\n", c.Key, c.Doc)
 	}
 	return b.String(), nil

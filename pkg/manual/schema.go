@@ -3,6 +3,7 @@ package manual
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"vigo.dev/pkg/resource"
@@ -33,7 +34,13 @@ func Common() []Key {
 		{Key: "timeout", Doc: "how long looking and changing may take together, such as 5m", kind: "string"},
 		{Key: "retries", Doc: "how often a change that failed is tried again", kind: "integer"},
 		{Key: "window", Doc: "name of the window of fleet.yaml outside of which nothing is changed; always: none", kind: "string"},
+		{Key: "guard", Doc: "takes a change back unless a check-in succeeds after it, within timeout (5m)", kind: "guard"},
 	}
+}
+
+// commonOf are those of a type: not every one can be guarded.
+func commonOf(k resource.Kind) []Key {
+	return slices.DeleteFunc(Common(), func(c Key) bool { return c.kind == "guard" && !k.Revertible() })
 }
 
 type object = map[string]any
@@ -48,7 +55,7 @@ func (m *Manual) resources() (definitions, entry object, err error) {
 		s := m.structSchema(k.Type(), k.Fields)
 		s["description"] = strings.TrimSpace(m.docs[k.Type().Name()].text)
 		properties := s["properties"].(object)
-		for _, c := range Common() {
+		for _, c := range commonOf(k) {
 			if _, own := properties[c.Key]; own {
 				return nil, nil, fmt.Errorf("kind %s: the attribute %s is one that every resource has", name, c.Key)
 			}
@@ -68,6 +75,11 @@ func (c Key) schema() object {
 		return says(object{"type": []string{"array", "object", "string"}}, c.Doc)
 	case c.kind == "condition":
 		return condition(c.Doc)
+	case c.kind == "guard":
+		return strict([]string{"confirm"}, object{
+			"confirm": says(object{"enum": []string{"checkin"}}, "What proves that the host can still be reached."),
+			"timeout": says(object{"type": "string"}, "How long a check-in may take, from 10s to 24h; 5m if it is not given."),
+		}, c.Doc)
 	}
 	return says(object{"type": c.kind}, c.Doc)
 }

@@ -4,9 +4,6 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// later are keys that the language reserves.
-var later = []string{"guard"}
-
 func (r *reader) resources(n *yaml.Node) []Declaration {
 	if n.Kind != yaml.SequenceNode {
 		r.fail(n, "wrong-type", "- package: nginx", "resources must be a list, not %s", describe(n))
@@ -83,13 +80,9 @@ func (r *reader) meta(d *Declaration, e entry) bool {
 			r.fail(e.value, "out-of-range", "", "retries must be a whole number from 0 to 10, not %s", describe(e.value))
 		}
 		d.Retries = int(f)
+	case "guard":
+		d.Guard = r.guard(e)
 	default:
-		for _, word := range later {
-			if e.key == word {
-				r.fail(e.node, "reserved-key", "leave it out", "%q is reserved and not part of the language yet", word)
-				return true
-			}
-		}
 		return false
 	}
 	return true
@@ -97,5 +90,5 @@ func (r *reader) meta(d *Declaration, e entry) bool {
 
 // MetaKeys are the keys that every resource has beside its own.
 func MetaKeys() []string {
-	return []string{"foreach", "when", "requires", "before", "notify", "subscribe", "audit", "sensitive", "controls", "tags", "id", "about", "timeout", "retries", "window"}
+	return []string{"foreach", "when", "requires", "before", "notify", "subscribe", "audit", "sensitive", "controls", "tags", "id", "about", "timeout", "retries", "window", "guard"}
 }

@@ -6,8 +6,9 @@ import "fmt"
 // that would overlook a part of it refuses it instead:
 //
 //	1  everything that says nothing
-//	2  foreach, windows and guards
-const Level = 2
+//	2  foreach, windows and guardrails
+//	3  guard
+const Level = 3
 
 // known returns an error if a part of a policy needs a higher level of the language.
 func known(p *Policy) error {

@@ -54,6 +54,7 @@ func TestALaterLanguageIsRefused(t *testing.T) {
 		"  - package: nginx\n":                                        0,
 		"  - package: \"{{ .key }}\"\n    foreach: [a]\n":             2,
 		"  - package: nginx\n    window: nightly\n":                   2,
+		"  - file: /etc/a\n    guard: {confirm: checkin}\n":           3,
 		"  - package: nginx\n    audit: false\n    tags: [a, b, c]\n": 0,
 	} {
 		p, _, err := policy.Read(repo(resource), unchecked)

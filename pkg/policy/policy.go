@@ -148,6 +148,7 @@ type Declaration struct {
 	Tags      []string       `json:"tags,omitempty"`
 	Timeout   time.Duration  `json:"timeout,omitempty"`
 	Retries   int            `json:"retries,omitempty"`
+	Guard     Guard          `json:"guard,omitzero"`
 	Attrs     map[string]any `json:"attrs,omitempty"`
 	Pos       fault.Pos      `json:"pos"`
 	// At holds line and column of each attribute.

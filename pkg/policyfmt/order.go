@@ -47,7 +47,7 @@ func (p place) item(n *yaml.Node) place {
 func (p place) order(kinds *resource.Registry) []string {
 	switch p.root {
 	case "Module":
-		return []string{"kind", "name", "about", "params", "when", "audit", "window", "", "defaults", "resources"}
+		return []string{"kind", "name", "about", "params", "when", "audit", "window", "guard", "", "defaults", "resources"}
 	case "Role":
 		return []string{"kind", "name", "about", "when", "audit", "window", "", "modules"}
 	case "Test":

@@ -31,6 +31,7 @@ type Result struct {
 	Reason   string          `json:"reason,omitempty"` // of skipped and failed: what and why, for people
 	Changes  []change.Change `json:"changes,omitempty"`
 	Refresh  string          `json:"refresh,omitempty"` // "done", "failed: …" or "pending" when a notifier changed
+	Guard    string          `json:"guard,omitempty"`   // what becomes of a change that no check-in has confirmed yet
 	Took     time.Duration   `json:"took,omitempty"`
 	Controls []string        `json:"controls,omitempty"`
 }

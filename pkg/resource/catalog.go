@@ -48,4 +48,5 @@ type Meta struct {
 	Timeout   time.Duration `json:"timeout,omitempty"` // of plan and apply together; 0: the run's default
 	Retries   int           `json:"retries,omitempty"` // after a failed apply
 	Window    window.Window `json:"window,omitzero"`   // when it may be changed; the zero one: always
+	Guard     time.Duration `json:"guard,omitempty"`   // within which a check-in must confirm a change; 0: none need
 }

@@ -116,6 +116,12 @@ func structOf(t reflect.Type) reflect.Type {
 // Type returns the struct of the kind.
 func (k Kind) Type() reflect.Type { return k.typ }
 
+// Revertible says whether resources of the kind can be guarded, as a rule; see [Revertible].
+func (k Kind) Revertible() bool {
+	r, can := reflect.New(k.typ).Interface().(Revertible)
+	return can && r.Revertible() == nil
+}
+
 // Field returns the field with a key.
 func (k Kind) Field(key string) (Field, bool) {
 	for _, f := range k.Fields {

@@ -43,6 +43,12 @@ type Finisher interface {
 	Finish(ctx context.Context, h *host.Host) error
 }
 
+// A Revertible resource can be guarded: all that it changes is of a kind that can be put back exactly. Those are files, links
+// and directories with mode and owner, the state of services, parameters of the kernel and tables of the firewall. The programs
+// it runs to change something only make files effective, and doing that again when the files are back makes them effective,
+// too. Revertible says why a declaration is not like that; it does no I/O.
+type Revertible interface{ Revertible() error }
+
 // A Requirer implies order: those of the IDs that are in the catalog come first. It does no I/O.
 type Requirer interface{ Requires() []ID }
 

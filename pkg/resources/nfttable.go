@@ -121,7 +121,7 @@ func (t nftTable) state(ctx context.Context, h *host.Host) (string, error) {
 // load loads the files and keeps how the kernel has them. Where there is no kernel of this machine's own, they are left
 // for the first boot.
 func (t nftTable) load(ctx context.Context, h *host.Host) error {
-	err := h.Firewall.Load(ctx, nftFile(t.name))
+	err := h.Firewall.Load(ctx, t.family, t.name, nftFile(t.name))
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil
 	}
@@ -151,7 +151,7 @@ func (t nftTable) drop(ctx context.Context, h *host.Host) error {
 	if err := h.FS.Write(ctx, nftFile(t.name), strings.NewReader(text), host.WriteOptions{}); err != nil {
 		return err
 	}
-	return h.Firewall.Load(ctx, nftFile(t.name))
+	return h.Firewall.Load(ctx, t.family, t.name, nftFile(t.name))
 }
 
 // planReload plans that a changed file of a rule is loaded with its table. The change is taken back if it cannot be.

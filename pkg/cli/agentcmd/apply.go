@@ -27,6 +27,7 @@ type applyOptions struct {
 	labels []string
 	node   string
 	dryRun bool
+	bare   bool
 	tags   []string
 	key    string
 	format cli.Format
@@ -40,6 +41,9 @@ func newApplyCommand(g *globals) *cobra.Command {
 		Long: `Converge this host once with a policy, without a server: from a folder, which is compiled first, or from a bundle in an
 OCI image layout. A bundle is verified when --key is given. With --root it is that folder which is converged, such as an
 image that is being built; programs then run inside of it, and services are only enabled.
+
+A resource with a guard is not changed, and failed: there is no service to check in with. With --no-guard, and below another
+root folder than /, it is changed like any other.
 
 EXIT STATUS
   0  converged    2  the dry run found drift    3  some resources failed
@@ -55,6 +59,7 @@ EXIT STATUS
 	f.StringArrayVar(&o.labels, "label", nil, "label of this node as name=value; may be repeated")
 	f.StringVar(&o.node, "node", "", "name of this node (default: its host name)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show what would change, and change nothing")
+	f.BoolVar(&o.bare, "no-guard", false, "change guarded resources, although nothing would take the change back")
 	tagsFlag(c, &o.tags)
 	f.StringVar(&o.key, "key", "", "public key (PEM) that must have signed the bundle")
 	cobra.CheckErr(c.MarkFlagFilename("key", "pub", "pem"))
@@ -98,6 +103,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	config := agent.ApplyConfig{
 		State: state, Language: g.language(), Host: m.Host(), Log: g.log(), Now: g.env.Now, Source: warnOfLabels(g.env, labels, src),
 		Node: o.node, Labels: labels, DryRun: o.dryRun, Only: only(o.tags), Version: g.env.Version,
+		Unguarded: o.bare || g.root != "/",
 	}
 	run, err := cli.Wait(g.env, "converging "+g.root, func() (report.Run, error) { return agent.Apply(ctx, config) })
 	if err != nil {
@@ -179,6 +185,9 @@ func printRun(env *cli.Env, run report.Run) {
 		fmt.Fprintf(env.Stdout, "%s %s", env.Paint(colours[r.Outcome], string(r.Outcome)), r.ID)
 		if r.Refresh != "" {
 			fmt.Fprintf(env.Stdout, " (refresh %s)", r.Refresh)
+		}
+		if r.Guard != "" {
+			fmt.Fprintf(env.Stdout, " (guarded: %s)", r.Guard)
 		}
 		fmt.Fprintln(env.Stdout)
 		if r.Reason != "" {

@@ -33,11 +33,15 @@ func newStatusCommand(g *globals) *cobra.Command {
 			if done, err := g.env.Document(format, st); done {
 				return err
 			}
+			var guarded []string
+			for _, s := range st.Guarded {
+				guarded = append(guarded, s.Resource+": "+s.Reason)
+			}
 			return g.env.Columns([]string{"FIELD", "VALUE"}, [][]string{
 				{"node", st.Node}, {"fleet", st.Fleet}, {"channel", st.Channel}, {"server", st.Server},
 				{"registry", strings.Join(slices.Concat(st.Mirrors, st.Registry), ", ")}, {"root", fmt.Sprint(st.Root)}, {"pointer", st.Pointer}, {"bundle", st.Bundle}, {"commit", st.Commit},
 				{"spooled runs", fmt.Sprint(st.Spooled)}, {"pending refreshes", strings.Join(st.Pending, ", ")},
-				{"put aside", strings.Join(st.Aside, ", ")},
+				{"put aside", strings.Join(st.Aside, ", ")}, {"guarded", strings.Join(guarded, ", ")},
 			})
 		},
 	}

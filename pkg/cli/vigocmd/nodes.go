@@ -182,6 +182,9 @@ func printNode(env *cli.Env, n report.NodeDetail) error {
 			if res.Refresh != "" {
 				fmt.Fprintf(env.Stdout, " (refresh %s)", res.Refresh)
 			}
+			if res.Guard != "" {
+				fmt.Fprintf(env.Stdout, " (guarded: %s)", res.Guard)
+			}
 			fmt.Fprintln(env.Stdout)
 			if res.Reason != "" {
 				fmt.Fprintf(env.Stdout, "      %s\n", strings.ReplaceAll(res.Reason, "\n", "\n      "))

@@ -39,7 +39,7 @@ func (f firewall) Check(context.Context, string) error {
 }
 
 // Load implements host.Firewall.
-func (f firewall) Load(_ context.Context, path string) error {
+func (f firewall) Load(_ context.Context, _, _, path string) error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
 	f.m.wrote("load %s", path)
@@ -66,6 +66,26 @@ func (f firewall) Load(_ context.Context, path string) error {
 		}
 	}
 	f.m.tables[table] = fmt.Sprintf("%x", sha256.Sum256([]byte(all)))[:12]
+	return nil
+}
+
+// Dump implements host.Firewall: the text is the fingerprint.
+func (f firewall) Dump(ctx context.Context, family, table string) (string, error) {
+	return f.Fingerprint(ctx, family, table)
+}
+
+// Restore implements host.Firewall.
+func (f firewall) Restore(_ context.Context, family, table, dump string) error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	f.m.wrote("restore table %s %s", family, table)
+	if err := f.m.failure("firewall-restore", table); err != nil {
+		return err
+	}
+	f.m.tables[family+" "+table] = dump
+	if dump == "" {
+		delete(f.m.tables, family+" "+table)
+	}
 	return nil
 }
 
