@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"vigo.dev/pkg/guard"
 	"vigo.dev/pkg/report"
 )
 
@@ -25,7 +26,7 @@ func idle(t *testing.T, interval time.Duration) *Agent {
 	}
 	return &Agent{Config: Config{State: s, Enrolment: Enrolment{Node: "web-1", Fleet: "lab", Channel: "main"}, Log: slog.New(slog.DiscardHandler),
 		Now: time.Now, Jitter: func() float64 { return 0.5 }, Service: &recorder{}},
-		interval: interval, spool: sp, wake: make(chan struct{}, 1), retimed: make(chan struct{}, 1)}
+		interval: interval, spool: sp, wake: make(chan struct{}, 1), retimed: make(chan struct{}, 1), guard: &guard.Keeper{}}
 }
 
 func TestCyclesAreSpreadWithinTheInterval(t *testing.T) {
