@@ -40,4 +40,5 @@ type Host struct {
 	Below     Below
 	Devices   Devices
 	API       API
+	Volumes   Volumes
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/host/lvm"
 )
 
 // Options says what machine to work on.
@@ -104,6 +105,7 @@ func (m *Machine) Host() *host.Host {
 		Below:     &below{tree: m.tree},
 		Devices:   &devices{tree: m.tree},
 		API:       &api{tree: m.tree},
+		Volumes:   lvm.New(m.runner),
 	}
 }
 

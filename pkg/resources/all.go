@@ -91,6 +91,8 @@ func All() []resource.Kind {
 		resource.KindOf[UdevRule]("udev_rule"),
 		resource.KindOf[User]("user"),
 		resource.KindOf[VLANInterface]("vlan_interface"),
+		resource.KindOf[Volume]("volume"),
+		resource.KindOf[VolumeGroup]("volume_group"),
 		resource.KindOf[XML]("xml"),
 		resource.KindOf[YAML]("yaml"),
 		resource.KindOf[YumRepository]("yum_repository"),

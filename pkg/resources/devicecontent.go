@@ -87,9 +87,6 @@ func mountedAt(ctx context.Context, h *host.Host, device string) (string, error)
 		return "", err
 	}
 	for _, m := range all {
-		if !path.IsAbs(m.Source) || path.Clean(m.Source) != m.Source {
-			continue
-		}
 		is, err := finalName(h, m.Source)
 		if err != nil {
 			return "", err
@@ -105,6 +102,9 @@ func mountedAt(ctx context.Context, h *host.Host, device string) (string, error)
 // none any more.
 func finalName(h *host.Host, name string) (string, error) {
 	for range 10 {
+		if path.Clean(name) != name || !path.IsAbs(name) {
+			return name, nil // what LVM calls a device that is gone
+		}
 		is, err := look(h, name)
 		if err != nil {
 			return "", err
@@ -125,8 +125,8 @@ func finalName(h *host.Host, name string) (string, error) {
 // group of blocks that would hold no more than its own tables, up to 12 MiB, and xfs a last group of less than 64 blocks.
 func growSlack(size int64) int64 { return min(16<<20, size/64) }
 
-// planGrow plans to extend a file system to the end of its device.
-func planGrow(ctx context.Context, h *host.Host, is deviceContent, now superblock.Signature, p *resource.Plan) error {
+// planGrow plans to extend a file system to the end of its device, or to what that will be.
+func planGrow(ctx context.Context, h *host.Host, field string, is deviceContent, now superblock.Signature, p *resource.Plan) error {
 	// A mounted xfs writes its super block late; the kernel knows.
 	size := now.Size
 	if now.Type == "xfs" && is.mounted != "" {
@@ -147,12 +147,12 @@ func planGrow(ctx context.Context, h *host.Host, is deviceContent, now superbloc
 	if steps == nil {
 		return fault.WithHint(fmt.Errorf("%s cannot grow while it is not mounted", is.device), now.Type+" grows while it is mounted; let a mount come first")
 	}
-	p.Do(func(ctx context.Context) error { return runGrow(ctx, h, t.pkg, steps) }, change.Of("size", sizeText(size), sizeText(is.size)))
+	p.Do(func(ctx context.Context) error { return runResize(ctx, h, t.pkg, steps) }, change.Of(field, sizeText(size), sizeText(is.size)))
 	return nil
 }
 
-// runGrow runs the programs that extend a file system. A check may have repaired something: status 1.
-func runGrow(ctx context.Context, h *host.Host, pkg string, steps [][]string) error {
+// runResize runs the programs that resize a file system. A check may have repaired something: status 1.
+func runResize(ctx context.Context, h *host.Host, pkg string, steps [][]string) error {
 	for _, argv := range steps {
 		if argv[0] != "e2fsck" {
 			if err := runTool(ctx, h, pkg, argv); err != nil {
@@ -170,16 +170,6 @@ func runGrow(ctx context.Context, h *host.Host, pkg string, steps [][]string) er
 		}
 	}
 	return nil
-}
-
-// sizeText renders a size in the largest unit that keeps it exact to a hundredth.
-func sizeText(n int64) string {
-	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"}
-	f, i := float64(n), 0
-	for f >= 1024 && i < len(units)-1 {
-		f, i = f/1024, i+1
-	}
-	return strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", f), "0"), ".") + " " + units[i]
 }
 
 // volumeAt are the logical volume and its group that a device may be: /dev/GROUP/NAME.

@@ -176,7 +176,7 @@ func (f *Filesystem) planAttributes(ctx context.Context, h *host.Host, is device
 	if f.Resize != "grow" {
 		return nil
 	}
-	return planGrow(ctx, h, is, now, p)
+	return planGrow(ctx, h, "size", is, now, p)
 }
 
 // planAbsent plans to wipe the signature of a file system.

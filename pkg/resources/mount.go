@@ -82,7 +82,7 @@ func (m *Mount) Validate() error {
 // gone reports whether it should not be mounted now.
 func (m *Mount) gone() bool { return m.Ensure == "unmounted" || m.Ensure == "absent" }
 
-// Requires implements [resource.Requirer]: the directory, and what is mounted above it.
+// Requires implements [resource.Requirer]: the directory, what is mounted above it, and what makes the device.
 func (m *Mount) Requires() []resource.ID {
 	var ids []resource.ID
 	if m.gone() {
@@ -95,6 +95,7 @@ func (m *Mount) Requires() []resource.ID {
 			break
 		}
 	}
+	ids = append(append(ids, resource.ID{Type: "filesystem", Name: m.Device}), volumeAt(m.Device)...)
 	if strings.HasPrefix(m.Type, "nfs") {
 		ids = append(ids, resource.ID{Type: "package", Name: "nfs-common"})
 	}

@@ -62,27 +62,16 @@ func (s *Swap) Validate() error {
 	case s.Priority != nil && (*s.Priority < 0 || *s.Priority > 32767):
 		return fmt.Errorf("priority: %d is not between 0 and 32767", *s.Priority)
 	}
-	if _, err := swapSize(s.Size); s.Size != "" && err != nil {
+	if _, err := sizeBytes("size", s.Size); s.Size != "" && err != nil {
 		return err
 	}
 	return nil
 }
 
-// swapSize reads a size in bytes.
-func swapSize(text string) (int64, error) {
-	shift := map[string]int{"K": 10, "M": 20, "G": 30, "T": 40}
-	if text != "" {
-		unit := text[len(text)-1:]
-		n, err := strconv.ParseInt(text[:len(text)-1], 10, 32)
-		if bits, ok := shift[unit]; ok && err == nil && n > 0 && n<<bits>>bits == n {
-			return n << bits, nil
-		}
-	}
-	return 0, fmt.Errorf("size: %q is not a size such as 512M or 2G", text)
-}
-
 // Requires implements [resource.Requirer].
-func (s *Swap) Requires() []resource.ID { return above(s.Path) }
+func (s *Swap) Requires() []resource.ID {
+	return append(append(above(s.Path), resource.ID{Type: "filesystem", Name: s.Path}), volumeAt(s.Path)...)
+}
 
 // usedSwap is a line of /proc/swaps.
 type usedSwap struct{ priority int }
@@ -158,7 +147,7 @@ func (s *Swap) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
 }
 
 func (s *Swap) resized(is host.Info) bool {
-	size, err := swapSize(s.Size)
+	size, err := sizeBytes("size", s.Size)
 	return err == nil && is.Size != size
 }
 
@@ -208,7 +197,7 @@ func (s *Swap) planMode(h *host.Host, is host.Info, p *resource.Plan) {
 // make writes the file under another name first, so that a file of the right size is always whole. Swap files must have no
 // holes, so dd writes every byte.
 func (s *Swap) make(ctx context.Context, h *host.Host) error {
-	size, err := swapSize(s.Size)
+	size, err := sizeBytes("size", s.Size)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/host/lvm"
 )
 
 // A Machine is the state of one machine in memory. It is safe for use by several goroutines.
@@ -75,7 +76,7 @@ func (m *Machine) Host() *host.Host {
 		FS: files{m}, Run: runner{m}, Packages: packages{m}, Upgrades: packages{m}, Services: services{m},
 		Accounts: accounts{m}, Mounts: mounts{m}, Kernel: kernel{m}, Fetch: fetcher{m}, Firewall: firewall{m}, Clock: clock{m},
 		Units: &units{m: m}, Processes: processes{m}, Extended: extended{m}, Below: below{m},
-		Devices: devices{m}, API: api{m},
+		Devices: devices{m}, API: api{m}, Volumes: lvm.New(runner{m}),
 	}
 }
 
