@@ -16,3 +16,21 @@ type Firewall interface {
 	// Restore makes a table what Dump returned, whole or not at all; with "" there is none afterwards.
 	Restore(ctx context.Context, family, table, dump string) error
 }
+
+// Zones is what firewalld makes of the packet filter, where it keeps it.
+type Zones interface {
+	// Zone returns what firewalld runs with for a zone, which may differ from its files. ErrNotFound if it has no such zone,
+	// [errors.ErrUnsupported] if it does not run.
+	Zone(ctx context.Context, name string) (Zone, error)
+}
+
+// A Zone is a part of the network as firewalld sees it. Only what a policy may declare is here.
+type Zone struct {
+	Target     string // ACCEPT, DROP or %%REJECT%%; default if it is none of them
+	Forward    bool
+	Interfaces []string
+	Sources    []string
+	Ports      []string // such as 80/tcp or 8000-8010/udp
+	Protocols  []string
+	RichRules  []string // in the rich language, as firewalld writes it
+}

@@ -35,6 +35,7 @@ type Host struct {
 	Kernel    Kernel
 	Fetch     Fetcher
 	Firewall  Firewall
+	Zones     Zones
 	Clock     Clock
 	Extended  Extended
 	Below     Below

@@ -100,6 +100,7 @@ func (m *Machine) Host() *host.Host {
 		Kernel:    &kernel{fs: fsys},
 		Fetch:     newFetcher(),
 		Firewall:  &firewall{m: m},
+		Zones:     zones{live: m.tree.live()},
 		Clock:     machineClock(m.now),
 		Extended:  &extended{tree: m.tree},
 		Below:     &below{tree: m.tree},

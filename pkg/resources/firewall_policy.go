@@ -24,17 +24,26 @@ import (
 //
 // A rule for the way that you reach the machine belongs in the same policy, or a drop locks you out.
 //
+// With backend: ufw the policy is what ufw does by default, and that it is enabled; the name means nothing. With firewalld it
+// is the zone of that name: its target, interfaces and sources, of what runs and of what holds after a reboot. Only what is
+// declared is looked at, and the keys in the language of nft(8) are not for them. Absent disables ufw, and removes a zone that
+// firewalld did not come with.
+//
 //	resources:
 //	  - firewall_policy: main
 //	    input: drop
 //	    forward: drop
 //	    rules: [tcp dport 22 accept]
 type FirewallPolicy struct {
-	// Name of the table: letters, digits and "_".
+	// Name of the table: letters, digits and "_"; with firewalld, of the zone.
 	Name string `vigo:"identity"`
 
 	// Ensure says whether the table should be there.
 	Ensure string `yaml:"ensure" vigo:"enum=present|absent"`
+
+	// Backend is who keeps the packet filter of the machine: nftables (the default), ufw, firewalld, or auto: firewalld if it
+	// runs or starts at boot, ufw if it is enabled, else nftables.
+	Backend string `yaml:"backend" vigo:"enum=nftables|ufw|firewalld|auto"`
 
 	// Family of packets: inet (IPv4 and IPv6, the default), ip or ip6.
 	Family string `yaml:"family" vigo:"enum=inet|ip|ip6"`
@@ -42,11 +51,17 @@ type FirewallPolicy struct {
 	// Input says what happens to packets for the machine that no rule is about. Without it there is no such chain.
 	Input string `yaml:"input" vigo:"enum=accept|drop"`
 
-	// Forward says the same of packets that only pass through.
+	// Forward says the same of packets that only pass through; with firewalld, between interfaces of the zone.
 	Forward string `yaml:"forward" vigo:"enum=accept|drop"`
 
-	// Output says the same of packets that the machine sends.
+	// Output says the same of packets that the machine sends. firewalld has no such thing.
 	Output string `yaml:"output" vigo:"enum=accept|drop"`
+
+	// Interfaces that belong to the zone of firewalld, exactly these.
+	Interfaces []string `yaml:"interfaces"`
+
+	// Sources are the networks whose packets belong to the zone of firewalld, exactly these.
+	Sources []string `yaml:"sources"`
 
 	// Basics are what comes first in each chain: answers to what was let through, the machine's talk with itself, and
 	// the ICMP that IP does not work without. False leaves them out.
@@ -79,6 +94,19 @@ func (f *FirewallPolicy) Validate() error {
 	}
 	if f.Ensure == "absent" {
 		return nil
+	}
+	switch f.Backend {
+	case backendUfw:
+		if err := f.checkUfw(); err != nil {
+			return err
+		}
+	case backendFirewalld:
+		return f.checkFirewalld()
+	case backendAuto:
+	default:
+		if len(f.Interfaces)+len(f.Sources) > 0 {
+			return notWith(backendNft, "interfaces and sources", "they are of the zones of firewalld")
+		}
 	}
 	if f.Input == "" && f.Forward == "" && f.Output == "" && f.Extra == "" {
 		return errors.New(`needs one of the keys "input", "forward" and "output"`)
@@ -134,6 +162,10 @@ func braces(text string) (depth int, ok bool) {
 
 // Requires implements [resource.Requirer].
 func (f *FirewallPolicy) Requires() []resource.ID {
+	switch f.Backend {
+	case backendUfw, backendFirewalld:
+		return []resource.ID{{Type: "package", Name: f.Backend}}
+	}
 	return []resource.ID{{Type: "package", Name: "nftables"}}
 }
 
@@ -191,6 +223,20 @@ func nftBasics(family, chain string) []string {
 
 // Plan implements [resource.Resource].
 func (f *FirewallPolicy) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
+	backend, err := firewallBackend(ctx, h, f.Backend)
+	switch {
+	case err != nil:
+		return resource.Plan{}, err
+	case backend == backendUfw:
+		return f.planUfw(h)
+	case backend == backendFirewalld:
+		return f.planFirewalld(ctx, h)
+	}
+	return f.planNft(ctx, h)
+}
+
+// planNft plans the file of the table, and that it is loaded.
+func (f *FirewallPolicy) planNft(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	if f.Ensure == "absent" {
 		return f.remove(ctx, h)
 	}

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"path"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"vigo.dev/pkg/fault"
@@ -29,6 +27,11 @@ import (
 //	    protocol: tcp
 //	    ports: [22]
 //	    from: [192.0.2.0/24, "2001:db8::/32"]
+//
+// With backend: ufw a rule is in /etc/ufw/user.rules, found again by its name, which is its comment there. With firewalld it is
+// a port, a protocol or a rich rule of the zone that policy names, both of what runs and of what holds after a reboot. They
+// are read from their files, and from firewalld over D-Bus, and changed by ufw(8) and firewall-cmd(1). Rules of others are
+// left alone. Declare rules of ufw before the policy, which puts them in force; all others come after it.
 type FirewallRule struct {
 	// Name of the rule, which is also its comment in the table.
 	Name string `vigo:"identity"`
@@ -36,13 +39,18 @@ type FirewallRule struct {
 	// Ensure says whether the rule should be there.
 	Ensure string `yaml:"ensure" vigo:"enum=present|absent"`
 
-	// Policy is the firewall_policy that the rule belongs to.
+	// Policy is the firewall_policy that the rule belongs to; with firewalld, the zone.
 	Policy string `yaml:"policy" vigo:"required"`
 
-	// Chain that the rule stands in: input (the default), forward or output.
+	// Backend is who keeps the packet filter of the machine: nftables (the default), ufw, firewalld, or auto: firewalld if it
+	// runs or starts at boot, ufw if it is enabled, else nftables.
+	Backend string `yaml:"backend" vigo:"enum=nftables|ufw|firewalld|auto"`
+
+	// Chain that the rule stands in: input (the default), forward or output. firewalld has input only.
 	Chain string `yaml:"chain" vigo:"enum=input|forward|output"`
 
-	// Order is where the rule stands among those of the chain, 0 to 999; 500 if it is not given.
+	// Order is where the rule stands among those of the chain, 0 to 999; 500 if it is not given. With ufw a new rule of an
+	// order below 500 is put before all others, and where a rule stands is not looked at later.
 	Order *int `yaml:"order"`
 
 	// Protocol is tcp, udp, sctp, icmp, icmpv6, igmp, gre, esp, ah, ospf or vrrp, or the number of another. All of them
@@ -64,14 +72,15 @@ type FirewallRule struct {
 	// OutInterface is the network interface that the packet leaves by.
 	OutInterface string `yaml:"out_interface"`
 
-	// Limit is how often the rule holds, such as 10/minute.
+	// Limit is how often the rule holds, such as 10/minute. ufw has none but action: limit.
 	Limit string `yaml:"limit"`
 
-	// Log has the kernel log the packet with this word before it.
+	// Log has the kernel log the packet with this word before it; ufw has words of its own.
 	Log string `yaml:"log"`
 
-	// Action is what happens to the packet: accept (the default), drop, reject, or continue with the next rule.
-	Action string `yaml:"action" vigo:"enum=accept|drop|reject|continue"`
+	// Action is what happens to the packet: accept (the default), drop, reject, or continue with the next rule. With ufw also
+	// limit: accept, unless its source has come six times in 30 seconds.
+	Action string `yaml:"action" vigo:"enum=accept|drop|reject|continue|limit"`
 
 	// Rule is the whole rule in the language of nft(8), in place of the keys above.
 	Rule string `yaml:"rule"`
@@ -103,7 +112,10 @@ func (r *FirewallRule) Validate() error {
 		if r.Protocol+r.InInterface+r.OutInterface+r.Limit+r.Log+r.Action != "" || len(r.Ports)+len(r.From)+len(r.To) > 0 {
 			return errors.New("rule says all of it, and excludes the other keys")
 		}
-		return checkNftRule(r.Rule)
+		if err := checkNftRule(r.Rule); err != nil {
+			return err
+		}
+		return r.checkBackend()
 	}
 	return r.checkKeys()
 }
@@ -129,38 +141,36 @@ func (r *FirewallRule) checkKeys() error {
 			return fmt.Errorf("ports: %w", err)
 		}
 	}
+	return r.checkBackend()
+}
+
+// checkBackend says what the declared backend does not have; with auto that is seen on the machine.
+func (r *FirewallRule) checkBackend() error {
+	switch r.Backend {
+	case backendUfw:
+		return r.checkUfw()
+	case backendFirewalld:
+		return r.checkFirewalld()
+	case backendAuto:
+		return nil
+	}
+	return r.checkNft()
+}
+
+// checkNft says what of a rule nftables does not have.
+func (r *FirewallRule) checkNft() error {
+	if r.Action == "limit" {
+		return notWith(backendNft, "action: limit", "limit: 12/minute is how often the rule holds")
+	}
 	_, err := r.lines()
 	return err
 }
 
-// nftProtocols are the numbers of protocols by name. nft(8) knows names only from /etc/protocols, which a small machine
-// does not have.
-func nftProtocols() map[string]string {
-	return map[string]string{"icmp": "1", "igmp": "2", "tcp": "6", "udp": "17", "dccp": "33", "gre": "47", "esp": "50", "ah": "51",
-		"icmpv6": "58", "ospf": "89", "vrrp": "112", "sctp": "132"}
-}
-
-func knownProtocol(name string) bool {
-	n, err := strconv.ParseUint(name, 10, 8)
-	return name == "" || nftProtocols()[name] != "" || err == nil && n > 0
-}
-
-// checkPorts says what is wrong with a port or a range of them.
-func checkPorts(text string) error {
-	low, high, isRange := strings.Cut(text, "-")
-	a, err1 := strconv.ParseUint(low, 10, 16)
-	b, err2 := a, error(nil)
-	if isRange {
-		b, err2 = strconv.ParseUint(high, 10, 16)
-	}
-	if err1 != nil || err2 != nil || a == 0 || b < a {
-		return fmt.Errorf("%q is neither a port nor a range such as 8000-8010", text)
-	}
-	return nil
-}
-
 // Requires implements [resource.Requirer].
 func (r *FirewallRule) Requires() []resource.ID {
+	if r.Backend == backendUfw {
+		return []resource.ID{{Type: "package", Name: "ufw"}} // and the policy comes last, if it is declared last
+	}
 	return []resource.ID{{Type: "firewall_policy", Name: r.Policy}}
 }
 
@@ -173,99 +183,26 @@ func (r *FirewallRule) file() string {
 	return path.Join(nftRules(r.Policy), fmt.Sprintf("%s-%03d-%s-%.6s.nft", orWord(r.Chain, "input"), order, safe, strings.TrimPrefix(digestOf([]byte(r.Name)), "sha256:")))
 }
 
-// lines are the rules in the language of nft(8): one for each version of IP where addresses are given.
-func (r *FirewallRule) lines() ([]string, error) {
-	comment := fmt.Sprintf(" comment \"%s\"", r.Name)
-	if r.Rule != "" {
-		if strings.Contains(r.Rule, " comment ") {
-			comment = ""
-		}
-		return []string{r.Rule + comment}, nil
-	}
-	from, err := byFamily("from", r.From)
-	if err != nil {
-		return nil, err
-	}
-	to, err := byFamily("to", r.To)
-	if err != nil {
-		return nil, err
-	}
-	if len(r.From)+len(r.To) == 0 {
-		return []string{r.line("") + comment}, nil
-	}
-	var lines []string
-	for i, ip := range []string{"ip", "ip6"} {
-		if len(r.From) > 0 && from[i] == nil || len(r.To) > 0 && to[i] == nil {
-			continue
-		}
-		match := ""
-		if from[i] != nil {
-			match += fmt.Sprintf("%s saddr { %s } ", ip, strings.Join(from[i], ", "))
-		}
-		if to[i] != nil {
-			match += fmt.Sprintf("%s daddr { %s } ", ip, strings.Join(to[i], ", "))
-		}
-		lines = append(lines, r.line(match)+comment)
-	}
-	if lines == nil {
-		return nil, errors.New("from and to are of different versions of IP")
-	}
-	return lines, nil
-}
-
-// line is one rule with the match of addresses.
-func (r *FirewallRule) line(addresses string) string {
-	var b strings.Builder
-	if r.InInterface != "" {
-		fmt.Fprintf(&b, "iifname \"%s\" ", r.InInterface)
-	}
-	if r.OutInterface != "" {
-		fmt.Fprintf(&b, "oifname \"%s\" ", r.OutInterface)
-	}
-	b.WriteString(addresses)
-	if len(r.Ports) > 0 {
-		ports := make([]string, len(r.Ports))
-		for i, p := range r.Ports {
-			ports[i] = limitText(p)
-		}
-		fmt.Fprintf(&b, "%s dport { %s } ", r.Protocol, strings.Join(ports, ", "))
-	} else if r.Protocol != "" {
-		fmt.Fprintf(&b, "meta l4proto %s ", orWord(nftProtocols()[r.Protocol], r.Protocol))
-	}
-	if r.Limit != "" {
-		fmt.Fprintf(&b, "limit rate %s ", r.Limit)
-	}
-	if r.Log != "" {
-		fmt.Fprintf(&b, "log prefix \"%s \" ", r.Log)
-	}
-	return b.String() + orWord(r.Action, "accept")
-}
-
-// byFamily sorts addresses and networks by the version of IP.
-func byFamily(key string, list []string) (families [2][]string, err error) {
-	for _, text := range list {
-		prefix, err := netip.ParsePrefix(text)
-		if addr, addrErr := netip.ParseAddr(text); addrErr == nil && addr.Zone() == "" {
-			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-		}
-		if err != nil {
-			return families, fmt.Errorf("%s: %q is neither an address nor a network such as 192.0.2.0/24", key, text)
-		}
-		if prefix != prefix.Masked() {
-			return families, fault.WithHint(fmt.Errorf("%s: %q has bits beyond its network", key, text), "write "+prefix.Masked().String())
-		}
-		family := 0
-		if prefix.Addr().Is6() {
-			family = 1
-		}
-		families[family] = append(families[family], text)
-	}
-	return families, nil
-}
-
 // Plan implements [resource.Resource].
 func (r *FirewallRule) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
+	backend, err := firewallBackend(ctx, h, r.Backend)
+	switch {
+	case err != nil:
+		return resource.Plan{}, err
+	case backend == backendUfw:
+		return r.planUfw(ctx, h)
+	case backend == backendFirewalld:
+		return r.planFirewalld(ctx, h)
+	}
+	return r.planNft(ctx, h)
+}
+
+// planNft plans the file of the rule, and that its table is loaded.
+func (r *FirewallRule) planNft(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	var p resource.Plan
+	if err := r.checkNft(); err != nil && r.Ensure != "absent" {
+		return p, err
+	}
 	table := nftTable{name: r.Policy}
 	main, err := h.FS.Read(nftFile(r.Policy), maxEdit)
 	if errors.Is(err, host.ErrNotFound) && r.Ensure == "absent" {

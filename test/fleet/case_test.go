@@ -18,7 +18,7 @@ const typeCases = "testdata/types"
 
 // A typeCase tries one resource type on a machine. The scripts are for /bin/sh as root, and ask other programs than Vigo.
 type typeCase struct {
-	name string
+	name string // of the type; or of the type, "-", and what the case is about
 
 	Setup    string    `yaml:"setup"`    // before the first run
 	Present  yaml.Node `yaml:"present"`  // the resources of a module
@@ -28,6 +28,12 @@ type typeCase struct {
 	Gone     string    `yaml:"gone"`     // succeeds once they did
 	Packages []string  `yaml:"packages"` // of Debian, that the case needs
 	Cannot   string    `yaml:"cannot"`   // why a container cannot show it; then nothing else is needed
+}
+
+// titleOf is a name for people: the type, which leads to its page, and what the case is about.
+func titleOf(name string) string {
+	kind, about, _ := strings.Cut(name, "-")
+	return strings.TrimSuffix(fmt.Sprintf("[%s](reference/resources/%[1]s.md) %s", kind, about), " ")
 }
 
 // readCases reads the cases of all types, by type.
@@ -120,10 +126,10 @@ func tableOf(rows []verdict) string {
 	b.WriteString("| type | converges | second run changes nothing | dry run said exactly that | drift is repaired | absent undoes it |\n|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		if r.cannot != "" {
-			fmt.Fprintf(&b, "| [%s](reference/resources/%[1]s.md) | not on this machine: %s | | | | |\n", r.name, r.cannot)
+			fmt.Fprintf(&b, "| %s | not on this machine: %s | | | | |\n", titleOf(r.name), r.cannot)
 			continue
 		}
-		fmt.Fprintf(&b, "| [%s](reference/resources/%[1]s.md) | %s | %s | %s | %s | %s |\n", r.name, r.converges, r.again, r.dry, r.repaired, r.undone)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", titleOf(r.name), r.converges, r.again, r.dry, r.repaired, r.undone)
 	}
 	return b.String()
 }

@@ -89,6 +89,53 @@ func (f firewall) Restore(_ context.Context, family, table, dump string) error {
 	return nil
 }
 
+// zones implements host.Zones.
+type zones struct{ m *Machine }
+
+var _ host.Zones = zones{}
+
+// runtimeZones is where the text of a machine has what firewalld runs with.
+const runtimeZones = "/run/firewalld/zones"
+
+// Zone implements host.Zones.
+func (f zones) Zone(_ context.Context, name string) (host.Zone, error) {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	z := host.Zone{Target: "default"}
+	if err := f.m.failure("zone", name); err != nil {
+		return z, err
+	}
+	if f.m.nodes[runtimeZones] == nil {
+		return z, fmt.Errorf("asking firewalld: %w", errors.ErrUnsupported)
+	}
+	n := f.m.nodes[runtimeZones+"/"+name]
+	if n == nil {
+		return z, notFound("zone", name)
+	}
+	for line := range strings.Lines(n.content) {
+		word, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch word {
+		case "target":
+			z.Target = value
+		case "forward":
+			z.Forward = true
+		case "interface":
+			z.Interfaces = append(z.Interfaces, value)
+		case "source":
+			z.Sources = append(z.Sources, value)
+		case "port":
+			z.Ports = append(z.Ports, value)
+		case "protocol":
+			z.Protocols = append(z.Protocols, value)
+		case "rule":
+			z.RichRules = append(z.RichRules, "rule "+value)
+		default:
+			return z, fmt.Errorf("zone %s: unknown word %q", name, word)
+		}
+	}
+	return z, nil
+}
+
 // clock implements host.Clock: it stands still.
 type clock struct{ m *Machine }
 

@@ -36,6 +36,8 @@ import (
 //	interface eth0 index=2 mac=02:00:00:00:00:01 mtu=1500 up=true loopback=false addresses=192.0.2.7/24
 //	mount tmpfs /tmp tmpfs rw,nosuid [busy]
 //	table inet main FINGERPRINT          (of the firewall)
+//	file /run/firewalld/zones/public     (what firewalld runs with: lines "target DROP", "forward", "interface eth0", "source
+//	                                     192.0.2.0/24", "port 80/tcp", "protocol gre", "rule …"; without the folder it does not run)
 //	clock 2026-01-01T00:00:00Z
 //	fetched 2025-12-31T00:00:00Z         (the package lists; or never; just now if left out)
 //	usage / bytes=100 free=50 available=40 inodes=10 inodesfree=5 readonly=false
