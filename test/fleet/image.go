@@ -44,7 +44,7 @@ var debian12 = recipe{
 	Repo: []string{
 		"acl", "ansible-core", "apparmor", "at", "btrfs-progs", "chrony", "createrepo-c", "crun", "dnf", "dosfstools",
 		"firewalld", "flatpak", "git", "ifupdown", "logrotate", "lvm2", "network-manager", "nfs-kernel-server", "nftables",
-		"nginx-light", "npm", "openrc", "openssh-server", "pacman-package-manager", "podman", "policycoreutils",
+		"nginx-light", "npm", "openrc", "openssh-server", "pacman-package-manager", "podman", "policycoreutils", "policycoreutils-python-utils",
 		"puppet-agent", "puppet-module-puppetlabs-cron-core", "puppet-module-puppetlabs-host-core",
 		"puppet-module-puppetlabs-mount-core", "puppet-module-puppetlabs-sshkeys-core", "puppet-module-puppetlabs-stdlib",
 		"python3-apt", "python3-pip", "python3-pytest", "python3-testinfra", "python3-venv", "quota", "rpm", "rsyslog",
