@@ -42,4 +42,5 @@ type Host struct {
 	Devices   Devices
 	API       API
 	Volumes   Volumes
+	Quotas    Quotas
 }

@@ -66,6 +66,7 @@ func All() []resource.Kind {
 		resource.KindOf[Permissions]("permissions"),
 		resource.KindOf[Pip]("pip"),
 		resource.KindOf[Process]("process"),
+		resource.KindOf[Quota]("quota"),
 		resource.KindOf[Reboot]("reboot"),
 		resource.KindOf[Replace]("replace"),
 		resource.KindOf[Repository]("repository"),

@@ -31,6 +31,7 @@ type Machine struct {
 	hostname   string
 	interfaces []host.Interface
 	mounts     []*mount
+	quotas     []*keptQuotas
 	usages     map[string]host.Usage
 	commands   []*script
 	programs   map[string]string
@@ -76,7 +77,7 @@ func (m *Machine) Host() *host.Host {
 		FS: files{m}, Run: runner{m}, Packages: packages{m}, Upgrades: packages{m}, Services: services{m},
 		Accounts: accounts{m}, Mounts: mounts{m}, Kernel: kernel{m}, Fetch: fetcher{m}, Firewall: firewall{m}, Zones: zones{m}, Clock: clock{m},
 		Units: &units{m: m}, Processes: processes{m}, Extended: extended{m}, Below: below{m},
-		Devices: devices{m}, API: api{m}, Volumes: lvm.New(runner{m}),
+		Devices: devices{m}, API: api{m}, Volumes: lvm.New(runner{m}), Quotas: quotas{m},
 	}
 }
 

@@ -32,6 +32,8 @@ service ssh boot=enabled running=true
 service x boot=disabled running=false live=false start=fails
 sysctl kernel.printk "4 4 1 7"
 mount tmpfs /tmp tmpfs rw,nosuid,size=1m busy
+quota /home user
+quota /home user 1000 blocks=1024/2048 inodes=0/10
 `
 
 func TestPrintGivesBackWhatWasParsed(t *testing.T) {

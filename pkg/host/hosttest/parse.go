@@ -35,6 +35,8 @@ import (
 //	hostname web-1
 //	interface eth0 index=2 mac=02:00:00:00:00:01 mtu=1500 up=true loopback=false addresses=192.0.2.7/24
 //	mount tmpfs /tmp tmpfs rw,nosuid [busy]
+//	quota /home user                     (they are kept there)
+//	quota /home user 1000 blocks=9G/10G inodes=0/1000   (soft/hard)
 //	table inet main FINGERPRINT          (of the firewall)
 //	file /run/firewalld/zones/public     (what firewalld runs with: lines "target DROP", "forward", "interface eth0", "source
 //	                                     192.0.2.0/24", "port 80/tcp", "protocol gre", "rule …"; without the folder it does not run)
@@ -56,7 +58,7 @@ import (
 //
 // The words of fail: look stat read write xattr flags device (with a path); accounts, "accounts put", packages, install, upgrade,
 // services, sysctl, set-sysctl, firewall, firewall-load, units, processes (with a name); refresh, hostname, set-hostname, interfaces,
-// engine (with method and path), mounts, mount, usage, fetch, firewall-check. The texts
+// engine (with method and path), mounts, mount, quota, usage, fetch, firewall-check. The texts
 // busy, unsupported and not-found stand for the sentinel errors.
 func Parse(text []byte) (*Machine, error) { return FromArchive(txtar.Parse(text)) }
 
@@ -122,7 +124,7 @@ func (p *parser) line(l *line) error {
 		"user": p.user, "group": p.group, "package": p.pkg, "candidate": p.candidate, "service": p.service,
 		"sysctl": p.sysctl, "hostname": p.hostname, "interface": p.iface, "mount": p.mount, "usage": p.usage,
 		"command": p.command, "program": p.program, "url": p.url, "fail": p.fail, "table": p.table, "clock": p.clock, "fetched": p.lists,
-		"xattr": p.xattr, "flags": p.flags, "stale": p.stale, "device": p.device, "process": p.process,
+		"xattr": p.xattr, "flags": p.flags, "stale": p.stale, "device": p.device, "quota": p.quota, "process": p.process,
 		"image": p.image, "registry": p.image, "network": p.network, "container": p.container,
 	}[l.word]
 	if !ok {

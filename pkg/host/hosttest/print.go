@@ -67,6 +67,7 @@ func (m *Machine) String() string {
 		}
 		b.WriteByte('\n')
 	}
+	m.printQuotas(&b)
 	return b.String()
 }
 
