@@ -19,7 +19,7 @@ import (
 func (r *run) converge(ctx context.Context, i int, res *report.Result) (plan resource.Plan) {
 	it := r.cat.Items[i]
 	h := r.watched(it)
-	plan, err := planOf(ctx, it.Resource, h)
+	plan, err := r.planAhead(ctx, i, h)
 	if err != nil {
 		r.planFailed(ctx, i, err, res)
 		return plan

@@ -73,13 +73,15 @@ func Run(ctx context.Context, cat *resource.Catalog, h *host.Host, o Options) re
 	r := &run{cat: cat, host: h, Options: o, states: make([]state, len(cat.Items)), owed: make([]bool, len(cat.Items))}
 	started := o.Now()
 	rep := report.Run{Started: started, DryRun: o.DryRun}
-	chosen, ran := r.chosen(), 0
+	r.chosen = r.choose()
+	ran := 0
 	for i := range cat.Items {
-		if !chosen[i] {
+		if !r.chosen[i] {
 			r.states[i].left = true
 			continue
 		}
 		ran++
+		r.joint(ctx, i)
 		if result := r.item(ctx, i); result.Outcome != report.OK || result.Refresh != "" || result.Guard != "" {
 			rep.Results = append(rep.Results, result)
 		}
@@ -109,8 +111,11 @@ type run struct {
 	cat    *resource.Catalog
 	host   *host.Host
 	states []state
-	owed   []bool // a notifier changed in this run, or would have
-	effect int    // the item after whose turn all guarded changes have taken effect; 0: there are none
+	chosen []bool                // to be in the run
+	owed   []bool                // a notifier changed in this run, or would have
+	effect int                   // the item after whose turn all guarded changes have taken effect; 0: there are none
+	ahead  map[int]resource.Plan // of items whose turn is still to come
+	joined int                   // items before it were looked at for being changed together
 }
 
 // state is what a later resource must know of an earlier one.
@@ -132,10 +137,7 @@ func (r *run) item(ctx context.Context, i int) report.Result {
 		}
 		return res
 	}
-	timeout := it.Meta.Timeout
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
+	timeout := timeoutOf(it)
 	began := r.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it took longer than %s", timeout))
 	defer cancel()
@@ -155,6 +157,13 @@ func (r *run) item(ctx context.Context, i int) report.Result {
 		r.Log.Warn("resource failed", "resource", it.Name(), "reason", res.Reason)
 	}
 	return res
+}
+
+func timeoutOf(it resource.Item) time.Duration {
+	if it.Meta.Timeout == 0 {
+		return DefaultTimeout
+	}
+	return it.Meta.Timeout
 }
 
 // blocked returns why an item must not be converged, or "".

@@ -49,6 +49,13 @@ type Finisher interface {
 // too. Revertible says why a declaration is not like that; it does no I/O.
 type Revertible interface{ Revertible() error }
 
+// A Joiner can be changed in one transaction with others of its kind.
+type Joiner interface {
+	// Join makes the changes of all, of which the Joiner is one, as far as they can be made together; what it leaves is
+	// done one by one. Nobody is told of an error: each is then changed by itself.
+	Join(ctx context.Context, h *host.Host, all []Resource) error
+}
+
 // A Requirer implies order: those of the IDs that are in the catalog come first. It does no I/O.
 type Requirer interface{ Requires() []ID }
 

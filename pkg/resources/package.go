@@ -43,7 +43,10 @@ type Package struct {
 	Hold *bool `yaml:"hold"`
 }
 
-var _ resource.Validator = (*Package)(nil)
+var (
+	_ resource.Validator = (*Package)(nil)
+	_ resource.Joiner    = (*Package)(nil)
+)
 
 // Validate implements [resource.Validator].
 func (p *Package) Validate() error {
@@ -67,28 +70,32 @@ func (p *Package) Validate() error {
 // Plan implements [resource.Resource].
 func (p *Package) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	var plan resource.Plan
+	want, changes, err := p.wish(ctx, h)
+	if err == nil && len(changes) > 0 {
+		plan.Do(func(ctx context.Context) error { return p.apply(ctx, h, want) }, changes...)
+	}
+	return plan, err
+}
+
+// wish is what is asked of the package manager, and what that changes; nothing if the package is as it should be.
+func (p *Package) wish(ctx context.Context, h *host.Host) (want host.PackageChange, changes []change.Change, err error) {
 	is, err := h.Packages.Installed(ctx, p.Name)
 	installed := err == nil
 	if err != nil && !errors.Is(err, host.ErrNotFound) {
-		return plan, err
+		return want, nil, err
 	}
 	if p.Ensure == "absent" {
 		if !installed {
-			return plan, nil
+			return want, nil, nil
 		}
-		if err := p.respectHold(is); err != nil {
-			return plan, err
-		}
-		want := host.PackageChange{Name: p.Name, Remove: true, Purge: p.Purge, Hold: p.Hold}
-		plan.Do(p.apply(h, want), change.Of("ensure", is.Version, change.Absent))
-		return plan, nil
+		want = host.PackageChange{Name: p.Name, Remove: true, Purge: p.Purge, Hold: p.Hold}
+		return want, []change.Change{change.Of("ensure", is.Version, change.Absent)}, p.respectHold(is)
 	}
 	target, err := p.target(ctx, h, is, installed)
 	if err != nil {
-		return plan, err
+		return want, nil, err
 	}
-	want := host.PackageChange{Name: p.Name, Version: target, Hold: p.hold()}
-	var changes []change.Change
+	want = host.PackageChange{Name: p.Name, Version: target, Hold: p.hold()}
 	switch {
 	case !installed:
 		want.Version = p.Version
@@ -102,16 +109,50 @@ func (p *Package) Plan(ctx context.Context, h *host.Host) (resource.Plan, error)
 	}
 	if len(changes) > 0 && installed {
 		if err := p.respectHold(is); err != nil {
-			return plan, err
+			return want, nil, err
 		}
 	}
 	if want.Hold != nil && *want.Hold != is.Held {
 		changes = append(changes, change.Of("hold", is.Held, *want.Hold))
 	}
-	if len(changes) > 0 {
-		plan.Do(p.apply(h, want), changes...)
+	return want, changes, nil
+}
+
+// Join implements [resource.Joiner]: one call of the package manager for all that are installed or removed. What is held or
+// released, and what no repository has, is left.
+func (*Package) Join(ctx context.Context, h *host.Host, all []resource.Resource) error {
+	var wanted []host.PackageChange
+	fetched := false
+	for _, res := range all {
+		want, changes, err := res.(*Package).wish(ctx, h)
+		if err != nil {
+			return err
+		}
+		if len(changes) == 0 || want.Hold != nil {
+			continue
+		}
+		if !want.Remove {
+			_, err := h.Packages.Candidate(ctx, want.Name)
+			if errors.Is(err, host.ErrNotFound) && !fetched {
+				if err := h.Packages.Refresh(ctx); err != nil {
+					return err
+				}
+				fetched = true
+				_, err = h.Packages.Candidate(ctx, want.Name)
+			}
+			if errors.Is(err, host.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+		}
+		wanted = append(wanted, want)
 	}
-	return plan, nil
+	if len(wanted) == 0 {
+		return nil
+	}
+	return h.Packages.Apply(ctx, wanted...)
 }
 
 // target is the version that should be there; empty if that is only known once the package lists are fetched.
@@ -148,19 +189,17 @@ func (p *Package) respectHold(is host.Package) error {
 
 // apply carries out the change. When no repository is known to have the package, the lists may be old, or none were
 // ever fetched: they are fetched once.
-func (p *Package) apply(h *host.Host, want host.PackageChange) func(context.Context) error {
-	return func(ctx context.Context) error {
-		if !want.Remove && !want.HoldOnly {
-			_, err := h.Packages.Candidate(ctx, p.Name)
-			if errors.Is(err, host.ErrNotFound) {
-				err = h.Packages.Refresh(ctx)
-			}
-			if err != nil {
-				return err
-			}
+func (p *Package) apply(ctx context.Context, h *host.Host, want host.PackageChange) error {
+	if !want.Remove && !want.HoldOnly {
+		_, err := h.Packages.Candidate(ctx, p.Name)
+		if errors.Is(err, host.ErrNotFound) {
+			err = h.Packages.Refresh(ctx)
 		}
-		return h.Packages.Apply(ctx, want)
+		if err != nil {
+			return err
+		}
 	}
+	return h.Packages.Apply(ctx, want)
 }
 
 func orWord(s, otherwise string) string {
