@@ -45,6 +45,10 @@ func (b *builder) order() []resource.Item {
 // aware tells the resources that must know what else the policy declares.
 func (b *builder) aware() {
 	var ids []resource.ID
+	all := make([]resource.Resource, len(b.items))
+	for i, it := range b.items {
+		all[i] = it.Resource
+	}
 	for _, it := range b.items {
 		if a, ok := it.Resource.(resource.Aware); ok {
 			if ids == nil {
@@ -54,6 +58,9 @@ func (b *builder) aware() {
 				}
 			}
 			a.Aware(ids)
+		}
+		if a, ok := it.Resource.(resource.Acquainted); ok {
+			a.Acquaint(all)
 		}
 	}
 }

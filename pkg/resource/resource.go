@@ -67,6 +67,10 @@ type Binder interface{ Bind(c Content) error }
 // told once, when the catalog is complete, before it is planned. It does no I/O.
 type Aware interface{ Aware(catalog []ID) }
 
+// Acquainted is a resource that must know what else the catalog holds, as it is declared: a user whose keys are those that the
+// policy declares for it. It is told once, when the catalog is complete, before it is planned. It does no I/O.
+type Acquainted interface{ Acquaint(all []Resource) }
+
 // A Confidant must know that its declaration holds secrets: a file is made for its owner alone then. It is told once, before
 // it is planned; an error refuses the declaration. It does no I/O.
 type Confidant interface{ Confide() error }

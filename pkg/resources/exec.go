@@ -17,9 +17,9 @@ import (
 	"vigo.dev/pkg/resource"
 )
 
-// Exec runs a program. What it changes is not known, so it must be said when it is due: creates, unless and only_if are
-// guards, all of which must agree; refresh_only runs it only when a resource that notifies it has changed; always runs
-// it in every run. One of them is needed.
+// Exec runs a program. What it changes is not known, so it must be said when it is due: creates, removes, unless and
+// only_if are guards, all of which must agree; refresh_only runs it only when a resource that notifies it has changed; always
+// runs it in every run. One of them is needed.
 //
 // There is no shell unless the command names one: [sh, -c, "…"]. Guards are run in dry runs too, so they must change
 // nothing.
@@ -39,6 +39,9 @@ type Exec struct {
 	// Creates is a path: the command is due while nothing is there.
 	Creates string `yaml:"creates"`
 
+	// Removes is a path: the command is due while something is there.
+	Removes string `yaml:"removes"`
+
 	// Unless is a guard, as a list: the command is due if this program ends with another status than 0.
 	Unless []string `yaml:"unless" vigo:"argv"`
 
@@ -56,6 +59,10 @@ type Exec struct {
 
 	// Env are environment variables for the command and its guards, beside PATH, LANG and HOME.
 	Env map[string]string `yaml:"env" vigo:"secret"`
+
+	// Stdin is what the command reads from its standard input; nothing if it is not given. It may hold secrets: unlike the
+	// command itself, nobody else on the machine sees it. The guards read nothing.
+	Stdin string `yaml:"stdin" vigo:"secret"`
 
 	// User is the name of the user that the command and its guards run as.
 	User string `yaml:"user"`
@@ -82,15 +89,15 @@ func (e *Exec) Validate() error {
 			return fmt.Errorf("%s names no program", field)
 		}
 	}
-	guarded := e.Creates != "" || e.Unless != nil || e.OnlyIf != nil
+	guarded := e.Creates != "" || e.Removes != "" || e.Unless != nil || e.OnlyIf != nil
 	switch {
 	case !guarded && !e.RefreshOnly && !e.Always:
 		return fault.WithHint(errors.New("nothing says when the command is due"),
-			"give creates, unless, only_if or refresh_only, or always: true to run it in every run")
+			"give creates, removes, unless, only_if or refresh_only, or always: true to run it in every run")
 	case e.RefreshOnly && e.Always:
 		return errors.New("refresh_only and always exclude each other")
 	}
-	for field, name := range map[string]string{"creates": e.Creates, "cwd": e.Dir} {
+	for field, name := range map[string]string{"creates": e.Creates, "removes": e.Removes, "cwd": e.Dir} {
 		if name == "" || field == "cwd" && name == "/" {
 			continue
 		}
@@ -165,6 +172,13 @@ func (e *Exec) due(ctx context.Context, h *host.Host) (reason string, err error)
 		}
 		reason = e.Creates + " is absent"
 	}
+	if e.Removes != "" {
+		is, err := look(h, e.Removes)
+		if err != nil || is == nil {
+			return "", err
+		}
+		reason = e.Removes + " is present"
+	}
 	if e.Unless != nil {
 		res, err := h.Run.Run(ctx, e.program(e.Unless))
 		if err != nil {
@@ -198,7 +212,11 @@ func (e *Exec) program(argv []string) host.Command {
 }
 
 func (e *Exec) run(ctx context.Context, h *host.Host) error {
-	res, err := h.Run.Run(ctx, e.program(e.Command))
+	c := e.program(e.Command)
+	if e.Stdin != "" {
+		c.Stdin = strings.NewReader(e.Stdin)
+	}
+	res, err := h.Run.Run(ctx, c)
 	if err != nil {
 		return err
 	}

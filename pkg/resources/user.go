@@ -77,8 +77,15 @@ type User struct {
 	// keys, are not locked by it.
 	Locked *bool `yaml:"locked"`
 
+	// PurgeSSHKeys takes every key out of ~/.ssh/authorized_keys and authorized_keys2 that no authorized_key of the policy
+	// declares for the user.
+	PurgeSSHKeys bool `yaml:"purge_ssh_keys"`
+
 	// System takes the number of a new user from the range of system accounts.
 	System bool `yaml:"system"`
+
+	keys       []string // of the user, in the policy
+	acquainted bool
 }
 
 var (
@@ -93,6 +100,9 @@ func (u *User) Validate() error {
 	}
 	if u.Ensure == "absent" && u.Name == "root" {
 		return errors.New("the user root cannot be removed")
+	}
+	if u.Ensure == "absent" && u.PurgeSSHKeys {
+		return errors.New("the keys of a user that is to be absent are not purged: manage_home removes its home")
 	}
 	if u.Expires != "" && u.Expires != "never" {
 		if _, err := time.Parse(time.DateOnly, u.Expires); err != nil {
@@ -166,6 +176,11 @@ func (u *User) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	}
 	if len(changes) > 0 {
 		plan.Do(func(ctx context.Context) error { return h.Accounts.Put(ctx, want) }, changes...)
+	}
+	if u.PurgeSSHKeys && exists {
+		if err := u.planKeys(h, &plan, is.Home); err != nil {
+			return resource.Plan{}, err
+		}
 	}
 	return plan, nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"vigo.dev/pkg/host"
@@ -21,6 +22,7 @@ type script struct {
 	argv           []string
 	code           int
 	stdout, stderr string
+	stdin          string            // ends with 1 if it is given something else to read
 	reads          bool              // changes nothing: running it is no write
 	exists         string            // ends with 0 if this path is there, else with 1
 	rejects        string            // ends with 1 if the file named by the argument "*" contains this
@@ -56,9 +58,22 @@ func (r runner) Run(ctx context.Context, c host.Command) (host.Result, error) {
 			r.m.wrote("run %s", line)
 		}
 		s.spent = s.once
+		if s.stdin != "" {
+			if read, err := readAll(c.Stdin); err != nil || read != s.stdin {
+				return host.Result{Code: 1, Stderr: []byte("its input is " + strconv.Quote(read))}, err
+			}
+		}
 		return r.m.run(s, c), nil
 	}
 	return host.Result{}, fmt.Errorf("running %s: %w", line, ErrUnexpected)
+}
+
+func readAll(r io.Reader) (string, error) {
+	if r == nil {
+		return "", nil
+	}
+	data, err := io.ReadAll(r)
+	return string(data), err
 }
 
 func (s *script) matches(argv []string) bool {

@@ -234,6 +234,9 @@ func (p *prover) decode() (resource.Resource, error) {
 		}
 		a.Aware(others)
 	}
+	if a, ok := res.(resource.Acquainted); ok {
+		a.Acquaint([]resource.Resource{res}) // alone
+	}
 	if r, ok := res.(resource.Requirer); ok {
 		for _, id := range r.Requires() {
 			if id.Type == p.kind.Name && id.Name == identity {
