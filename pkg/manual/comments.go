@@ -13,6 +13,7 @@ import (
 type typeDoc struct {
 	text   string
 	fields map[string]string
+	of     string // a type that is a struct under another name: that of the struct
 }
 
 // readDocs reads the doc comments of all types in the Go files in the root of sources.
@@ -36,6 +37,12 @@ func readDocs(sources fs.FS) (map[string]typeDoc, error) {
 		}
 		collectDocs(docs, file)
 	}
+	for name, d := range docs {
+		if d.of != "" {
+			d.fields = docs[d.of].fields
+			docs[name] = d
+		}
+	}
 	return docs, nil
 }
 
@@ -52,7 +59,10 @@ func collectDocs(docs map[string]typeDoc, file *ast.File) {
 			if d.text == "" {
 				d.text = gen.Doc.Text()
 			}
-			if typ, ok := spec.Type.(*ast.StructType); ok {
+			switch typ := spec.Type.(type) {
+			case *ast.Ident:
+				d.of = typ.Name
+			case *ast.StructType:
 				for _, field := range typ.Fields.List {
 					said := field.Doc.Text()
 					if said == "" {

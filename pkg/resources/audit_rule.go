@@ -80,7 +80,7 @@ func (a *AuditRule) Requires() []resource.ID {
 
 // Plan implements [resource.Resource].
 func (a *AuditRule) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
-	f := keptFile{Path: auditDir + a.Name + ".rules", Content: ownedMark + strings.Join(a.Rules, "\n") + "\n", Mode: 0o640}
+	f := ownedAs(auditDir+a.Name+".rules", ownedMark+strings.Join(a.Rules, "\n")+"\n", 0o640)
 	merges, err := hasProgram(h, "augenrules")
 	if err != nil {
 		return resource.Plan{}, err
@@ -92,7 +92,7 @@ func (a *AuditRule) Plan(ctx context.Context, h *host.Host) (resource.Plan, erro
 	if a.Ensure == "absent" {
 		return ownedPlan(ctx, h, gone(f.Path), load)
 	}
-	p, err := f.plan(ctx, h)
+	p, err := f.Plan(ctx, h)
 	if err != nil || !merges {
 		return p, err
 	}

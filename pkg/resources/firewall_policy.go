@@ -245,8 +245,8 @@ func (f *FirewallPolicy) planNft(ctx context.Context, h *host.Host) (resource.Pl
 		return p, err
 	}
 	text := f.text()
-	file := keptFile{Path: nftFile(f.Name), Content: text, Mode: 0o600}
-	written, err := file.plan(ctx, h)
+	file := ownedAs(nftFile(f.Name), text, 0o600)
+	written, err := file.Plan(ctx, h)
 	if err != nil {
 		return p, err
 	}

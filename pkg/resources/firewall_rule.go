@@ -224,11 +224,11 @@ func (r *FirewallRule) planNft(ctx context.Context, h *host.Host) (resource.Plan
 	if err != nil {
 		return p, err
 	}
-	file := keptFile{Path: r.file(), Content: ownedMark + strings.Join(lines, "\n") + "\n", Mode: 0o600}
-	written, err := file.plan(ctx, h)
+	file := ownedAs(r.file(), ownedMark+strings.Join(lines, "\n")+"\n", 0o600)
 	if r.Ensure == "absent" {
-		written, err = file.remove(ctx, h)
+		file = gone(file.Path)
 	}
+	written, err := file.Plan(ctx, h)
 	if err != nil {
 		return p, err
 	}
@@ -264,7 +264,7 @@ func (r *FirewallRule) elsewhere(ctx context.Context, h *host.Host) (resource.Pl
 		if !strings.HasSuffix(f.Name, "-"+same) || full == r.file() {
 			continue
 		}
-		gone, err := keptFile{Path: full}.remove(ctx, h)
+		gone, err := gone(full).Plan(ctx, h)
 		if err != nil {
 			return p, err
 		}

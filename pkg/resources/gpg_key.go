@@ -130,9 +130,8 @@ func (k *GPGKey) Requires() []resource.ID { return above(k.Path) }
 
 // Plan implements [resource.Resource].
 func (k *GPGKey) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
-	f := keptFile{Path: k.Path, Content: string(k.content), Mode: 0o644}
 	if k.Ensure == "absent" {
-		return f.remove(ctx, h)
+		return gone(k.Path).Plan(ctx, h)
 	}
-	return f.plan(ctx, h)
+	return ownedFile(k.Path, string(k.content)).Plan(ctx, h)
 }

@@ -24,36 +24,7 @@ import (
 //	    path: /etc/docker/daemon.json
 //	    at: registry-mirrors
 //	    items: ["https://mirror.example.com"]
-type JSON struct {
-	// Name of the value in the policy, free to choose.
-	Name string `vigo:"identity"`
-
-	// Path of the file, absolute. It must not be a symbolic link.
-	Path string `yaml:"path" vigo:"required"`
-
-	// At leads to the value, such as server.ports[0] or users[name=web].role; keys with other characters stand in double
-	// quotes. A list of keys and numbers will do too. Empty means the whole document.
-	At resource.DataPath `yaml:"at"`
-
-	// Value is what should be there: a scalar, a mapping or a list. What was there is replaced.
-	Value any `yaml:"value"`
-
-	// Merge is a mapping whose keys are set in the mapping that is there, level by level; other keys are left alone.
-	Merge map[string]any `yaml:"merge"`
-
-	// Items are elements that the list must have, in any place; others are left alone. With absent, elements it must not
-	// have.
-	Items []any `yaml:"items"`
-
-	// Ensure says whether the value should be there. Absent removes what at leads to, or the items from it.
-	Ensure string `yaml:"ensure" vigo:"enum=present|absent"`
-
-	// Create makes the file when it is missing. Without it a missing file is an error.
-	Create bool `yaml:"create"`
-
-	// Validation is a command that checks the new file before it takes the place of the old: {} stands for its path.
-	Validation resource.Argv `yaml:"validate"`
-}
+type JSON dataEdit
 
 var (
 	_ resource.Validator = (*JSON)(nil)

@@ -165,9 +165,9 @@ func (l *LoginLimits) Plan(ctx context.Context, h *host.Host) (resource.Plan, er
 			}
 		}
 	}
-	f := keptFile{Path: "/etc/security/limits.d/" + l.Name + ".conf", Content: b.String(), Mode: 0o644}
+	name := "/etc/security/limits.d/" + l.Name + ".conf"
 	if l.Ensure == "absent" {
-		return f.remove(ctx, h)
+		return gone(name).Plan(ctx, h)
 	}
-	return f.plan(ctx, h)
+	return ownedFile(name, b.String()).Plan(ctx, h)
 }

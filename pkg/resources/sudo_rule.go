@@ -150,11 +150,14 @@ func (s *SudoRule) Requires() []resource.ID {
 
 // Plan implements [resource.Resource].
 func (s *SudoRule) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
-	f := keptFile{Path: "/etc/sudoers.d/" + s.Name, Content: s.content(), Mode: 0o440, Validation: resource.Argv{"visudo", "-cf", "{}"}}
+	f := ownedAs("/etc/sudoers.d/"+s.Name, s.content(), 0o440)
 	if s.Ensure == "absent" {
-		return f.remove(ctx, h)
+		return gone(f.Path).Plan(ctx, h)
 	}
-	return f.plan(ctx, h)
+	if err := f.checkedBy(h, "visudo", "-cf", "{}"); err != nil {
+		return resource.Plan{}, err
+	}
+	return f.Plan(ctx, h)
 }
 
 // content is the file.

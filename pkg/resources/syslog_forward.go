@@ -92,12 +92,8 @@ func (s *SyslogForward) Plan(ctx context.Context, h *host.Host) (resource.Plan, 
 	f := gone("/etc/rsyslog.d/60-vigo-" + s.Name + ".conf")
 	if s.Ensure != "absent" {
 		f = ownedFile(f.Path, s.body())
-		is, err := hasProgram(h, "rsyslogd")
-		if err != nil {
+		if err := f.checkedBy(h, "rsyslogd", "-N1", "-f", "{}"); err != nil {
 			return resource.Plan{}, err
-		}
-		if is {
-			f.check = validation(h, resource.Argv{"rsyslogd", "-N1", "-f", "{}"})
 		}
 	}
 	return ownedPlan(ctx, h, f, func(ctx context.Context) error { return restartIfRunning(ctx, h, "rsyslog") })

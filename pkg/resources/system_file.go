@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -18,9 +19,21 @@ import (
 // ownedMark heads every file that is wholly Vigo's.
 const ownedMark = "# Written by Vigo, changes are taken back.\n"
 
-// ownedFile is a configuration file of root's, mode 0644, that belongs to one resource as a whole.
-func ownedFile(name, body string) *File {
-	return &File{Path: name, Content: &body, Mode: &resource.Mode{Perm: 0o644}, Owner: "0", Group: "0", owned: true}
+// ownedFile is a configuration file of root's, mode 0644, that belongs to one resource as a whole. Missing parents are made.
+func ownedFile(name, body string) *File { return ownedAs(name, body, 0o644) }
+
+// ownedAs is ownedFile with another mode.
+func ownedAs(name, body string, mode fs.FileMode) *File {
+	return &File{Path: name, Content: &body, Mode: &resource.Mode{Perm: mode}, Owner: "0", Group: "0", owned: true}
+}
+
+// checkedBy has a candidate checked by a program, where the machine has it.
+func (f *File) checkedBy(h *host.Host, argv ...string) error {
+	there, err := hasProgram(h, argv[0])
+	if there {
+		f.check = validation(h, argv)
+	}
+	return err
 }
 
 // gone is a file that should not be there.

@@ -156,11 +156,11 @@ func (c *TrustedCA) Plan(ctx context.Context, h *host.Host) (resource.Plan, erro
 	if err != nil {
 		return resource.Plan{}, err
 	}
-	f := keptFile{Path: path.Join(l.dir, c.Name+l.end), Content: string(c.pem), Mode: 0o644}
+	f := ownedFile(path.Join(l.dir, c.Name+l.end), string(c.pem))
 	if c.Ensure == "absent" {
 		return ownedPlan(ctx, h, gone(f.Path), func(ctx context.Context) error { return updateTrust(ctx, h, l) })
 	}
-	p, err := f.plan(ctx, h)
+	p, err := f.Plan(ctx, h)
 	if err != nil {
 		return p, err
 	}

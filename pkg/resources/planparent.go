@@ -3,7 +3,6 @@ package resources
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"path"
 	"strings"
 
@@ -11,41 +10,6 @@ import (
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/resource"
 )
-
-// keptFile is a file of the system that belongs to one resource whole, and to root.
-type keptFile struct {
-	Path       string
-	Content    string
-	Mode       fs.FileMode
-	Validation resource.Argv // passed over where the machine lacks its program
-}
-
-// plan plans that the file is there as it should be; its directory is made if it is missing.
-func (k keptFile) plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
-	var p resource.Plan
-	if err := planParent(h, &p, k.Path); err != nil {
-		return p, err
-	}
-	argv := k.Validation
-	if len(argv) > 0 {
-		there, err := hasProgram(h, argv[0])
-		if err != nil {
-			return p, err
-		}
-		if !there {
-			argv = nil
-		}
-	}
-	f := File{Path: k.Path, Content: &k.Content, Mode: &resource.Mode{Perm: k.Mode}, Owner: "0", Group: "0", Validation: argv}
-	file, err := f.Plan(ctx, h)
-	p.Include("", file)
-	return p, err
-}
-
-// remove plans that the file is not there.
-func (k keptFile) remove(ctx context.Context, h *host.Host) (resource.Plan, error) {
-	return gone(k.Path).Plan(ctx, h)
-}
 
 // planParent plans the directory that a file of the system is in.
 func planParent(h *host.Host, p *resource.Plan, file string) error {
