@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"vigo.dev/pkg/bundle"
@@ -15,6 +16,7 @@ import (
 	"vigo.dev/pkg/guard"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/redact"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/resource"
 	"vigo.dev/pkg/traits"
@@ -77,6 +79,8 @@ type ApplyConfig struct {
 	DryRun   bool
 	Only     func(resource.Item) bool // narrows the run, see [converge.Options]; nil: everything
 	Version  string
+	// Secrets opens those of the policy that the node may have; nil: there are none, and what needs one fails.
+	Secrets func(ctx context.Context, p *policy.Policy, names []string) map[string]catalog.Secret
 	// Unguarded has guarded resources changed like others. Otherwise they are not: nobody would confirm that.
 	Unguarded bool
 }
@@ -110,13 +114,47 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 	for name, value := range c.Labels {
 		labels[name] = value
 	}
-	cat, err := c.Language.Build(p, content, catalog.Input{Node: c.Node, Labels: labels, Traits: gathered.Set, Modes: p.Fleet.Modes, OnNode: true})
+	values, known, err := c.secrets(ctx, p, content, labels)
 	if err != nil {
 		return report.Run{}, err
 	}
-	run := converge.Run(ctx, cat, c.Host, converge.Options{DryRun: c.DryRun, Only: c.Only, Journal: j, Log: c.Log, Now: c.Now, Guard: unconfirmed{kept, c.Unguarded}})
+	if known != nil {
+		shown := &atomic.Pointer[opened]{}
+		shown.Store(&opened{known: known})
+		c.Log = slog.New(discreetLog{c.Log.Handler(), shown})
+	}
+	cat, err := c.Language.Build(p, content, catalog.Input{Node: c.Node, Labels: labels, Traits: gathered.Set, Modes: p.Fleet.Modes, OnNode: true, Secrets: values})
+	if err != nil {
+		return report.Run{}, err
+	}
+	run := converge.Run(ctx, cat, discreet(c.Host, known), converge.Options{DryRun: c.DryRun, Only: c.Only, Journal: j, Log: c.Log, Now: c.Now,
+		Secrets: known, Guard: unconfirmed{kept, c.Unguarded}})
+	run.Error = known.String(run.Error)
 	run.ID, run.Node, run.Bundle, run.Commit = newID(run.Started), c.Node, from.Bundle, from.Commit
 	return run, nil
+}
+
+// secrets opens what the roles of the node use, and returns what masks it.
+func (c ApplyConfig) secrets(ctx context.Context, p *policy.Policy, content *policy.Content, labels map[string]string) (*catalog.Secrets, *redact.Redactor, error) {
+	if c.Secrets == nil {
+		return nil, nil, nil
+	}
+	names := c.Language.SecretsOf(p, content, c.Node, labels)
+	if len(names) == 0 {
+		return catalog.NewSecrets(nil, nil), nil, nil
+	}
+	salt, err := c.State.salt(c.DryRun)
+	if err != nil {
+		return nil, nil, err
+	}
+	values := c.Secrets(ctx, p, names)
+	var all []string
+	for _, v := range values {
+		if v.Lacks == "" {
+			all = append(all, v.Value)
+		}
+	}
+	return catalog.NewSecrets(values, salt), redact.New(all...), nil
 }
 
 // mentions tells whether a policy has a word anywhere in its conditions, values or templates. What cannot be searched

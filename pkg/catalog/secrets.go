@@ -18,8 +18,9 @@ type Secrets struct {
 	placeholders bool
 }
 
-// A Secret is one value. Version is the digest of the file in git that it was read from; empty: it is from elsewhere.
-type Secret struct{ Value, Version string }
+// A Secret is one value. Version is the digest of the file in git that it was read from; empty: it is from elsewhere. Lacks says
+// why there is no value.
+type Secret struct{ Value, Version, Lacks string }
 
 // NewSecrets makes the secrets of a node. With salt, which the node alone has, digests over what holds secrets cannot be used
 // to guess them.
@@ -47,6 +48,8 @@ func (s *Secrets) lacks(p *policy.Policy, name string) string {
 	}
 	v, ok := s.values[name]
 	switch {
+	case v.Lacks != "":
+		return v.Lacks
 	case !ok:
 		return "it is not sealed to this node: no role that its labels give it uses it, or the controller could not open it (vigo status), or has not done so yet"
 	case place.Version != v.Version:
@@ -64,7 +67,7 @@ func (s *Secrets) standIn(names []string) bool { return s != nil && s.placeholde
 // value returns the value of a secret, and a placeholder where there is none; what it is rendered into is not used then.
 func (s *Secrets) value(name string) string {
 	if s != nil && !s.placeholders {
-		if v, ok := s.values[name]; ok {
+		if v, ok := s.values[name]; ok && v.Lacks == "" {
 			return v.Value
 		}
 	}

@@ -74,7 +74,7 @@ func (o *Opener) env(p policy.SecretProvider, key string) ([]byte, error) {
 	}, key)
 	value := o.Getenv(variable)
 	if value == "" {
-		return nil, fmt.Errorf("the environment variable %s of the controller is not set", variable)
+		return nil, fmt.Errorf("the environment variable %s is not set here", variable)
 	}
 	return []byte(value), nil
 }
@@ -82,7 +82,7 @@ func (o *Opener) env(p policy.SecretProvider, key string) ([]byte, error) {
 // file reads a file below the folder that the operator has given, and follows no link out of it.
 func (o *Opener) file(p policy.SecretProvider, key string) (_ []byte, err error) {
 	if o.Dir == "" {
-		return nil, fault.WithHint(errors.New("no policy may read files of this controller"), "--secrets-dir DIR names the folder that policies may read secrets from")
+		return nil, fault.WithHint(errors.New("no policy may read files here"), "--secrets-dir DIR names the folder that policies may read secrets from")
 	}
 	root, err := os.OpenRoot(o.Dir)
 	if err != nil {
@@ -92,7 +92,7 @@ func (o *Opener) file(p policy.SecretProvider, key string) (_ []byte, err error)
 	name := p.Path + "/" + key
 	f, err := root.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the controller has no file %s in %s", name, o.Dir)
+		return nil, fmt.Errorf("there is no file %s in %s", name, o.Dir)
 	}
 	if err != nil {
 		return nil, err

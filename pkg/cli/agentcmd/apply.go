@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -30,6 +31,7 @@ type applyOptions struct {
 	bare   bool
 	tags   []string
 	key    string
+	secret secretFlags
 	format cli.Format
 }
 
@@ -42,6 +44,9 @@ func newApplyCommand(g *globals) *cobra.Command {
 OCI image layout. A bundle is verified when --key is given. With --root it is that folder which is converged, such as an
 image that is being built; programs then run inside of it, and services are only enabled.
 
+Secrets are opened here, without a controller: encrypted files of the folder with --secrets-identity, providers of kind file
+below --secrets-dir, and those of kind env from variables that begin with VIGO_SECRET_. A server is not asked for any.
+
 A resource with a guard is not changed, and failed: there is no service to check in with. With --no-guard, and below another
 root folder than /, it is changed like any other.
 
@@ -50,6 +55,7 @@ EXIT STATUS
   1  the policy has mistakes or cannot be read   5  the bundle was refused`,
 		Example: `  vigo-agent apply --policy ./policy --label role=web --dry-run
   vigo-agent apply --policy oci-layout:bundle:v1 --key bundle.pub --label role=web -o json
+  vigo-agent apply --policy ./policy --label role=db --secrets-identity /root/identity.txt
   vigo-agent apply --policy ./policy --root /tmp/image`,
 		Args: cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return runApply(c.Context(), g, o) },
@@ -64,6 +70,7 @@ EXIT STATUS
 	f.StringVar(&o.key, "key", "", "public key (PEM) that must have signed the bundle")
 	cobra.CheckErr(c.MarkFlagFilename("key", "pub", "pem"))
 	cobra.CheckErr(c.MarkFlagDirname("policy"))
+	o.secret.add(c)
 	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML)
 	cobra.CheckErr(c.MarkFlagRequired("policy"))
 	return c
@@ -77,7 +84,11 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	if err != nil {
 		return err
 	}
-	src, err := openPolicy(ctx, g, o)
+	src, tree, err := openPolicy(ctx, g, o)
+	if err != nil {
+		return err
+	}
+	secrets, err := o.secret.opener(ctx, g.env, tree)
 	if err != nil {
 		return err
 	}
@@ -103,6 +114,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	config := agent.ApplyConfig{
 		State: state, Language: g.language(), Host: m.Host(), Log: g.log(), Now: g.env.Now, Source: warnOfLabels(g.env, labels, src),
 		Node: o.node, Labels: labels, DryRun: o.dryRun, Only: only(o.tags), Version: g.env.Version,
+		Secrets: secrets,
 		Unguarded: o.bare || g.root != "/",
 	}
 	run, err := cli.Wait(g.env, "converging "+g.root, func() (report.Run, error) { return agent.Apply(ctx, config) })
@@ -113,43 +125,44 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	return showRun(g.env, o.format, run)
 }
 
-// openPolicy reads the policy from a folder, or from a bundle that is verified when a key is given.
-func openPolicy(ctx context.Context, g *globals, o applyOptions) (agent.PolicySource, error) {
+// openPolicy reads the policy from a folder, or from a bundle that is verified when a key is given. The
+// files of a folder come with it.
+func openPolicy(ctx context.Context, g *globals, o applyOptions) (agent.PolicySource, fs.FS, error) {
 	layout, isLayout := strings.CutPrefix(o.policy, "oci-layout:")
 	if !isLayout {
 		if o.key != "" {
-			return nil, cli.UsageError(errors.New("--key is for bundles; a folder has no signature"))
+			return nil, nil, cli.UsageError(errors.New("--key is for bundles; a folder has no signature"))
 		}
 		fsys, err := cli.Folder(o.policy)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return agent.Folder(fsys), nil
+		return agent.Folder(fsys), fsys, nil
 	}
 	dir, tag, _ := strings.Cut(layout, ":")
 	if name, digest, ok := strings.Cut(layout, "@sha256:"); ok {
 		dir, tag = name, "sha256:"+digest
 	}
 	if tag == "" {
-		return nil, cli.UsageError(fault.WithHint(fmt.Errorf("%q names no tag", o.policy), "write oci-layout:DIR:TAG, or oci-layout:DIR@sha256:…"))
+		return nil, nil, cli.UsageError(fault.WithHint(fmt.Errorf("%q names no tag", o.policy), "write oci-layout:DIR:TAG, or oci-layout:DIR@sha256:…"))
 	}
 	store, err := ocistore.Open(ctx, "oci-layout:"+dir, ocistore.Options{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var verify func(context.Context, bundle.Source, bundle.Descriptor) error
 	if o.key != "" {
 		pem, err := os.ReadFile(o.key)
 		if err != nil {
-			return nil, fmt.Errorf("reading the key: %w", err)
+			return nil, nil, fmt.Errorf("reading the key: %w", err)
 		}
 		v, err := trust.NewKeyVerifier(pem, g.env.Now)
 		if err != nil {
-			return nil, fmt.Errorf("reading the key %s: %w", o.key, err)
+			return nil, nil, fmt.Errorf("reading the key %s: %w", o.key, err)
 		}
 		verify = v.Signature
 	}
-	return agent.Bundle(store, tag, verify), nil
+	return agent.Bundle(store, tag, verify), nil, nil
 }
 
 // warnOfLabels looks at the policy a source gives before the labels are used.
