@@ -109,6 +109,11 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 	} else if err != nil {
 		c.Log.Warn("going on", "err", err)
 	}
+	if !c.DryRun {
+		if _, err := kept.Revert(ctx, c.Host); err != nil {
+			c.Log.Warn("going on", "err", err)
+		}
+	}
 	gathered := traits.NewScheduler(traits.Used(traits.All(), mentions(p, content)), c.Now).Gather(ctx, c.Host, traits.Agent{Version: c.Version})
 	labels := c.Language.Labels(p, c.Node)
 	for name, value := range c.Labels {

@@ -22,7 +22,8 @@ import (
 // child process: what somebody has changed by hand is drift. Sets whose elements come and go by themselves are not
 // compared, nor is what only counts.
 //
-// A rule for the way that you reach the machine belongs in the same policy, or a drop locks you out.
+// A rule for the way that you reach the machine belongs in the same policy, or a drop locks you out. With a guard a policy that
+// cuts the machine off from its service is taken back by itself.
 //
 // With backend: ufw the policy is what ufw does by default, and that it is enabled; the name means nothing. With firewalld it
 // is the zone of that name: its target, interfaces and sources, of what runs and of what holds after a reboot. Only what is
@@ -34,6 +35,7 @@ import (
 //	    input: drop
 //	    forward: drop
 //	    rules: [tcp dport 22 accept]
+//	    guard: {confirm: checkin, timeout: 5m}
 type FirewallPolicy struct {
 	// Name of the table: letters, digits and "_"; with firewalld, of the zone.
 	Name string `vigo:"identity"`

@@ -18,14 +18,15 @@ import (
 // kernel are compared too: a declared one that somebody has taken away comes back. Further addresses are left alone. An
 // interface that is not there yet, or has no carrier, gets its file, and its addresses when it comes.
 //
-// A wrong address cuts the machine off from its controller, and it cannot be told better then. Try a change on one machine
-// first, and keep a way in.
+// A wrong address cuts the machine off from its controller, and it cannot be told better then: give it a guard, which puts the old
+// file back if the machine does not reach its service. Try a change on one machine first, and keep a way in.
 //
 //	resources:
 //	  - network_interface: eth1
 //	    addresses: [192.0.2.7/24, "2001:db8::7/64"]
 //	    gateways: [192.0.2.1]
 //	    dns: [192.0.2.53]
+//	    guard: {confirm: checkin, timeout: 5m}
 //	  - network_interface: eth2
 //	    dhcp: both
 type NetworkInterface struct {
