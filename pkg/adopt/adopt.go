@@ -45,7 +45,7 @@ type Options struct {
 // Types returns the resource types that are looked for.
 func Types() []string {
 	return []string{"package", "repository", "file", "directory", "symlink", "service", "user", "group", "authorized_key", "cron",
-		"sysctl", "mount", "host_entry", "hostname", "timezone"}
+		"sysctl", "mount", "host_entry", "hostname", "timezone", "alternatives"}
 }
 
 // A Result is what there is to adopt.
@@ -97,7 +97,7 @@ func Look(ctx context.Context, h *host.Host, o Options) (Result, error) {
 	if c.db, err = readDatabase(h.FS); err != nil {
 		return Result{}, err
 	}
-	for _, step := range []func() error{c.accounts, c.packages, c.settings, c.mounts, c.hostEntries, c.sysctls, c.crontabs, c.repositories, c.files, c.services} {
+	for _, step := range []func() error{c.accounts, c.packages, c.settings, c.alternatives, c.mounts, c.hostEntries, c.sysctls, c.crontabs, c.repositories, c.files, c.services} {
 		if err := ctx.Err(); err != nil {
 			return Result{}, err
 		}
@@ -119,7 +119,7 @@ func Look(ctx context.Context, h *host.Host, o Options) (Result, error) {
 
 // order is that of the types inside of a module.
 var order = []string{"package", "repository", "group", "user", "authorized_key", "hostname", "timezone", "host_entry", "directory", "file",
-	"symlink", "mount", "sysctl", "cron", "service"}
+	"symlink", "alternatives", "mount", "sysctl", "cron", "service"}
 
 // wants reports whether something is to be adopted: it was selected, or nothing was and it is usual.
 func (c *collector) wants(typ, name string, usual bool) bool {

@@ -136,3 +136,24 @@ func FuzzAuthorizedKey(f *testing.F) {
 		}
 	})
 }
+
+func TestChoice(t *testing.T) {
+	t.Parallel()
+	const text = "manual\n/usr/bin/editor\neditor.1.gz\n/usr/share/man/man1/editor.1.gz\n\n/bin/nano\n40\n/man/nano.gz\n/usr/local/bin/ed\n10\n\n\n"
+	for program, want := range map[string]map[string]any{
+		"/bin/nano":         {"path": "/bin/nano"},
+		"/usr/local/bin/ed": {"path": "/usr/local/bin/ed", "link": "/usr/bin/editor", "priority": 10},
+		"/bin/vi":           nil, "/usr/bin/editor": nil,
+	} {
+		got, manual := choice(text, program)
+		if diff := cmp.Diff(want, got); diff != "" || manual != (want != nil) {
+			t.Errorf("%s: manual %t (-want +got):\n%s", program, manual, diff)
+		}
+	}
+	if _, manual := choice("auto"+text[len("manual"):], "/bin/nano"); manual {
+		t.Error("nobody has chosen this one")
+	}
+	if got, _ := choice("", ""); got != nil {
+		t.Errorf("from nothing: %v", got)
+	}
+}

@@ -139,11 +139,11 @@ func (c *collector) ownUnits() (own, linked map[string]bool, err error) {
 	return own, linked, nil
 }
 
-// chosenUnits is the units of packages that somebody chose.
+// chosenUnits is the units of packages that somebody chose, and of those they brought: that of nginx-light is in nginx-common.
 func (c *collector) chosenUnits() map[string]bool {
 	units := map[string]bool{}
 	for _, p := range c.db.packages {
-		if p.base || c.db.auto[p.name] {
+		if p.base {
 			continue
 		}
 		for _, unit := range p.units {

@@ -40,6 +40,13 @@ type Block struct {
 	// Comment is what starts a comment in the file; "#" if it is not given.
 	Comment string `yaml:"comment"`
 
+	// Begin and end are the marker lines, where they are others than "# vigo begin NAME" and "# vigo end NAME": of a block
+	// that another tool has made, such as "# BEGIN ANSIBLE MANAGED BLOCK".
+	Begin string `yaml:"begin"`
+
+	// End is the line behind the block, see begin.
+	End string `yaml:"end"`
+
 	// InsertAfter is a regular expression: what is new goes behind the last line that matches it, or at the end of
 	// the file.
 	InsertAfter string `yaml:"insert_after"`
@@ -72,6 +79,9 @@ func (b *Block) Validate() error {
 	if err := oneLine("comment", b.Comment); err != nil {
 		return err
 	}
+	if err := b.checkMarkers(); err != nil {
+		return err
+	}
 	if _, err := placeOf(b.InsertAfter, b.InsertBefore); err != nil {
 		return err
 	}
@@ -88,6 +98,21 @@ func (b *Block) Validate() error {
 		return err
 	}
 	return checkValidation(b.Validation)
+}
+
+// checkMarkers wants two lines that differ, or none.
+func (b *Block) checkMarkers() error {
+	switch {
+	case b.Begin == "" && b.End == "":
+		return nil
+	case strings.TrimSpace(b.Begin) == "" || strings.TrimSpace(b.End) == "":
+		return errors.New("begin and end belong together")
+	case b.Begin == b.End:
+		return errors.New("begin and end are the same line")
+	case b.Comment != "":
+		return errors.New("comment is for the usual markers, begin and end are markers of their own")
+	}
+	return errors.Join(oneLine("begin", b.Begin), oneLine("end", b.End))
 }
 
 // checkContent refuses content that holds a marker, or else the next run would take the file apart in another way.
@@ -122,7 +147,11 @@ func (b *Block) Requires() []resource.ID {
 	return append(above(b.Path), resource.ID{Type: "file", Name: b.Path})
 }
 
+// marker is the line before or behind the block; word is begin or end.
 func (b *Block) marker(word string) string {
+	if b.Begin != "" {
+		return map[string]string{"begin": b.Begin, "end": b.End}[word]
+	}
 	comment := b.Comment
 	if comment == "" {
 		comment = "#"

@@ -120,7 +120,7 @@ func (o *Options) naming() adopt.Naming {
 const maxPrefix = 20
 
 func usageOf(typ string) string {
-	what := map[string]string{"authorized_key": "keys of users", "sysctl": "kernel parameters", "host_entry": "names in /etc/hosts", "cron": "jobs: files in /etc/cron.d, users", "repository": "sources of packages"}[typ]
+	what := map[string]string{"authorized_key": "keys of users", "sysctl": "kernel parameters", "host_entry": "names in /etc/hosts", "cron": "jobs: files in /etc/cron.d, users", "repository": "sources of packages", "alternatives": "names that several programs may stand behind"}[typ]
 	if what == "" {
 		what = strings.ReplaceAll(strings.TrimSuffix(typ, "y"), "_", " ") + map[bool]string{true: "ies", false: "s"}[strings.HasSuffix(typ, "y")]
 	}

@@ -39,6 +39,8 @@ chmod 0440 /etc/sudoers.d/ops
 echo 'export EDITOR=vi' >/etc/profile.d/site.sh
 printf '#!/bin/sh\nexec true\n' >/usr/local/bin/backup
 chmod 0755 /usr/local/bin/backup
+update-alternatives --quiet --install /usr/local/bin/dump dump /usr/local/bin/backup 5
+update-alternatives --quiet --set dump /usr/local/bin/backup
 printf '/var/log/app.log {\n\tweekly\n}\n' >/etc/logrotate.d/app 2>/dev/null || { mkdir /etc/logrotate.d; printf '/var/log/app.log {\n\tweekly\n}\n' >/etc/logrotate.d/app; }
 
 cat >/etc/systemd/system/app.service <<'END'

@@ -27,6 +27,12 @@ echo 'This machine was set up with care.' >/etc/motd
 echo 'Authorised use only.' >/etc/issue
 echo 'export EDITOR=vi' >/etc/profile.d/site.sh
 echo 'LANG=C.UTF-8' >>/etc/environment
+cat >>/etc/bash.bashrc <<'END'
+# BEGIN ANSIBLE MANAGED BLOCK aliases
+alias ll='ls -l'
+alias ..='cd ..'
+# END ANSIBLE MANAGED BLOCK aliases
+END
 sed -i 's/^#Storage=.*/Storage=persistent/' /etc/systemd/journald.conf
 systemctl restart systemd-journald
 echo '*               hard    core            0' >>/etc/security/limits.conf
