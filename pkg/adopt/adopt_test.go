@@ -150,8 +150,8 @@ func TestChoice(t *testing.T) {
 			t.Errorf("%s: manual %t (-want +got):\n%s", program, manual, diff)
 		}
 	}
-	if _, manual := choice("auto"+text[len("manual"):], "/bin/nano"); manual {
-		t.Error("nobody has chosen this one")
+	if got, manual := choice("auto"+text[len("manual"):], "/bin/nano"); manual || got == nil || len(got) > 0 {
+		t.Errorf("of what nobody has chosen: manual %t, %v", manual, got)
 	}
 	if got, _ := choice("", ""); got != nil {
 		t.Errorf("from nothing: %v", got)

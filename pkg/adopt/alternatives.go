@@ -51,16 +51,19 @@ func (c *collector) alternatives() error {
 }
 
 // choice reads a file of the database: the mode, the link, and somewhere below it each choice with its priority in the next
-// line. It returns nil where the program is none of the choices.
+// line. It returns nil where the program is none of the choices, and no path where the machine has chosen.
 func choice(text, program string) (attrs map[string]any, manual bool) {
 	lines := strings.Split(text, "\n")
 	at := slices.Index(lines, program)
 	if at < 2 || at+1 == len(lines) {
 		return nil, false
 	}
+	if lines[0] != "manual" {
+		return map[string]any{}, false
+	}
 	attrs = map[string]any{"path": program}
 	if priority, err := strconv.Atoi(lines[at+1]); err == nil && ownProgram.MatchString(program) {
 		attrs["link"], attrs["priority"] = lines[1], priority
 	}
-	return attrs, lines[0] == "manual"
+	return attrs, true
 }
