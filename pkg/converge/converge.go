@@ -76,6 +76,9 @@ func Run(ctx context.Context, cat *resource.Catalog, h *host.Host, o Options) re
 	r.chosen = r.choose()
 	ran := 0
 	for i := range cat.Items {
+		r.awaitEffect(i) // of a change by a run that died
+	}
+	for i := range cat.Items {
 		if !r.chosen[i] {
 			r.states[i].left = true
 			continue

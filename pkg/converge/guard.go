@@ -30,16 +30,23 @@ func (r *run) refused(it resource.Item) string {
 	return ""
 }
 
-// guarded says in a result what becomes of a change that is not confirmed, and until when it has not taken effect.
+// guarded says in a result what becomes of a change that is not confirmed.
 func (r *run) guarded(i int, res *report.Result) {
 	it := r.cat.Items[i]
 	if r.DryRun && it.Meta.Guard > 0 && res.Outcome == report.Drift && !it.Meta.Audit {
 		res.Guard = Pending(it.Meta.Guard)
 	}
-	if !r.isGuarded(it) || !r.Guard.Waiting(it.Name()) {
-		return
+	if r.awaitEffect(i) {
+		res.Guard = Pending(it.Meta.Guard)
 	}
-	res.Guard = Pending(it.Meta.Guard)
+}
+
+// awaitEffect puts off the effect of guarded changes until after that of an item, if that has one which is not confirmed.
+func (r *run) awaitEffect(i int) bool {
+	it := r.cat.Items[i]
+	if !r.isGuarded(it) || !r.Guard.Waiting(it.Name()) {
+		return false
+	}
 	r.effect = max(r.effect, i+1)
 	for _, target := range it.Notifies {
 		r.effect = max(r.effect, target+1)
@@ -47,6 +54,7 @@ func (r *run) guarded(i int, res *report.Result) {
 	if _, later := it.Resource.(resource.Finisher); later {
 		r.effect = len(r.cat.Items) + 1
 	}
+	return true
 }
 
 // settled tells the guard, after the turn of an item, when all that is guarded has taken effect.

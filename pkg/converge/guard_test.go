@@ -61,6 +61,21 @@ func TestAGuardedChangeSettlesWithWhatItNotifies(t *testing.T) {
 	}
 }
 
+// A change of a run that died has not taken effect before what it owed is done, whatever else waits.
+func TestAGuardedChangeOfARunThatDied(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.values["first"], w.values["guarded"] = "1", "1"
+	g := &watcher{w: w, waiting: map[string]bool{"m/thing:first": true, "m/thing:guarded": true}}
+	first := item(&thing{w: w, name: "first", want: "1"}, nil, nil)
+	first.Meta.Guard = time.Minute
+	guardedRun(t, g, false, first,
+		item(&thing{w: w, name: "guarded", want: "1"}, nil, []int{2}),
+		item(&thing{w: w, name: "notified", want: "1"}, []int{1}, nil),
+		item(&thing{w: w, name: "last", want: "1"}, nil, nil))
+	want(t, w.events, "apply notified", "settle", "apply last", "settle")
+}
+
 // As long as it waits, later runs say so, though there is nothing to do.
 func TestAGuardThatWaitsIsReported(t *testing.T) {
 	t.Parallel()

@@ -165,6 +165,35 @@ func TestWhatCannotBePutBackYet(t *testing.T) {
 	}
 }
 
+// What made a change effective is done once more, after what was there is back.
+func TestWhatMadeItEffectiveIsDoneAgain(t *testing.T) {
+	t.Parallel()
+	m := machine(t)
+	up := time.Hour
+	k, err := guard.Open(filepath.Join(t.TempDir(), "guard.json"), func() (string, time.Duration, error) { return "one", up, nil }, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := k.Watch(item(), m.Host())
+	write(t, h, "/etc/old", "new\n")
+	for range 2 {
+		if err := h.Services.Restart(t.Context(), "web", true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := h.Run.Run(t.Context(), host.Command{Argv: []string{"reread"}, Stdin: strings.NewReader("input")}); err != nil {
+		t.Fatal(err)
+	}
+	done := len(m.Log())
+	up += time.Minute
+	if names, err := k.Revert(t.Context(), m.Host()); err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	if got, want := strings.Join(m.Log()[done:], "; "), `write /etc/old; reload web; run ["reread"]`; got != want {
+		t.Errorf("putting back did %s, want %s", got, want)
+	}
+}
+
 // A damaged file is put aside and said; a dry run leaves it.
 func TestADamagedFileIsPutAside(t *testing.T) {
 	t.Parallel()

@@ -114,7 +114,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 	config := agent.ApplyConfig{
 		State: state, Language: g.language(), Host: m.Host(), Log: g.log(), Now: g.env.Now, Source: warnOfLabels(g.env, labels, src),
 		Node: o.node, Labels: labels, DryRun: o.dryRun, Only: only(o.tags), Version: g.env.Version,
-		Secrets: secrets,
+		Secrets:   secrets,
 		Unguarded: o.bare || g.root != "/",
 	}
 	run, err := cli.Wait(g.env, "converging "+g.root, func() (report.Run, error) { return agent.Apply(ctx, config) })
