@@ -87,7 +87,7 @@ type Agent struct {
 	facets   map[string]trait.Facet
 	acked    string // trait root the service has
 	troubles []string
-	values   []string      // secrets that this process has seen, to be masked
+	past     *remembered   // secrets to be masked; nil until the first is opened
 	wake     chan struct{} // check in now
 	retimed  chan struct{} // the interval has changed
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 
 	"vigo.dev/pkg/bundle"
@@ -29,27 +28,28 @@ func (a *Agent) none(digest string) *opened {
 	return &opened{digest: digest, values: catalog.NewSecrets(nil, nil), known: a.remember(nil)}
 }
 
-// remember masks values from now on, beside those that this process knew before: what was taken away or changed may still be
-// on the host, and shows when it goes.
+// remember masks values from now on, beside those that were in force a while ago: what was taken away or changed may still be
+// on the host, and shows when it goes. They outlive the process in [rememberedFile].
 func (a *Agent) remember(values []string) *redact.Redactor {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, v := range values {
-		if !slices.Contains(a.values, v) {
-			a.values = append(a.values, v)
+	path, key := a.State.Path(rememberedFile), a.privateKey()
+	if a.past == nil {
+		var err error
+		if a.past, err = readRemembered(path, key); err != nil {
+			a.Log.Warn("values that were in force before may show", "err", err)
 		}
 	}
-	if len(a.values) > maxRemembered {
-		a.values = slices.Clone(a.values[len(a.values)-maxRemembered:])
+	if a.past.inForce(values, a.Now()) && !a.DryRun && len(key) > 0 {
+		if err := a.past.save(path, key); err != nil {
+			a.Log.Warn("values that are in force may show after a restart", "err", err)
+		}
 	}
-	if len(a.values) == 0 {
+	if len(a.past.Values) == 0 {
 		return nil
 	}
-	return redact.New(a.values...)
+	return redact.New(a.past.texts()...)
 }
-
-// maxRemembered is how many values are masked: those of an envelope and of some before it.
-const maxRemembered = 2000
 
 // privateKey is the key of this node; nil for one that has none of the kind that secrets are sealed to.
 func (a *Agent) privateKey() ed25519.PrivateKey {
