@@ -22,6 +22,7 @@ type Backend struct {
 	Hubs         Hubs
 	Gate         Gate
 	Operators    Operators
+	Inventory    Inventory
 	Admin        Admin
 	Roster       Roster
 	Staff        Staff
@@ -74,6 +75,10 @@ func NewServer(b Backend) http.Handler {
 	handle("DELETE /v1/nodes/{name}", s.retire)
 	handle("GET /v1/traits", s.traits)
 	handle("GET /v1/events", s.events)
+	handle("GET /v1/inventory", s.inventory)
+	handle("GET /v1/questions", s.questions)
+	handle("PUT /v1/questions/{name}", s.putQuestion)
+	handle("DELETE /v1/questions/{name}", s.removeQuestion)
 	handle("GET /v1/tokens", s.tokens)
 	handle("POST /v1/tokens", s.createToken)
 	handle("DELETE /v1/tokens/{id}", s.revokeToken)

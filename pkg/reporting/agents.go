@@ -17,6 +17,7 @@ import (
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/hook"
 	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/inventory"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
 	"vigo.dev/pkg/trait"
@@ -60,6 +61,7 @@ func (s *Service) Enroll(ctx context.Context, r api.EnrollRequest) (api.EnrollAn
 	} else { // a new machine, also when a retired one had the name: it begins to count anew
 		s.nodes[n.Name] = &node{Node: n, told: interval, account: account{State: report.ComplianceNever}}
 	}
+	s.indexed(s.nodes[n.Name])
 	s.mu.Unlock()
 	s.Log.Info("a node has joined", "node", n.Name, "channel", n.Channel, "token", n.Token)
 	return api.EnrollAnswer{Node: n.Name, Fleet: s.Fleet, Channel: n.Channel, Labels: n.Labels, Interval: interval,
@@ -136,6 +138,7 @@ func (s *Service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer,
 	}
 	if c.Facets != nil && !maps.Equal(c.Facets, n.facets) {
 		n.facets = c.Facets
+		s.indexed(n)
 	}
 	answer.Names = c.Traits != "" && c.Facets == nil && c.Traits != n.account.Last.Traits
 	for _, digest := range n.facets {
@@ -279,6 +282,9 @@ func (s *Service) PutFacets(ctx context.Context, name string, f report.Facets) e
 	defer s.mu.Unlock()
 	for _, facet := range wanted {
 		s.known[facet.Digest] = true
+		if err := s.index.Add(inventory.Document{Trait: facet.Name, Digest: facet.Digest, Doc: facet.Doc}); err != nil {
+			s.Log.Warn("a document is left out of the inventory", "node", name, "trait", facet.Name, "err", err)
+		}
 	}
 	return nil
 }

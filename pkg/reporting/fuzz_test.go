@@ -53,6 +53,7 @@ func FuzzService(f *testing.F) {
 		{"GET", "/v1/status?problems=-1", ""}, {"GET", "/v1/nodes?name=[&label==", ""}, {"GET", "/v1/nodes/%2e%2e", ""}, {"GET", "/v1/traits?where=((((", ""},
 		{"GET", "/v1/events?limit=99999999999999999999", ""}, {"POST", "/v1/tokens", `{"uses":9223372036854775807,"life":9223372036854775807}`}, {"DELETE", "/v1/tokens/x", ""},
 		{"PUT", "/v1/channels", `{"channels":[{"channel":"a","pointer":"-1.-1","interval":-1}]}`}, {"PUT", "/v1/operators/x", `{"role":"viewer"}`}, {"DELETE", "/v1/operators/x", ""},
+		{"GET", "/v1/inventory?where=os.id&show=a[&count=.", ""}, {"PUT", "/v1/questions/x", `{"where":"true","show":["os["]}`}, {"DELETE", "/v1/questions/x", ""},
 		{"GET", "/metrics", ""}, {"GET", "/readyz", ""},
 	} {
 		f.Add(seed[0], seed[1], []byte(seed[2]))

@@ -92,36 +92,22 @@ func (s *Service) Traits(ctx context.Context, q report.Query, where string) ([]r
 	var cond *expr.Cond
 	if where != "" {
 		var err error
-		if cond, err = expr.Compile(where, s.querySchema()); err != nil {
-			refused := api.Refuse(api.ErrBadRequest, "%s", err)
-			if hints := fault.Hints(err); len(hints) > 0 {
-				refused.Advice = hints[0]
-			}
-			return nil, refused
+		if cond, err = s.condition(where); err != nil {
+			return nil, err
 		}
 	}
-	nodes, err := s.Nodes(ctx, q)
+	found, err := s.find(ctx, q, cond)
 	if err != nil {
 		return nil, err
 	}
 	list := []report.Traits{}
 	decoded := map[string]any{}
-	for _, n := range nodes {
-		doc, err := s.traitsOf(ctx, n.Name, decoded)
+	for _, n := range found {
+		doc, err := s.traitsOf(ctx, n.Node, decoded)
 		if err != nil {
 			return nil, err
 		}
-		if cond != nil {
-			vars := maps.Clone(doc)
-			for name, value := range n.Labels {
-				vars[name] = value
-			}
-			vars["node"] = n.Name
-			if ok, err := cond.Eval(vars); err != nil || !ok {
-				continue
-			}
-		}
-		list = append(list, report.Traits{Node: n.Name, Seen: n.Seen, Traits: doc})
+		list = append(list, report.Traits{Node: n.Node, Seen: n.Seen, Traits: doc})
 	}
 	return list, nil
 }

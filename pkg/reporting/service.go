@@ -21,6 +21,7 @@ import (
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/hook"
 	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/inventory"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
 )
@@ -63,6 +64,8 @@ type Service struct {
 	channels  map[string]report.ChannelNote
 	commits   map[string]string // bundle digest to commit
 	known     map[string]bool   // facet digests that are kept
+	index     *inventory.Index
+	unread    []inventory.Document // for the index, to be read from the store
 	began     time.Time
 	hearing   hearing
 	rate      rate
@@ -122,16 +125,16 @@ const (
 
 // New loads what the store holds.
 func New(ctx context.Context, c Config) (*Service, error) {
-	s := &Service{Config: c, nodes: map[string]*node{}, channels: map[string]report.ChannelNote{}, commits: map[string]string{}, began: c.Now()}
+	s := &Service{Config: c, nodes: map[string]*node{}, channels: map[string]report.ChannelNote{}, commits: map[string]string{}, index: inventory.New(), began: c.Now()}
 	s.metrics = newMetrics(s)
+	var err error
+	if s.known, err = c.DB.FacetDigests(ctx); err != nil {
+		return nil, err
+	}
 	if err := errors.Join(s.loadNotes(ctx), s.loadNodes(ctx)); err != nil {
 		return nil, fmt.Errorf("loading the report service: %w", err)
 	}
-	var err error
 	if s.operators, err = c.DB.Operators(ctx); err != nil {
-		return nil, err
-	}
-	if s.known, err = c.DB.FacetDigests(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.beginAudit(ctx); err != nil {
@@ -161,6 +164,7 @@ func (s *Service) loadNodes(ctx context.Context) error {
 			}
 		}
 		s.nodes[n.Name] = known
+		s.indexed(known)
 	}
 	return nil
 }
@@ -185,6 +189,10 @@ func (s *Service) loadNotes(ctx context.Context) error {
 func (s *Service) Run(ctx context.Context) error {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	listening := ctx
+	reading.Go(func() { s.keepIndex(listening) })
 	keeps := true
 	for n := 0; ; n++ {
 		s.Tick(ctx)

@@ -1,0 +1,38 @@
+package inventory_test
+
+import (
+	"fmt"
+	"testing"
+)
+
+// BenchmarkSearch is over 100,000 nodes with 400 packages each, in as many sets as nodes divided by twenty; the goal is 100 ms.
+func BenchmarkSearch(b *testing.B) {
+	f := newFleet()
+	sets := make([]map[string]any, 5000)
+	for i := range sets {
+		sets[i] = map[string]any{}
+		for p := range 400 {
+			sets[i][fmt.Sprintf("package-%d", (p+i%200)%600)] = map[string]string{"version": fmt.Sprintf("1.%d.%d", p%7, (i*p)%5), "arch": "amd64"}
+		}
+		sets[i]["openssl"] = map[string]string{"version": fmt.Sprintf("3.0.%d", i%20)}
+	}
+	for i := range 100_000 {
+		f.say(b, fmt.Sprintf("web-%d", i), map[string]string{"env": []string{"prod", "test"}[i%2]}, map[string]any{
+			"os": map[string]string{"family": "debian", "version": fmt.Sprint(11 + i%3)}, "packages": sets[i%len(sets)],
+		})
+	}
+	for _, q := range []string{
+		`version(packages.openssl.version) < version("3.0.17")`,
+		`os.version == "12" and env == "prod" and has(packages["package-7"])`,
+		`glob("web-9*", node)`,
+	} {
+		cond := compile(b, q)
+		b.Run(q, func(b *testing.B) {
+			for b.Loop() {
+				if found, err := f.x.Search(b.Context(), cond, f); err != nil || len(found) == 0 {
+					b.Fatal(len(found), err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,175 @@
+// Package inventory finds nodes by what they say of themselves: which have a package older than this, what versions are
+// there, who has what.
+//
+// It keeps no documents, only which node has which, and which of them have which value under each of their keys; nodes
+// that are the same in all a condition looks at are judged once. It refuses to judge (package expr does) and to store
+// anything: who owns the documents gives them again after a restart.
+package inventory
+
+import (
+	"maps"
+	"slices"
+	"sync"
+)
+
+// An Index is what all nodes say. It is safe for concurrent use. The zero value is not usable.
+type Index struct {
+	mu       sync.RWMutex
+	sections map[string]*section // by trait
+	nodes    map[string]*entry
+	names    []string           // of nodes, sorted; nil: to be made anew
+	waiting  map[named][]string // nodes that have named a document which is not here yet
+}
+
+// named is a document by its names.
+type named struct{ trait, digest string }
+
+// entry is one node.
+type entry struct {
+	labels map[string]string
+	docs   map[string]string // trait to digest, as it said
+	ids    map[string]uint32 // trait to number; those whose documents are known
+}
+
+// New makes an empty index.
+func New() *Index {
+	return &Index{sections: map[string]*section{}, nodes: map[string]*entry{}, waiting: map[named][]string{}}
+}
+
+// Put takes what a node says: its labels, and the digest of each of its traits. The maps are not changed afterwards. It
+// returns the documents that are to be added before it is found by them.
+func (x *Index) Put(node string, labels, facets map[string]string) (lacking []Document) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e, known := x.nodes[node]
+	if !known {
+		e = &entry{ids: map[string]uint32{}}
+		x.nodes[node], x.names = e, nil
+	}
+	for trait, digest := range e.docs {
+		if facets[trait] != digest {
+			x.release(e, trait)
+		}
+	}
+	e.labels, e.docs = labels, facets
+	for trait, digest := range facets {
+		if _, has := e.ids[trait]; !has {
+			if !x.hold(e, trait, digest) {
+				lacking = append(lacking, Document{Trait: trait, Digest: digest})
+				at := named{trait, digest}
+				x.waiting[at] = append(x.waiting[at], node)
+			}
+		}
+	}
+	return lacking
+}
+
+func (x *Index) hold(e *entry, trait, digest string) bool {
+	s := x.sections[trait]
+	if s == nil {
+		return false
+	}
+	id, there := s.ids[digest]
+	if there {
+		e.ids[trait] = id
+		s.use(id, 1)
+	}
+	return there
+}
+
+func (x *Index) release(e *entry, trait string) {
+	if id, has := e.ids[trait]; has {
+		x.sections[trait].use(id, -1)
+		delete(e.ids, trait)
+	}
+}
+
+// Remove forgets a node.
+func (x *Index) Remove(node string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e, known := x.nodes[node]
+	if !known {
+		return
+	}
+	for trait := range e.docs {
+		x.release(e, trait)
+	}
+	delete(x.nodes, node)
+	x.names = nil
+}
+
+// A Document is the document of a trait.
+type Document struct {
+	Trait, Digest string
+	Doc           []byte
+}
+
+// spare is how many documents without a node may wait before they are forgotten.
+const spare = 1000
+
+// Add takes documents, for the nodes that have said or will say that they have them. What cannot be read is left out, and
+// the error says what.
+func (x *Index) Add(docs ...Document) (err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, d := range docs {
+		s := x.sections[d.Trait]
+		if s == nil {
+			s = newSection()
+			x.sections[d.Trait] = s
+		}
+		if n := int(s.unused.GetCardinality()); n > spare && n > len(s.ids)/2 {
+			s.sweep()
+		}
+		if e := s.add(d.Digest, d.Doc); e != nil {
+			err = e
+			continue
+		}
+		x.settle(named{d.Trait, d.Digest})
+	}
+	return err
+}
+
+// settle gives the nodes that wait for a document what they have named.
+func (x *Index) settle(at named) {
+	for _, node := range x.waiting[at] {
+		if e, known := x.nodes[node]; known && e.docs[at.trait] == at.digest && e.ids[at.trait] == 0 {
+			x.hold(e, at.trait, at.digest)
+		}
+	}
+	delete(x.waiting, at)
+}
+
+// Nodes is how many there are.
+func (x *Index) Nodes() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.nodes)
+}
+
+// Lacking returns the documents that nodes wait for.
+func (x *Index) Lacking() []Document {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	list := make([]Document, 0, len(x.waiting))
+	for at, nodes := range x.waiting {
+		if slices.ContainsFunc(nodes, func(node string) bool { return x.waits(node, at) }) {
+			list = append(list, Document{Trait: at.trait, Digest: at.digest})
+		}
+	}
+	return list
+}
+
+func (x *Index) waits(node string, at named) bool {
+	e, known := x.nodes[node]
+	return known && e.docs[at.trait] == at.digest && e.ids[at.trait] == 0
+}
+
+// sorted returns the names of all nodes. The caller holds the lock for writing.
+func (x *Index) sorted() []string {
+	if x.names == nil {
+		x.names = slices.Sorted(maps.Keys(x.nodes))
+	}
+	return x.names
+}

@@ -1,0 +1,207 @@
+package inventory
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+
+	"vigo.dev/pkg/expr"
+)
+
+// A Source gives documents by their digests; those that it does not have are left out.
+type Source interface {
+	Facets(ctx context.Context, digests []string) (map[string]json.RawMessage, error)
+}
+
+// Search returns the names of the nodes for which a condition holds, sorted. Documents that the condition looks at as a
+// whole are read from the source, the others not at all. A condition that cannot be evaluated for a node does not hold for
+// it, and the first such error is returned beside the others.
+func (x *Index) Search(ctx context.Context, cond *expr.Cond, docs Source) (found []string, err error) {
+	v := x.view(cond.Reads())
+	if err := v.load(ctx, docs); err != nil {
+		return nil, err
+	}
+	outcomes := map[string]bool{}
+	key := make([]byte, 4*len(v.columns))
+	for row, name := range v.names {
+		if row%4096 == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		for i := range v.columns {
+			binary.NativeEndian.PutUint32(key[4*i:], v.columns[i].rows[row])
+		}
+		holds, known := outcomes[string(key)]
+		if !known {
+			var failed error
+			if holds, failed = v.judge(cond, row); failed != nil && err == nil {
+				err = fmt.Errorf("%s: %w", name, failed)
+			}
+			outcomes[string(key)] = holds
+		}
+		if holds {
+			found = append(found, name)
+		}
+	}
+	return found, err
+}
+
+// view is what a condition looks at, of all nodes at one moment.
+type view struct {
+	names   []string
+	columns []seen
+}
+
+// seen is one thing a condition looks at.
+type seen struct {
+	read    expr.Read
+	rows    []uint32 // by row: index into texts, or, of whole documents, into digests
+	texts   []string // JSON
+	digests []string
+	label   bool
+	decoded map[uint32]any
+}
+
+func (x *Index) view(reads []expr.Read) *view {
+	x.mu.Lock()
+	names := x.sorted()
+	x.mu.Unlock()
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	v := &view{names: names}
+	entries := make([]*entry, len(names))
+	for i, name := range names {
+		if entries[i] = x.nodes[name]; entries[i] == nil { // it went in this moment
+			entries[i] = &entry{}
+		}
+	}
+	for _, r := range reads {
+		if s := x.sections[r.Name]; s != nil {
+			v.columns = append(v.columns, ofTrait(s, r, entries))
+		} else {
+			v.columns = append(v.columns, ofLabel(r, names, entries))
+		}
+	}
+	return v
+}
+
+func ofTrait(s *section, r expr.Read, entries []*entry) seen {
+	if s.opaque {
+		r.Key = ""
+	}
+	c := seen{read: r, rows: make([]uint32, len(entries)), decoded: map[uint32]any{}}
+	if r.Key == "" {
+		c.digests = append([]string(nil), s.digests...)
+		for i, e := range entries {
+			c.rows[i] = e.ids[r.Name]
+		}
+		return c
+	}
+	values, texts := s.values(r.Key)
+	c.texts = texts
+	for i, e := range entries {
+		c.rows[i] = values[e.ids[r.Name]]
+	}
+	return c
+}
+
+func ofLabel(r expr.Read, names []string, entries []*entry) seen {
+	c := seen{read: r, rows: make([]uint32, len(names)), label: true, texts: []string{""}, decoded: map[uint32]any{}}
+	known := map[string]uint32{}
+	for i, e := range entries {
+		value, has := e.labels[r.Name]
+		if r.Name == "node" {
+			value, has = names[i], true
+		}
+		if !has {
+			continue
+		}
+		at, again := known[value]
+		if !again {
+			at = uint32(len(c.texts))
+			known[value] = at
+			c.texts = append(c.texts, value)
+		}
+		c.rows[i] = at
+	}
+	return c
+}
+
+// load reads and decodes what is looked at as a whole.
+func (v *view) load(ctx context.Context, docs Source) error {
+	const atOnce = 500
+	for i := range v.columns {
+		c := &v.columns[i]
+		if c.digests == nil {
+			continue
+		}
+		var wanted []string
+		ids := map[string]uint32{}
+		for _, id := range c.rows {
+			if d := c.digests[id]; id != 0 && ids[d] == 0 {
+				ids[d] = id
+				wanted = append(wanted, d)
+			}
+		}
+		for len(wanted) > 0 {
+			n := min(atOnce, len(wanted))
+			found, err := docs.Facets(ctx, wanted[:n])
+			if err != nil {
+				return err
+			}
+			for digest, doc := range found {
+				var value any
+				if err := json.Unmarshal(doc, &value); err != nil {
+					return fmt.Errorf("reading document %s: %w", digest, err)
+				}
+				c.decoded[ids[digest]] = value
+			}
+			wanted = wanted[n:]
+		}
+	}
+	return nil
+}
+
+// judge evaluates a condition for one row, and so for all that are like it.
+func (v *view) judge(cond *expr.Cond, row int) (bool, error) {
+	vars := map[string]any{}
+	for i := range v.columns {
+		c := &v.columns[i]
+		value, err := c.value(c.rows[row])
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case value == nil:
+		case c.read.Key == "":
+			vars[c.read.Name] = value // all of it, over what was put there of its keys
+		default:
+			doc, ok := vars[c.read.Name].(map[string]any)
+			if !ok {
+				doc = map[string]any{}
+				vars[c.read.Name] = doc
+			}
+			doc[c.read.Key] = value
+		}
+	}
+	return cond.Eval(vars)
+}
+
+// value decodes a value, once.
+func (c *seen) value(at uint32) (any, error) {
+	if at == 0 {
+		return nil, nil
+	}
+	if v, ok := c.decoded[at]; ok || c.digests != nil {
+		return v, nil
+	}
+	if c.label {
+		return c.texts[at], nil
+	}
+	var v any
+	if err := json.Unmarshal([]byte(c.texts[at]), &v); err != nil {
+		return nil, fmt.Errorf("reading %s.%s: %w", c.read.Name, c.read.Key, err)
+	}
+	c.decoded[at] = v
+	return v, nil
+}

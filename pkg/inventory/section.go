@@ -1,0 +1,123 @@
+package inventory
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/RoaringBitmap/roaring/v2"
+)
+
+// section is the documents of one trait, taken apart: which of them have which value under which key.
+type section struct {
+	ids     map[string]uint32 // digest to number of the document; 0 is no document
+	digests []string          // by number
+	uses    []int             // by how many nodes, by number
+	free    []uint32          // numbers that can be given again
+	unused  *roaring.Bitmap   // documents no node has
+	columns map[string]column
+	opaque  bool // there are documents that are no mapping: keys do not say all
+}
+
+// column is the documents that have a value, under one key.
+type column map[string]*roaring.Bitmap
+
+func newSection() *section {
+	return &section{ids: map[string]uint32{}, digests: []string{""}, uses: []int{0}, unused: roaring.New(), columns: map[string]column{}}
+}
+
+// add takes a document apart. One that is no mapping has no keys, and is looked at as a whole.
+func (s *section) add(digest string, doc []byte) error {
+	if _, known := s.ids[digest]; known {
+		return nil
+	}
+	var keys map[string]json.RawMessage
+	if len(doc) > 0 && doc[0] == '{' {
+		if err := json.Unmarshal(doc, &keys); err != nil {
+			return fmt.Errorf("reading document %s: %w", digest, err)
+		}
+	} else {
+		s.opaque = true
+	}
+	id := s.number(digest)
+	for key, value := range keys {
+		c, ok := s.columns[key]
+		if !ok {
+			c = column{}
+			s.columns[key] = c
+		}
+		docs, ok := c[string(value)]
+		if !ok {
+			docs = roaring.New()
+			c[string(value)] = docs
+		}
+		docs.Add(id)
+	}
+	return nil
+}
+
+func (s *section) number(digest string) uint32 {
+	var id uint32
+	if n := len(s.free); n > 0 {
+		id, s.free = s.free[n-1], s.free[:n-1]
+		s.digests[id] = digest
+	} else {
+		id = uint32(len(s.digests))
+		s.digests, s.uses = append(s.digests, digest), append(s.uses, 0)
+	}
+	s.ids[digest] = id
+	s.unused.Add(id)
+	return id
+}
+
+func (s *section) use(id uint32, n int) {
+	if id == 0 {
+		return
+	}
+	s.uses[id] += n
+	if s.uses[id] > 0 {
+		s.unused.Remove(id)
+	} else {
+		s.unused.Add(id)
+	}
+}
+
+// sweep forgets the documents no node has.
+func (s *section) sweep() {
+	for key, c := range s.columns {
+		for value, docs := range c {
+			docs.AndNot(s.unused)
+			if docs.IsEmpty() {
+				delete(c, value)
+			}
+		}
+		if len(c) == 0 {
+			delete(s.columns, key)
+		}
+	}
+	for _, id := range s.unused.ToArray() {
+		delete(s.ids, s.digests[id])
+		s.digests[id] = ""
+		s.free = append(s.free, id)
+	}
+	s.unused.Clear()
+}
+
+// values is a column the other way round: the value of each document, as an index into the list; 0 is none.
+func (s *section) values(key string) (of []uint32, list []string) {
+	of, list = make([]uint32, len(s.digests)), []string{""}
+	for value, docs := range s.columns[key] {
+		n := uint32(len(list))
+		list = append(list, value)
+		for it := docs.ManyIterator(); ; {
+			var some [512]uint32
+			got := it.NextMany(some[:])
+			if got == 0 {
+				break
+			}
+			for _, id := range some[:got] {
+				of[id] = n
+			}
+		}
+	}
+	return of, list
+}
