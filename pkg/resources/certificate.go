@@ -23,6 +23,10 @@ import (
 // names, issuer or key are no longer as declared; the key then stays. A key that is there is used as it is, if it is of the
 // declared type and in PEM without a password. Services that read the files are told by notify.
 //
+// With request it is signed by somebody else: the key and a request in PEM (PKCS #10) are made on the machine, the request is
+// carried to the authority by whatever way there is, and the certificate that it issues is put into the policy as issued, or
+// to its path by hand. One that nears its end is an error of the resource then, as is one of another key.
+//
 //	resources:
 //	  - certificate: /etc/ssl/certs/app.pem
 //	    key: /etc/ssl/private/app.key
@@ -34,7 +38,7 @@ type Certificate struct {
 	// Path of the certificate, absolute; in PEM.
 	Path string `vigo:"identity"`
 
-	// Ensure says whether the certificate should be there. Absent removes the certificate and the key.
+	// Ensure says whether the certificate should be there. Absent removes the certificate, the key and the request.
 	Ensure string `yaml:"ensure" vigo:"enum=present|absent"`
 
 	// Key is the path of the private key, absolute; in PEM (PKCS #8).
@@ -66,6 +70,12 @@ type Certificate struct {
 
 	// CAKey is the path of the private key of the authority.
 	CAKey string `yaml:"ca_key"`
+
+	// Request is the path of the request for a certificate, absolute, which is made in place of a certificate.
+	Request string `yaml:"request"`
+
+	// Issued is the certificate that the authority issued for the request, in PEM, with those of the chain behind it.
+	Issued string `yaml:"issued"`
 
 	// Mode of the certificate, as a quoted octal string; "0644" if it is not given.
 	Mode *resource.Mode `yaml:"mode"`
@@ -116,6 +126,9 @@ func (c *Certificate) Validate() error {
 		return fmt.Errorf("renew_days: %d days before its end, a certificate of %d days would be made anew in every run", c.renewDays(), c.days())
 	case c.KeyMode != nil && c.KeyMode.Perm&0o007 != 0:
 		return fault.WithHint(fmt.Errorf("key_mode: %s lets everybody at the key", c.KeyMode), `use key_group and "0640"`)
+	}
+	if err := c.checkRequest(); err != nil {
+		return err
 	}
 	for _, name := range c.Names {
 		if _, err := netip.ParseAddr(name); err == nil {
@@ -181,7 +194,10 @@ func (c *Certificate) Requires() []resource.ID {
 func (c *Certificate) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	var p resource.Plan
 	if c.Ensure == "absent" {
-		for _, f := range []struct{ prefix, path string }{{"", c.Path}, {"key", c.Key}} {
+		for _, f := range []struct{ prefix, path string }{{"", c.Path}, {"key", c.Key}, {"request", c.Request}} {
+			if f.path == "" {
+				continue
+			}
 			removal, err := (&File{Path: f.path, Ensure: "absent"}).Plan(ctx, h)
 			if err != nil {
 				return p, err
@@ -189,6 +205,9 @@ func (c *Certificate) Plan(ctx context.Context, h *host.Host) (resource.Plan, er
 			p.Include(f.prefix, removal)
 		}
 		return p, nil
+	}
+	if c.Request != "" {
+		return c.planRequest(ctx, h)
 	}
 	keyFile, err := ownFileAt(ctx, h, c.Key, c.keyAttributes())
 	if err != nil {

@@ -76,17 +76,22 @@ func (c *Certificate) issue(ctx context.Context, h *host.Host, key crypto.Signer
 		return err
 	}
 	if fresh {
-		raw, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			return fmt.Errorf("rendering the key: %w", err)
-		}
-		text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
-		if err := h.FS.Write(ctx, c.Key, bytes.NewReader(text), host.WriteOptions{Attr: keyAttr}); err != nil {
+		if err := c.writeKey(ctx, h, key, keyAttr); err != nil {
 			return err
 		}
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	return h.FS.Write(ctx, c.Path, bytes.NewReader(text), host.WriteOptions{Attr: certAttr})
+}
+
+// writeKey writes a new private key.
+func (c *Certificate) writeKey(ctx context.Context, h *host.Host, key crypto.Signer, attr host.Attr) error {
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return fmt.Errorf("rendering the key: %w", err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw})
+	return h.FS.Write(ctx, c.Key, bytes.NewReader(text), host.WriteOptions{Attr: attr})
 }
 
 func (c *Certificate) sign(h *host.Host, key crypto.Signer) ([]byte, error) {
