@@ -97,6 +97,7 @@ func All() []resource.Kind {
 		resource.KindOf[VLANInterface]("vlan_interface"),
 		resource.KindOf[Volume]("volume"),
 		resource.KindOf[VolumeGroup]("volume_group"),
+		resource.KindOf[Wifi]("wifi"),
 		resource.KindOf[XML]("xml"),
 		resource.KindOf[YAML]("yaml"),
 		resource.KindOf[YumRepository]("yum_repository"),

@@ -77,6 +77,7 @@ type File struct {
 	Immutable *bool `yaml:"immutable"`
 
 	check  func(context.Context, string) error // of a type made of a file: validates a candidate, in place of the command
+	hide   func([]byte) []byte                 // of a type made of a file: what of the content may be shown
 	owned  bool                                // of a type made of a file: makes missing parents
 	bound  *resource.Blob                      // of source
 	text   []byte                              // of template
@@ -249,7 +250,7 @@ func (f *File) planNew(h *host.Host, p *resource.Plan, blob *resource.Blob, want
 		blob = &resource.Blob{Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(nil)), nil }}
 	}
 	if blob.Size > 0 {
-		c, err := blobChange(h, "", 0, blob)
+		c, err := f.contentChange(h, "", 0, blob)
 		if err != nil {
 			return err
 		}
@@ -282,7 +283,7 @@ func (f *File) planOld(ctx context.Context, h *host.Host, p *resource.Plan, is h
 			same = digest == blob.Digest
 		}
 		if !same {
-			c, err := blobChange(h, f.Path, is.Size, blob)
+			c, err := f.contentChange(h, f.Path, is.Size, blob)
 			if err != nil {
 				return err
 			}
