@@ -106,6 +106,7 @@ func testSchema() object {
 			"error":  says(object{"type": "string"}, "Part of the mistake that must be found."),
 			"diff":   says(object{"type": "string"}, "What is done on the host, whole."),
 			"after":  says(object{"type": "string"}, "Lines that the text of the host has afterwards."),
+			"roles":  says(object{"type": "array", "items": object{"type": "string"}}, "All roles of the policy that give such a node the module; [] is none."),
 		}, "What the module must come to."),
 	})
 }

@@ -11,9 +11,10 @@ import (
 
 // Coverage is how much of a module its tests look at. A resource is covered when a test that passes expects it, with or
 // without attributes, or when it does something on the host of one. A condition has two branches: that it held and that it
-// did not in tests that pass.
+// did not in tests that pass. Those of roles are looked at by tests that expect roles.
 type Coverage struct {
-	Module    string `json:"module"`
+	Module    string `json:"module,omitempty"`
+	Role      string `json:"role,omitempty"` // in place of the module: only its condition counts
 	Resources Share  `json:"resources"`
 	Branches  Share  `json:"branches"`
 	Missing   []Gap  `json:"missing"`
@@ -85,6 +86,12 @@ func (c *cover) report(p *policy.Policy) []Coverage {
 			c.branch(&r, d.When, d.Type+":"+d.Identity)
 		}
 		all = append(all, r)
+	}
+	for _, role := range p.Roles {
+		r := Coverage{Role: role.Name, Missing: []Gap{}}
+		if c.branch(&r, role.When, "role "+role.Name); r.Branches.Total > 0 {
+			all = append(all, r)
+		}
 	}
 	return all
 }

@@ -45,6 +45,7 @@ type Given struct {
 type Expect struct {
 	Resources []yaml.Node `yaml:"resources"`
 	Absent    []string    `yaml:"absent"` // type:identity
+	Roles     []string    `yaml:"roles"`  // all roles of the policy that give such a node the module; [] is none
 	Error     string      `yaml:"error"`  // part of the message
 	Diff      *string     `yaml:"diff"`   // what is done on the host, whole; see [Given]
 	After     string      `yaml:"after"`  // lines that the text of the host has afterwards
@@ -101,6 +102,9 @@ func one(l catalog.Language, p *policy.Policy, c *policy.Content, cover *cover, 
 		return r
 	}
 	r.Failures = compare(l, cat, t.Expect, seen)
+	if t.Expect.Roles != nil {
+		r.Failures = append(r.Failures, roles(l, p, module, t, seen)...)
+	}
 	if t.Given.Host != "" || t.Expect.Diff != nil || t.Expect.After != "" {
 		r.Failures = append(r.Failures, enforced(cat, t, seen)...)
 	}
@@ -130,6 +134,13 @@ func build(l catalog.Language, p *policy.Policy, c *policy.Content, module strin
 	for name, v := range g.Params {
 		params[name] = policy.Value{V: plain(v), Pos: p.Modules[module].Pos}
 	}
+	alone := &policy.Policy{Fleet: p.Fleet, Modules: map[string]*policy.Module{module: p.Modules[module]},
+		Roles: []*policy.Role{{Name: "test", Modules: []policy.Use{{Module: module, Params: params}}}}}
+	return l.Build(alone, c, g.input(watch))
+}
+
+// input is the node as catalogs are built for it.
+func (g Given) input(watch catalog.Watch) catalog.Input {
 	traits := trait.Set{}
 	for name, doc := range g.Traits {
 		traits[name] = plain(doc)
@@ -137,9 +148,31 @@ func build(l catalog.Language, p *policy.Policy, c *policy.Content, module strin
 	if g.Node == "" {
 		g.Node = "node"
 	}
-	alone := &policy.Policy{Fleet: p.Fleet, Modules: map[string]*policy.Module{module: p.Modules[module]},
-		Roles: []*policy.Role{{Name: "test", Modules: []policy.Use{{Module: module, Params: params}}}}}
-	return l.Build(alone, c, catalog.Input{Alone: true, Watch: watch, Node: g.Node, Labels: g.Labels, Traits: traits, Modes: g.Modes, Secrets: catalog.Placeholders()})
+	return catalog.Input{Alone: true, Watch: watch, Node: g.Node, Labels: g.Labels, Traits: traits, Modes: g.Modes, Secrets: catalog.Placeholders()}
+}
+
+// roles compares the roles that give the node the module. Labels of fleet.yaml count, as on a node of that name.
+func roles(l catalog.Language, p *policy.Policy, module string, t Test, seen *cover) []string {
+	in := t.Given.input(seen.condition)
+	labels := l.Labels(p, in.Node)
+	maps.Copy(labels, in.Labels)
+	in.Labels = labels
+	got, err := l.RolesOf(p, in, module)
+	if err != nil {
+		return strings.Split(err.Error(), "\n")
+	}
+	want := slices.Sorted(slices.Values(t.Expect.Roles))
+	if slices.Equal(got, want) {
+		return nil
+	}
+	return []string{fmt.Sprintf("the module comes by the roles %s, want %s", nameList(got), nameList(want))}
+}
+
+func nameList(names []string) string {
+	if len(names) == 0 {
+		return "(none)"
+	}
+	return strings.Join(names, ", ")
 }
 
 // plain turns the numbers of YAML into those of JSON.

@@ -3,6 +3,7 @@ package policytest_test
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -165,6 +166,51 @@ func BenchmarkThousandTests(b *testing.B) {
 				b.Fatal(name, failures)
 			}
 		}
+	}
+}
+
+// Which roles give a node the module is a matter of tests, too, and so are the conditions of those roles.
+func TestRoles(t *testing.T) {
+	t.Parallel()
+	repo := fstest.MapFS{
+		"fleet.yaml":            {Data: []byte("kind: Fleet\nname: acme\nnodes:\n  - {match: \"web-*\", labels: {role: web, site: x}}\n")},
+		"roles/all.yaml":        {Data: []byte("kind: Role\nmodules: [m]\n")},
+		"roles/web.yaml":        {Data: []byte("kind: Role\nwhen: role == \"web\" and os.family == \"debian\"\nmodules: [m]\n")},
+		"roles/far.yaml":        {Data: []byte("kind: Role\nwhen: site == \"far\"\nmodules: [m]\n")},
+		"roles/other.yaml":      {Data: []byte("kind: Role\nwhen: role == \"other\"\nmodules: [n]\n")},
+		"modules/m/module.yaml": {Data: []byte("kind: Module\nresources:\n  - package: a\n")},
+		"modules/n/module.yaml": {Data: []byte("kind: Module\nresources:\n  - package: b\n")},
+		// By the label of the fleet, by that of the test, and not at all.
+		"modules/m/tests/a.yaml": {Data: []byte("kind: Test\ngiven: {node: web-1, traits: {os: {family: debian}}}\nexpect: {roles: [web, all]}\n")},
+		"modules/m/tests/b.yaml": {Data: []byte("kind: Test\ngiven: {labels: {role: db}, traits: {os: {family: debian}}}\nexpect: {roles: [all]}\n")},
+		"modules/m/tests/c.yaml": {Data: []byte("kind: Test\ngiven: {labels: {site: far}, traits: {os: {family: debian}}}\nexpect: {roles: [all]}\n")},
+		"modules/n/tests/a.yaml": {Data: []byte("kind: Test\nexpect: {roles: []}\n")},
+	}
+	l := language()
+	p, layers, err := policy.Read(repo, l.Check)
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, covered := policytest.Run(l, p, policy.ContentOf(layers))
+	for _, r := range results {
+		switch {
+		case r.File != "modules/m/tests/c.yaml" && len(r.Failures) > 0:
+			t.Errorf("%s: %v", r.File, r.Failures)
+		case r.File == "modules/m/tests/c.yaml" && !slices.Equal(r.Failures, []string{"the module comes by the roles all, far, want all"}):
+			t.Errorf("%s: %q", r.File, r.Failures)
+		}
+	}
+	roles := slices.DeleteFunc(covered, func(c policytest.Coverage) bool { return c.Role == "" })
+	gap := func(role, what string) []policytest.Gap {
+		return []policytest.Gap{{Pos: fault.Pos{File: "roles/" + role + ".yaml", Line: 2, Col: 7}, What: "no test in which the condition of role " + role + " " + what}}
+	}
+	want := []policytest.Coverage{
+		{Role: "far", Branches: policytest.Share{Covered: 1, Total: 2}, Missing: gap("far", "holds")},
+		{Role: "other", Branches: policytest.Share{Covered: 1, Total: 2}, Missing: gap("other", "holds")},
+		{Role: "web", Branches: policytest.Share{Covered: 2, Total: 2}, Missing: []policytest.Gap{}},
+	}
+	if diff := cmp.Diff(want, roles); diff != "" {
+		t.Error(diff)
 	}
 }
 

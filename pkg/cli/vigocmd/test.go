@@ -90,7 +90,11 @@ func printCoverage(env *cli.Env, covered []policytest.Coverage) error {
 	var rows [][]string
 	var all policytest.Coverage
 	for _, c := range covered {
-		rows = append(rows, []string{c.Module, share(c.Resources), share(c.Branches)})
+		name := c.Module
+		if c.Role != "" {
+			name = "role " + c.Role
+		}
+		rows = append(rows, []string{name, share(c.Resources), share(c.Branches)})
 		all.Resources.Covered += c.Resources.Covered
 		all.Resources.Total += c.Resources.Total
 		all.Branches.Covered += c.Branches.Covered
