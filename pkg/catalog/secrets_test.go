@@ -91,7 +91,7 @@ func TestTaint(t *testing.T) {
 	p, c := readSecretRepo(t)
 	l := language()
 	version := func(file string) string { return p.Fleet.Secrets.Files[file] }
-	values := map[string]catalog.Secret{"db/password": {"hunter2,x", version("db/password.age")}, "app/token": {"t0ken", version("app.yaml")}}
+	values := map[string]catalog.Secret{"db/password": {Value: "hunter2,x", Version: version("db/password.age")}, "app/token": {Value: "t0ken", Version: version("app.yaml")}}
 	build := func(salt string, values map[string]catalog.Secret) *resource.Catalog {
 		cat, err := l.Build(p, c, catalog.Input{Node: "web-1", Labels: l.Labels(p, "web-1"), Traits: trait.Set{}, Secrets: catalog.NewSecrets(values, []byte(salt))})
 		if err != nil {
@@ -140,7 +140,7 @@ func TestUnavailable(t *testing.T) {
 	for name, s := range map[string]*catalog.Secrets{
 		"this run was given no secrets": nil,
 		"is not sealed to this node":    catalog.NewSecrets(nil, nil),
-		"another version of it":         catalog.NewSecrets(map[string]catalog.Secret{"tls/key": {"old", "sha256:old"}}, nil),
+		"another version of it":         catalog.NewSecrets(map[string]catalog.Secret{"tls/key": {Value: "old", Version: "sha256:old"}}, nil),
 	} {
 		cat, err := l.Build(p, c, catalog.Input{Node: "db-1", Labels: l.Labels(p, "db-1"), Traits: trait.Set{}, Secrets: s})
 		if err != nil {
@@ -180,7 +180,7 @@ func TestMessagesHideSecrets(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = language().Build(p, c, catalog.Input{Node: "n", Traits: trait.Set{},
-			Secrets: catalog.NewSecrets(map[string]catalog.Secret{"s": {"hunter2", p.Fleet.Secrets.Files["s.age"]}}, nil)})
+			Secrets: catalog.NewSecrets(map[string]catalog.Secret{"s": {Value: "hunter2", Version: p.Fleet.Secrets.Files["s.age"]}}, nil)})
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", name, err)
 		}
