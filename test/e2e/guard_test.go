@@ -47,6 +47,39 @@ func TestGuard(t *testing.T) {
 	n.quiet(t, time.Now())
 }
 
+// TestGuardOfAnAddress gives a machine an address with which it does not reach its service. Its network is set up by
+// systemd-networkd, which has to take up the old one again.
+func TestGuardOfAnAddress(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.run(t, "git", "-C", s.path("policy"), "rm", "-q", "-r", "roles", "modules", "data")
+	module := func(address string) map[string]string {
+		return map[string]string{"roles/all.yaml": "kind: Role\nmodules: [net]\n", "modules/net/module.yaml": `kind: Module
+resources:
+  - network_interface: eth0
+    provider: networkd
+    addresses: ["` + address + `"]
+    guard: {confirm: checkin, timeout: 30s}
+`}
+	}
+	n := s.boot(t, "edge-2")[0]
+	good, bad := n.Addr().String()+"/24", "192.0.2.7/24"
+	s.commit(t, "An address", module(good))
+	s.up(t)
+	n.shell(t, "systemctl mask --quiet systemd-networkd-wait-online.service && systemctl start systemd-networkd")
+	n.enrol(t)
+	n.becomes(t, check{"networkctl status eth0 --no-pager | grep -o 10-vigo-eth0.network | sort -u; test -e " + guardFile + " || echo confirmed", "10-vigo-eth0.network\nconfirmed"})
+	n.quiet(t, time.Now())
+	const addresses = "ip -4 -o address show dev eth0 | awk '{print $4}'"
+	before := n.shell(t, addresses+"; cat /etc/systemd/network/10-vigo-eth0.network")
+	s.commit(t, "A wrong address", module(bad))
+	n.becomes(t, check{addresses, bad})
+	n.becomes(t, check{addresses + "; cat /etc/systemd/network/10-vigo-eth0.network", before})
+	if r := n.reverted(t, "net/network_interface:eth0", bad); r.Reason != "reverted: no check-in within 30s" {
+		t.Errorf("the report says: %s", r.Reason)
+	}
+}
+
 // wallModule has a firewall with one rule for what the machine sends, and a file that a program is told of.
 func wallModule(text, rule string) string {
 	return fmt.Sprintf(`kind: Module
