@@ -17,6 +17,7 @@ func (l Language) Check(p *policy.Policy, c *policy.Content) error {
 	k := &check{builder: l.builder(p, c, Input{}), includes: map[string]map[string]bool{}}
 	k.fleet()
 	k.windows()
+	k.controls()
 	k.guardrails()
 	k.sharedTemplates()
 	for _, role := range p.Roles {

@@ -49,10 +49,12 @@ type Fleet struct {
 	Windows  map[string]Window  `json:"windows,omitempty"`
 	Window   Text               `json:"window,omitzero"` // of all that is not given another
 	Allow    []Text             `json:"allow,omitempty"` // guardrails that do not hold
-	Trust    TrustRules         `json:"trust,omitzero"`
-	Files    map[string]Data    `json:"files,omitempty"` // data files by path below data/
-	Secrets  Secrets            `json:"secrets,omitzero"`
-	Pos      fault.Pos          `json:"pos"`
+	// Controls are the titles of the catalogues that resources may serve controls of, by name; nil: any.
+	Controls map[string]string `json:"controls,omitempty"`
+	Trust    TrustRules        `json:"trust,omitzero"`
+	Files    map[string]Data   `json:"files,omitempty"` // data files by path below data/
+	Secrets  Secrets           `json:"secrets,omitzero"`
+	Pos      fault.Pos         `json:"pos"`
 }
 
 // A Grant gives labels to the nodes whose name matches a glob.
