@@ -32,7 +32,7 @@ lint: ## gofmt, vet (also the agent for 32 bits), staticcheck
 	go run honnef.co/go/tools/cmd/staticcheck@v0.7.0 ./...
 
 docs: ## generate docs/reference from the code
-	go test ./pkg/manual ./pkg/cli -run Reference -update
+	go test ./pkg/manual ./pkg/cli ./pkg/api -run Reference -update
 	go test ./test/attack -run TestList -update
 
 bench: build ## our figures beside physical limits and peers
