@@ -16,7 +16,8 @@ import (
 )
 
 // Swap is swap space: a file, which is made with mode 0600 if it is not there, or a block device, which is only used and never
-// formatted unless format says so. It is used now and, by its line in /etc/fstab, at boot.
+// formatted unless format says so. A device that holds anything but swap space is refused. It is used now and, by its line in
+// /etc/fstab, at boot.
 //
 //	resources:
 //	  - swap: /swapfile
@@ -36,8 +37,12 @@ type Swap struct {
 	// Priority from 0 to 32767: swap space of a higher one is used first. The kernel chooses if it is not given.
 	Priority *int `yaml:"priority"`
 
-	// Format makes swap space of a device that is not used as such. What is on it is lost.
+	// Format makes swap space of a device that holds nothing.
 	Format bool `yaml:"format"`
+
+	// Options of the line in /etc/fstab and of swapon(8), such as nofail (a device that is not there is no fault at boot) or
+	// discard.
+	Options []string `yaml:"options"`
 }
 
 var _ resource.Validator = (*Swap)(nil)
@@ -49,8 +54,8 @@ func (s *Swap) Validate() error {
 	}
 	device := strings.HasPrefix(s.Path, "/dev/")
 	switch {
-	case s.Ensure == "absent" && (s.Size != "" || s.Priority != nil || s.Format):
-		return errors.New("what is to be absent has no size, priority or format")
+	case s.Ensure == "absent" && (s.Size != "" || s.Priority != nil || s.Format || s.Options != nil):
+		return errors.New("what is to be absent has no size, priority, format or options")
 	case s.Ensure == "absent":
 		return nil
 	case device && s.Size != "":
@@ -61,6 +66,11 @@ func (s *Swap) Validate() error {
 		return errors.New("format is for a device; a file is made when it is not there")
 	case s.Priority != nil && (*s.Priority < 0 || *s.Priority > 32767):
 		return fmt.Errorf("priority: %d is not between 0 and 32767", *s.Priority)
+	}
+	for _, o := range s.Options {
+		if o == "" || strings.ContainsAny(o, ", \t\n") || strings.HasPrefix(o, "pri=") {
+			return fault.WithHint(fmt.Errorf("options: %q is not one option", o), "the key priority is for pri=")
+		}
 	}
 	if _, err := sizeBytes("size", s.Size); s.Size != "" && err != nil {
 		return err
@@ -85,9 +95,14 @@ func (s *Swap) used(h *host.Host) (is *usedSwap, live bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
+	// The kernel calls a volume of LVM by its number, /dev/dm-1.
+	want, err := finalName(h, s.Path)
+	if err != nil {
+		return nil, true, err
+	}
 	for line := range strings.Lines(string(table)) {
 		f := strings.Fields(line)
-		if len(f) != 5 || fstabUnescape(f[0]) != s.Path {
+		if len(f) != 5 || fstabUnescape(f[0]) != s.Path && fstabUnescape(f[0]) != want {
 			continue
 		}
 		priority, err := strconv.Atoi(f[4])
@@ -100,7 +115,7 @@ func (s *Swap) used(h *host.Host) (is *usedSwap, live bool, err error) {
 }
 
 // Plan implements [resource.Resource].
-func (s *Swap) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
+func (s *Swap) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	var p resource.Plan
 	used, live, err := s.used(h)
 	if err != nil {
@@ -123,7 +138,7 @@ func (s *Swap) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
 		}
 		return p, nil
 	}
-	if err := s.planSpace(h, is, used, &p); err != nil {
+	if err := s.planSpace(ctx, h, is, used, &p); err != nil {
 		return resource.Plan{}, err
 	}
 	if err := s.planLine(h, &p); err != nil {
@@ -132,10 +147,14 @@ func (s *Swap) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
 	if !live {
 		return p, nil
 	}
-	argv := []string{"swapon", s.Path}
+	argv := []string{"swapon"}
 	if s.Priority != nil {
-		argv = []string{"swapon", "--priority", strconv.Itoa(*s.Priority), s.Path}
+		argv = append(argv, "--priority", strconv.Itoa(*s.Priority))
 	}
+	if len(s.Options) > 0 {
+		argv = append(argv, "--options", strings.Join(s.Options, ","))
+	}
+	argv = append(argv, s.Path)
 	on := func(ctx context.Context) error { return runProgram(ctx, h, argv...) }
 	switch {
 	case used == nil || is != nil && is.Kind == host.File && s.resized(*is):
@@ -152,7 +171,7 @@ func (s *Swap) resized(is host.Info) bool {
 }
 
 // planSpace plans the file, or that a device is swap space.
-func (s *Swap) planSpace(h *host.Host, is *host.Info, used *usedSwap, p *resource.Plan) error {
+func (s *Swap) planSpace(ctx context.Context, h *host.Host, is *host.Info, used *usedSwap, p *resource.Plan) error {
 	run := func(argv ...string) func(context.Context) error {
 		return func(ctx context.Context) error { return runProgram(ctx, h, argv...) }
 	}
@@ -160,10 +179,10 @@ func (s *Swap) planSpace(h *host.Host, is *host.Info, used *usedSwap, p *resourc
 		if is == nil {
 			return fmt.Errorf("device %s: %w", s.Path, host.ErrNotFound)
 		}
-		if used == nil && s.Format {
-			p.Do(run("mkswap", s.Path), change.Of("format", "unknown", "swap"))
+		if used != nil {
+			return nil
 		}
-		return nil
+		return s.planDevice(ctx, h, p)
 	}
 	from := change.Absent
 	if is != nil {
@@ -182,6 +201,28 @@ func (s *Swap) planSpace(h *host.Host, is *host.Info, used *usedSwap, p *resourc
 		p.Do(run("swapoff", s.Path), change.Of("used", true, false))
 	}
 	p.Do(func(ctx context.Context) error { return s.make(ctx, h) }, change.Of("size", from, s.Size))
+	return nil
+}
+
+// planDevice plans that a device holds swap space.
+func (s *Swap) planDevice(ctx context.Context, h *host.Host, p *resource.Plan) error {
+	is, err := readDevice(ctx, h, s.Path)
+	switch {
+	case err != nil:
+		return err
+	case len(is.holds) == 1 && is.one("swap") != nil:
+		return nil
+	case len(is.holds) > 0:
+		return fault.WithHint(fmt.Errorf("%s holds %s", s.Path, is), "if all of that may be lost, wipe it by hand (wipefs --all)")
+	case !s.Format:
+		return fault.WithHint(fmt.Errorf("swap space on %s: %w", s.Path, host.ErrNotFound), "declare format: true to have it made")
+	}
+	p.Do(func(ctx context.Context) error {
+		if err := is.unchanged(ctx, h); err != nil {
+			return err
+		}
+		return runProgram(ctx, h, "mkswap", s.Path)
+	}, change.Of("format", change.Absent, "swap"))
 	return nil
 }
 
@@ -226,6 +267,9 @@ func (s *Swap) planLine(h *host.Host, p *resource.Plan) error {
 		opts := "sw"
 		if s.Priority != nil {
 			opts += ",pri=" + strconv.Itoa(*s.Priority)
+		}
+		if len(s.Options) > 0 {
+			opts += "," + strings.Join(s.Options, ",")
 		}
 		want = &fstabEntry{device: s.Path, path: "none", fsType: "swap", opts: opts, dump: "0", pass: "0"}
 	}
