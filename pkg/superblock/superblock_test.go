@@ -277,19 +277,23 @@ type failing struct{ err error }
 
 func (f failing) ReadAt([]byte, int64) (int, error) { return 0, f.err }
 
-// FuzzRead: whatever is on a device, it is read without harm, sizes are those of a device, and it holds nothing only if the
-// first kilobyte is empty.
+// FuzzRead: whatever is at the start of a device and where btrfs and others begin, it is read without harm, sizes are those of
+// a device, and it holds nothing only if the first kilobyte is empty.
 func FuzzRead(f *testing.F) {
-	for _, name := range []string{"ext4", "xfs", "btrfs", "fat32", "swap"} {
+	const size, far = 1 << 20, 64 << 10
+	for _, name := range []string{"ext4", "xfs", "btrfs", "fat32", "swap", "lvm2"} {
 		s, _ := readSample(f, name)
-		b := make([]byte, min(s.size, 70<<10))
-		if _, err := s.ReadAt(b, 0); err != nil {
-			f.Fatal(err)
+		head, rest := make([]byte, 4<<10), make([]byte, 1<<10)
+		for at, b := range map[int64][]byte{0: head, far: rest} {
+			if _, err := s.ReadAt(b, at); err != nil {
+				f.Fatal(err)
+			}
 		}
-		f.Add(b)
+		f.Add(head, rest)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		found, err := superblock.Read(bytes.NewReader(data), int64(len(data)))
+	f.Fuzz(func(t *testing.T, head, rest []byte) {
+		head, rest = head[:min(len(head), far)], rest[:min(len(rest), far)]
+		found, err := superblock.Read(blank(size).with(0, head).with(far, rest), size)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -298,8 +302,8 @@ func FuzzRead(f *testing.F) {
 				t.Errorf("%+v", s)
 			}
 		}
-		if head := data[:min(1024, len(data))]; len(found) == 0 && len(bytes.Trim(head, "\x00")) > 0 {
-			t.Errorf("nothing in %x", head)
+		if start := head[:min(1024, len(head))]; len(found) == 0 && len(bytes.Trim(start, "\x00")) > 0 {
+			t.Errorf("nothing in %x", start)
 		}
 	})
 }
