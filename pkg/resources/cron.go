@@ -17,6 +17,9 @@ import (
 
 // Cron is a periodic job in a file of its own, /etc/cron.d/vigo-<name>, owned by root, mode 0644.
 //
+// The crontab of a user, as crontab(1) edits it, is not looked at: a job that is in there too runs twice. Such a job is kept
+// with the types file, for owner and mode, and line.
+//
 //	resources:
 //	  - cron: rotate-certs
 //	    schedule: "17 3 * * 1-5"

@@ -85,6 +85,7 @@ printf '[Unit]\nDescription=Backup at night\n\n[Timer]\nOnCalendar=*-*-* 03:00:0
 systemctl daemon-reload
 systemctl -q enable --now app.service backup.timer
 printf 'MAILTO=ops@example.com\n15 4 * * 1 root /usr/local/bin/backup\n' >/etc/cron.d/site
+echo '30 6 * * * /usr/bin/true' | crontab -u deploy -
 for g in short long; do printf '#!/bin/sh\necho %s\n' $g >/usr/local/bin/greet-$g && chmod 0755 /usr/local/bin/greet-$g; done
 update-alternatives --quiet --install /usr/local/bin/greet greet /usr/local/bin/greet-long 10
 update-alternatives --quiet --set greet /usr/local/bin/greet-long

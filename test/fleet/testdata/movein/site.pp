@@ -264,6 +264,12 @@ file { '/etc/cron.d/site':
   mode    => '0644',
   require => Package['cron'],
 }
+cron { 'report':
+  command => '/usr/bin/true',
+  user    => 'deploy',
+  hour    => 6,
+  minute  => 30,
+}
 service { 'cron':
   ensure => running,
   enable => true,
