@@ -12,7 +12,8 @@ type API interface {
 // A Call is a request to a service.
 type Call struct {
 	Socket string // path of the unix socket that the service listens on; without it, the host of the URL is called
-	Method string // GET if empty; every other method counts as a change
+	Method string // GET if empty; every other method counts as a change, unless DryRun says otherwise
+	DryRun bool   // the request has the service change nothing
 	URL    string // http or https; with a socket, its host means nothing
 	Header map[string]string
 	Body   []byte

@@ -6,8 +6,11 @@ package resources
 
 import "vigo.dev/pkg/resource"
 
-// All returns every resource type, sorted by name.
-func All() []resource.Kind {
+// All returns every resource type, sorted by name. The list is in two parts to keep its functions short.
+func All() []resource.Kind { return append(kindsToL(), kindsFromM()...) }
+
+// kindsToL are the types whose names begin with a letter up to l.
+func kindsToL() []resource.Kind {
 	return []resource.Kind{
 		resource.KindOf[ACL]("acl"),
 		resource.KindOf[Alternatives]("alternatives"),
@@ -21,6 +24,7 @@ func All() []resource.Kind {
 		resource.KindOf[Block]("block"),
 		resource.KindOf[Bond]("bond"),
 		resource.KindOf[Certificate]("certificate"),
+		resource.KindOf[Compose]("compose"),
 		resource.KindOf[Container]("container"),
 		resource.KindOf[ContainerImage]("container_image"),
 		resource.KindOf[Cron]("cron"),
@@ -35,6 +39,7 @@ func All() []resource.Kind {
 		resource.KindOf[Filesystem]("filesystem"),
 		resource.KindOf[FirewallPolicy]("firewall_policy"),
 		resource.KindOf[FirewallRule]("firewall_rule"),
+		resource.KindOf[Firmware]("firmware"),
 		resource.KindOf[Flatpak]("flatpak"),
 		resource.KindOf[FstabEntry]("fstab_entry"),
 		resource.KindOf[Gem]("gem"),
@@ -49,11 +54,18 @@ func All() []resource.Kind {
 		resource.KindOf[JSON]("json"),
 		resource.KindOf[KernelArgument]("kernel_argument"),
 		resource.KindOf[KernelModule]("kernel_module"),
+		resource.KindOf[KubernetesManifest]("kubernetes_manifest"),
 		resource.KindOf[Line]("line"),
 		resource.KindOf[ListeningPort]("listening_port"),
 		resource.KindOf[Locale]("locale"),
 		resource.KindOf[LoginLimits]("login_limits"),
 		resource.KindOf[Logrotate]("logrotate"),
+	}
+}
+
+// kindsFromM are the others.
+func kindsFromM() []resource.Kind {
+	return []resource.Kind{
 		resource.KindOf[Motd]("motd"),
 		resource.KindOf[Mount]("mount"),
 		resource.KindOf[NetworkInterface]("network_interface"),
@@ -65,6 +77,7 @@ func All() []resource.Kind {
 		resource.KindOf[PasswordPolicy]("password_policy"),
 		resource.KindOf[Permissions]("permissions"),
 		resource.KindOf[Pip]("pip"),
+		resource.KindOf[Playlist]("playlist"),
 		resource.KindOf[Process]("process"),
 		resource.KindOf[Quota]("quota"),
 		resource.KindOf[Reboot]("reboot"),

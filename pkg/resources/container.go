@@ -38,9 +38,9 @@ type Container struct {
 	// Ensure is running (the default), stopped, or absent. The volumes of one that is absent stay.
 	Ensure string `yaml:"ensure" vigo:"enum=running|stopped|absent"`
 
-	// Image with its tag, its digest, or both. One that the engine does not have is pulled; with a container_image of the same
-	// name, which comes first, it may need a password. The container is replaced when the name leads to another image than it
-	// was made of.
+	// Image with its tag, its digest, or both. One that the engine does not have is pulled; declare a container_image of the same
+	// name, which comes first, where that needs a password. The container is replaced when the name leads to another image than
+	// it was made of.
 	Image string `yaml:"image"`
 
 	// Pull says whether an image that the engine does not have is pulled: missing (the default) or never.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
 
 	"vigo.dev/pkg/fault"
@@ -18,11 +19,15 @@ import (
 // engine is a container engine that speaks the Docker Engine API, version 1.40 or later: Docker, or Podman's service.
 // https://docs.docker.com/reference/api/engine/
 type engine struct {
-	h      *host.Host
-	socket string
+	h       *host.Host
+	socket  string
+	version *string // of the API; a newer engine may ask for another than the oldest
 }
 
-const engineAPI = "http://engine/v1.40"
+const oldestEngineAPI = "1.40"
+
+// engineTooOld is how an engine refuses a version: Docker 29 knows none before 1.44.
+var engineTooOld = regexp.MustCompile(`is too old.* (1\.[0-9]{1,3})\b`)
 
 // engineSockets are where engines listen, by name.
 func engineSockets() map[string][]string {
@@ -65,7 +70,8 @@ func engineOf(h *host.Host, name string) (engine, error) {
 			return engine{}, fmt.Errorf("looking for the container engine: %w", err)
 		}
 		if is != nil {
-			return engine{h, socket}, nil
+			version := oldestEngineAPI
+			return engine{h, socket, &version}, nil
 		}
 	}
 	err := fmt.Errorf("looking for a container engine at %s: %w", strings.Join(sockets, " and "), host.ErrNotFound)
@@ -99,16 +105,33 @@ func (e engine) remove(ctx context.Context, at string, query url.Values) error {
 	return err
 }
 
+// engineURL is the part of the URL behind the version.
 func engineURL(at string, query url.Values) string {
 	if len(query) == 0 {
-		return engineAPI + at
+		return at
 	}
-	return engineAPI + at + "?" + query.Encode()
+	return at + "?" + query.Encode()
+}
+
+// send makes a call in a version of the API that the engine knows.
+func (e engine) send(ctx context.Context, c host.Call) (host.Answer, error) {
+	at := c.URL
+	c.Socket, c.URL = e.socket, "http://engine/v"+*e.version+at
+	answer, err := e.h.API.Call(ctx, c)
+	if err != nil || answer.Status != http.StatusBadRequest {
+		return answer, err
+	}
+	m := engineTooOld.FindStringSubmatch(engineSays(answer))
+	if m == nil || m[1] == *e.version {
+		return answer, nil
+	}
+	*e.version = m[1]
+	c.URL = "http://engine/v" + m[1] + at
+	return e.h.API.Call(ctx, c)
 }
 
 func (e engine) call(ctx context.Context, c host.Call, into any) error {
-	c.Socket = e.socket
-	answer, err := e.h.API.Call(ctx, c)
+	answer, err := e.send(ctx, c)
 	if err != nil {
 		return err
 	}

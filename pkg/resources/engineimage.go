@@ -97,7 +97,7 @@ func (e engine) pull(ctx context.Context, r imageRef, platform string, login reg
 	if platform != "" {
 		query.Set("platform", platform)
 	}
-	c := host.Call{Method: "POST", URL: engineURL("/images/create", query), Socket: e.socket, Header: map[string]string{}}
+	c := host.Call{Method: "POST", URL: engineURL("/images/create", query), Header: map[string]string{}}
 	if login.username != "" {
 		text, err := json.Marshal(map[string]string{"username": login.username, "password": login.password})
 		if err != nil {
@@ -105,7 +105,7 @@ func (e engine) pull(ctx context.Context, r imageRef, platform string, login reg
 		}
 		c.Header["X-Registry-Auth"] = base64.URLEncoding.EncodeToString(text)
 	}
-	answer, err := e.h.API.Call(ctx, c)
+	answer, err := e.send(ctx, c)
 	switch {
 	case err != nil:
 	case answer.Status != 200:

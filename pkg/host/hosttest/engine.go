@@ -19,6 +19,7 @@ type engine struct {
 	images     map[string]image // by reference
 	registry   map[string]image // what can be pulled
 	networks   []string
+	least      string // version of the API; any if empty
 	containers []*container
 	made       int
 }
@@ -31,6 +32,7 @@ type container struct {
 	id, name string
 	image    string // its id
 	state    string // created, running, exited
+	code     int    // that it ended with
 	health   string
 	networks []string
 	body     map[string]any // as it was asked for
@@ -87,9 +89,20 @@ func (e *engine) list(query url.Values) host.Answer {
 			continue
 		}
 		all = append(all, map[string]any{"Id": c.id, "Names": []string{"/" + c.name}, "Image": c.body["Image"], "ImageID": c.image,
-			"State": c.state, "Labels": labels})
+			"State": c.state, "Status": c.status(), "Labels": labels})
 	}
 	return answer(http.StatusOK, all)
+}
+
+// status is the state in the words of the engine.
+func (c *container) status() string {
+	switch c.state {
+	case "running":
+		return "Up 2 hours"
+	case "exited":
+		return fmt.Sprintf("Exited (%d) 2 hours ago", c.code)
+	}
+	return "Created"
 }
 
 func (c *container) labels() map[string]string {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"vigo.dev/pkg/host"
@@ -87,16 +88,11 @@ func (e *engine) print(b *strings.Builder) {
 	slices.SortFunc(sorted, func(a, b *container) int { return strings.Compare(a.name, b.name) })
 	for _, c := range sorted {
 		fmt.Fprintf(b, "container %s state=%s image=%s", c.name, c.state, bare(c.image))
+		attr(b, "code", strconv.Itoa(c.code), "0")
 		attr(b, "health", c.health, "")
 		attr(b, "networks", strings.Join(c.networks, ","), "")
 		b.WriteByte('\n')
-		for _, key := range sortedKeys(c.body) {
-			value, err := json.Marshal(c.body[key])
-			if err != nil {
-				panic("hosttest: a container cannot be printed: " + err.Error())
-			}
-			fmt.Fprintf(b, "\t%s %s\n", key, value)
-		}
+		printKeys(b, c.body)
 	}
 }
 
@@ -121,25 +117,71 @@ func (p *parser) network(l *line) error {
 	return l.want(1, 1, "network NAME")
 }
 
+func (p *parser) engineVersion(l *line) error {
+	if err := l.want(1, 1, "engine-version 1.44"); err != nil {
+		return err
+	}
+	p.m.engine.least = l.args[0]
+	return nil
+}
+
 func (p *parser) container(l *line) error {
 	c := &container{state: l.attr("state", "running"), image: l.attr("image", "sha256:0"), health: l.attr("health", ""), networks: l.list("networks"), body: map[string]any{}}
-	if err := l.want(1, 1, "container NAME state=running image=ID networks=a,b"); err != nil {
+	var err error
+	if c.code, err = l.number("code", 0); err != nil {
+		return err
+	}
+	if err := l.want(1, 1, "container NAME state=running code=0 image=ID health=STATUS networks=a,b"); err != nil {
 		return err
 	}
 	c.name = l.args[0]
-	if l.body != nil {
-		for text := range strings.Lines(*l.body) {
-			key, value, _ := strings.Cut(text, " ")
-			var v any
-			if err := json.Unmarshal([]byte(value), &v); err != nil {
-				return fmt.Errorf("%s: %w", key, err)
-			}
-			c.body[key] = v
-		}
+	if c.body, err = l.keys(); err != nil {
+		return err
 	}
 	e := &p.m.engine
 	e.made++
 	c.id = fmt.Sprintf("%064x", e.made)
 	e.containers = append(e.containers, c)
 	return nil
+}
+
+// compose gives a project other containers, one for each service.
+func (e *engine) compose(project, services string) {
+	e.containers = slices.DeleteFunc(e.containers, func(c *container) bool { return c.labels()["com.docker.compose.project"] == project })
+	for service := range strings.SplitSeq(services, ",") {
+		if service == "" {
+			continue
+		}
+		e.made++
+		labels := map[string]any{"com.docker.compose.project": project, "com.docker.compose.service": service, "com.docker.compose.config-hash": "up"}
+		e.containers = append(e.containers, &container{id: fmt.Sprintf("%064x", e.made), name: project + "-" + service + "-1", image: "sha256:0",
+			state: "running", body: map[string]any{"Labels": labels}})
+	}
+}
+
+// printKeys writes an object of JSON, a line for each key, and keys reads them.
+func printKeys(b *strings.Builder, object map[string]any) {
+	for _, key := range sortedKeys(object) {
+		value, err := json.Marshal(object[key])
+		if err != nil {
+			panic("hosttest: an object cannot be printed: " + err.Error())
+		}
+		fmt.Fprintf(b, "\t%s %s\n", key, value)
+	}
+}
+
+func (l *line) keys() (map[string]any, error) {
+	object := map[string]any{}
+	if l.body == nil {
+		return object, nil
+	}
+	for text := range strings.Lines(*l.body) {
+		key, value, _ := strings.Cut(text, " ")
+		var v any
+		if err := json.Unmarshal([]byte(value), &v); err != nil {
+			return nil, fmt.Errorf("%s: %w", key, err)
+		}
+		object[key] = v
+	}
+	return object, nil
 }

@@ -44,6 +44,7 @@ type Machine struct {
 	stale      map[string]bool  // units whose files are newer than what systemd read
 	processes  []*process
 	engine     engine
+	cluster    cluster
 }
 
 func newMachine() *Machine {

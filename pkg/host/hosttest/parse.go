@@ -43,7 +43,7 @@ import (
 //	clock 2026-01-01T00:00:00Z
 //	fetched 2025-12-31T00:00:00Z         (the package lists; or never; just now if left out)
 //	usage / bytes=100 free=50 available=40 inodes=10 inodesfree=5 readonly=false
-//	command ["visudo","-cf","*"] code=0 stdout="ok" stderr="" [reads] [once] [exists=/x] [rejects=TEXT] [creates=/y] [content=TEXT] [removes=/z] [gives=eth0=192.0.2.7/24] [leaves=/dev/sdb1,size:64M,0x438:53ef]
+//	command ["visudo","-cf","*"] code=0 stdout="ok" stderr="" [reads] [once] [exists=/x] [rejects=TEXT] [creates=/y] [content=TEXT] [removes=/z] [gives=eth0=192.0.2.7/24] [leaves=/dev/sdb1,size:64M,0x438:53ef] [composes=shop:web,db]
 //	program visudo /usr/sbin/visudo
 //	url https://example.com/x "content"
 //	stale nginx.service                  (systemd has read an older version of its files)
@@ -52,8 +52,12 @@ import (
 //	                                     if its socket is: other /run/docker.sock)
 //	registry docker.io/library/nginx:1.27 id=sha256:1 digest=sha256:2   (that can be pulled)
 //	network front                        (of the engine)
+//	engine-version 1.44                  (the one version of the API that the engine knows; any if it is left out)
 //	container web state=running image=sha256:1 health=healthy networks=front
 //		Image "nginx:1.27"               (what it was made of, in lines indented by one tab: key and JSON)
+//	cluster https://10.0.0.1:6443 token=abc   (of Kubernetes; without a token it takes a client certificate)
+//	object /api/v1/namespaces/shop/configmaps/web
+//		data {"a":"b"}                   (in lines indented by one tab: key and JSON)
 //	fail read /etc/motd "permission denied"
 //
 // The words of fail: look stat read write xattr flags device (with a path); accounts, "accounts put", packages, install, upgrade,
@@ -126,11 +130,12 @@ func (p *parser) line(l *line) error {
 		"command": p.command, "program": p.program, "url": p.url, "fail": p.fail, "table": p.table, "clock": p.clock, "fetched": p.lists,
 		"xattr": p.xattr, "flags": p.flags, "stale": p.stale, "device": p.device, "quota": p.quota, "process": p.process,
 		"image": p.image, "registry": p.image, "network": p.network, "container": p.container,
+		"engine-version": p.engineVersion, "cluster": p.cluster, "object": p.object,
 	}[l.word]
 	if !ok {
 		return fmt.Errorf("unknown word %q", l.word)
 	}
-	if l.body != nil && l.word != "file" && l.word != "url" && l.word != "container" {
+	if l.body != nil && l.word != "file" && l.word != "url" && l.word != "container" && l.word != "object" {
 		return fmt.Errorf("%s has no content", l.word)
 	}
 	if takesName(l.word) && len(l.args) > 0 && !plainName.MatchString(l.args[0]) {

@@ -57,6 +57,7 @@ func (m *Machine) String() string {
 		fmt.Fprintf(&b, "table %s %s\n", name, bare(m.tables[name]))
 	}
 	m.engine.print(&b)
+	m.cluster.print(&b)
 	for _, mt := range m.mounts {
 		fmt.Fprintf(&b, "mount %s %s %s", bare(mt.Source), bare(mt.Path), bare(mt.Type))
 		if len(mt.Options) > 0 {

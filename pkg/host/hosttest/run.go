@@ -30,6 +30,7 @@ type script struct {
 	removes        string            // a path it removes
 	gives          string            // an address it gives: eth0=192.0.2.7/24
 	leaves         string            // a device and all it holds then
+	composes       string            // a project and the services of it that run then, as compose makes them
 	once           bool
 	spent          bool
 }
@@ -119,6 +120,9 @@ func (m *Machine) run(s *script, c host.Command) host.Result {
 	}
 	if s.leaves != "" {
 		m.leave(s.leaves)
+	}
+	if project, services, ok := strings.Cut(s.composes, ":"); ok {
+		m.engine.compose(project, services)
 	}
 	name, address, _ := strings.Cut(s.gives, "=")
 	for i := range m.interfaces {

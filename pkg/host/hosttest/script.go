@@ -52,7 +52,7 @@ func (p *parser) command(l *line) error {
 		return err
 	}
 	s := &script{argv: l.argv, code: code, stdout: l.attr("stdout", ""), stderr: l.attr("stderr", ""),
-		exists: l.attr("exists", ""), rejects: l.attr("rejects", ""), removes: l.attr("removes", ""), stdin: l.attr("stdin", ""), gives: l.attr("gives", ""), leaves: l.attr("leaves", ""),
+		exists: l.attr("exists", ""), rejects: l.attr("rejects", ""), removes: l.attr("removes", ""), stdin: l.attr("stdin", ""), gives: l.attr("gives", ""), leaves: l.attr("leaves", ""), composes: l.attr("composes", ""),
 		reads: l.flag("reads", 0), once: l.flag("once", 0)}
 	if _, words, _ := strings.Cut(s.leaves, ","); s.leaves != "" {
 		if err := new(device).fill(strings.Split(words, ",")); words != "" && err != nil {
@@ -64,7 +64,7 @@ func (p *parser) command(l *line) error {
 		s.creates = map[string]string{name: l.attr("content", "")}
 	}
 	p.m.commands = append(p.m.commands, s)
-	return l.want(0, 0, "command [ARGV] [reads] [once] with code=, stdout=, stderr=, exists=, rejects=, creates=, content=, removes=, gives=, stdin=, leaves=")
+	return l.want(0, 0, "command [ARGV] [reads] [once] with code=, stdout=, stderr=, exists=, rejects=, creates=, content=, removes=, gives=, stdin=, leaves=, composes=")
 }
 
 func (p *parser) program(l *line) error {
