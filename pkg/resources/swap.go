@@ -152,7 +152,7 @@ func (s *Swap) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 		argv = append(argv, "--priority", strconv.Itoa(*s.Priority))
 	}
 	if len(s.Options) > 0 {
-		argv = append(argv, "--options", strings.Join(s.Options, ","))
+		argv = append(argv, "-o", strings.Join(s.Options, ","))
 	}
 	argv = append(argv, s.Path)
 	on := func(ctx context.Context) error { return runProgram(ctx, h, argv...) }
