@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -35,11 +34,7 @@ exit $?
 `
 
 // container is a running systemd-nspawn, below the shell that runs startScript.
-type container struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed when it has ended
-	code int           // its exit code, then
-}
+type container struct{ *process }
 
 // startContainer boots the disk in a work directory.
 func startContainer(w *workdir, hostname string, ns *netns) (*container, error) {
@@ -73,25 +68,8 @@ func startContainer(w *workdir, hostname string, ns *netns) (*container, error) 
 		Cloneflags: unix.CLONE_NEWPID, Unshareflags: unix.CLONE_NEWNS, Setsid: true, Pdeathsig: unix.SIGKILL,
 		UseCgroupFD: true, CgroupFD: int(group.Fd()),
 	}
-	c := &container{cmd: cmd, done: make(chan struct{})}
-	started := make(chan error)
-	go c.run(started)
-	return c, <-started
-}
-
-// run starts the process and stays until it has ended: the signal at the death of the parent is sent when the thread
-// that started the process ends, so that thread is kept.
-func (c *container) run(started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := c.cmd.Start()
-	started <- err
-	if err != nil {
-		return
-	}
-	_ = c.cmd.Wait() // the exit code says it all
-	c.code = c.cmd.ProcessState.ExitCode()
-	close(c.done)
+	p, err := startProcess(cmd)
+	return &container{p}, err
 }
 
 // errDown is the answer of a machine that is off, or between two boots.

@@ -1,5 +1,5 @@
 // Package fleet boots real Debian machines for end-to-end tests: each has its own systemd, packages, accounts, network
-// and boot id, is reached as root through [Machine.Exec], and is rebooted, unplugged and cut off as a test pleases.
+// and boot id, is reached as root through [Console.Exec], and is rebooted, unplugged and cut off as a test pleases.
 //
 // A machine is a systemd-nspawn container on an overlay of one image that is built once ([Image]). Machines of one
 // [Network] reach each other and one network namespace for programs on this side ([Network.Host]), and nothing else.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -269,7 +270,7 @@ func warm(t *testing.T) {
 	t.Logf("image there after %v", time.Since(began).Round(time.Millisecond))
 }
 
-func bootID(t *testing.T, m *fleet.Machine) string {
+func bootID(t *testing.T, m machine) string {
 	t.Helper()
 	id, err := m.BootID(t.Context())
 	if err != nil {
@@ -286,4 +287,13 @@ func waitFor(t *testing.T, what string, try func(context.Context) error) {
 	if err := fleet.WaitFor(ctx, 50*time.Millisecond, try); err != nil {
 		t.Fatalf("waiting for %s: %v", what, err)
 	}
+}
+
+// machine is what a container and a virtual machine have in common.
+type machine interface {
+	Exec(ctx context.Context, argv ...string) (stdout, stderr string, code int, err error)
+	MustExec(t testing.TB, argv ...string) string
+	WriteFile(t testing.TB, path, text string, mode os.FileMode)
+	CopyIn(t testing.TB, hostPath, path string, mode os.FileMode)
+	BootID(ctx context.Context) (string, error)
 }

@@ -4,13 +4,8 @@ package fleet
 
 import (
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,59 +50,16 @@ var debian12 = recipe{
 	Finish: finishScript,
 }
 
-// key returns the short hash that names the image of a recipe.
-func (r recipe) key() string {
-	text, err := json.Marshal(r)
-	if err != nil {
-		panic(err)
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])[:12]
-}
-
 // Image returns the directory of the image machines boot from, and builds it when the cache directory has none made
-// after the present recipe. Building takes minutes and the mirror apt uses on this computer; it is safe against being
-// interrupted, and of several processes one builds while the others wait.
+// after the present recipe. Building takes minutes and the mirror apt uses on this computer.
 func Image(ctx context.Context, cacheDir string) (string, error) {
-	image := filepath.Join(cacheDir, "image-"+debian12.key())
-	if _, err := os.Stat(image); err == nil {
-		return image, nil
-	}
-	if err := os.MkdirAll(cacheDir, 0o755); err != nil {
-		return "", fmt.Errorf("building the image: %w", err)
-	}
-	lock, err := lockFile(ctx, filepath.Join(cacheDir, "image.lock"))
-	if err != nil {
-		return "", fmt.Errorf("building the image: %w", err)
-	}
-	defer lock.Close()
-	if _, err := os.Stat(image); !errors.Is(err, fs.ErrNotExist) {
-		return image, err
-	}
-	if err := debian12.build(ctx, cacheDir, image); err != nil {
-		return "", fmt.Errorf("building the image: %w", err)
-	}
-	return image, nil
+	return cached(ctx, cacheDir, "image-"+hashOf(debian12), func(dir, scratch string) error {
+		return debian12.fill(ctx, dir, scratch)
+	})
 }
 
-// build makes an image beside its final place and moves it there when it is whole. The caller holds the lock.
-func (r recipe) build(ctx context.Context, cacheDir, image string) error {
-	const unfinished = ".image-"
-	old, err := filepath.Glob(filepath.Join(cacheDir, unfinished+"*"))
-	if err != nil {
-		return err
-	}
-	for _, dir := range old {
-		if err := os.RemoveAll(dir); err != nil {
-			return fmt.Errorf("removing what an interrupted build left: %w", err)
-		}
-	}
-	dir, err := os.MkdirTemp(cacheDir, unfinished)
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	root := filepath.Join(dir, "root")
+// fill makes an image in an empty directory.
+func (r recipe) fill(ctx context.Context, root, scratch string) error {
 	src, err := findSources(ctx, r.Suite)
 	if err != nil {
 		return err
@@ -115,7 +67,12 @@ func (r recipe) build(ctx context.Context, cacheDir, image string) error {
 	if err := r.bootstrap(ctx, src, root); err != nil {
 		return err
 	}
-	if err := r.fillRepository(ctx, src, root, dir); err != nil {
+	return r.complete(ctx, src, root, scratch)
+}
+
+// complete fills the local repository and does what is to be done inside.
+func (r recipe) complete(ctx context.Context, src sources, root, scratch string) error {
+	if err := r.fillRepository(ctx, src, root, scratch); err != nil {
 		return err
 	}
 	finish := build(ctx, "chroot", root, "/bin/sh", "-s")
@@ -123,10 +80,7 @@ func (r recipe) build(ctx context.Context, cacheDir, image string) error {
 	if err := run(finish); err != nil {
 		return fmt.Errorf("finishing: %w", err)
 	}
-	if err := os.Chmod(root, 0o755); err != nil {
-		return err
-	}
-	return os.Rename(root, image)
+	return nil
 }
 
 // bootstrap installs the smallest Debian and the packages of the recipe.

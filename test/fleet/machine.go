@@ -3,6 +3,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -32,11 +33,11 @@ const bootTimeout = 2 * time.Minute
 
 // Machine is a running Debian. Its methods may be called from several goroutines.
 type Machine struct {
+	Console
 	*port // of its network; the methods that concern the link need one
 
-	name string
-	dir  *workdir
-	ns   *netns
+	dir *workdir
+	ns  *netns
 
 	mu    sync.Mutex
 	box   *container    // nil: it is off
@@ -68,15 +69,13 @@ func StartAll(t testing.TB, options ...Options) []*Machine {
 	errs := make([]error, len(options))
 	var wg sync.WaitGroup
 	for i, o := range options {
-		m := &Machine{name: o.Name, port: &port{}}
-		if m.name == "" {
-			m.name = "machine"
-		}
+		m := &Machine{port: &port{}}
+		m.Console = Console{hostname: cmp.Or(o.Name, "machine"), run: m.run}
 		machines[i] = m
 		t.Cleanup(func() { m.tearDown(t) })
 		// One after the other, for the addresses to be in order.
 		if err := m.build(t.Context(), cache, image, o); err != nil {
-			t.Fatalf("building machine %s: %v", m.name, err)
+			t.Fatalf("building machine %s: %v", m.hostname, err)
 		}
 		wg.Go(func() { errs[i] = m.Boot(t.Context()) })
 	}
@@ -93,7 +92,7 @@ func (m *Machine) build(ctx context.Context, cache, image string, o Options) err
 	if m.ns, err = newNetns(); err != nil {
 		return err
 	}
-	hosts := "127.0.0.1\tlocalhost\n127.0.1.1\t" + m.name + "\n"
+	hosts := "127.0.0.1\tlocalhost\n127.0.1.1\t" + m.hostname + "\n"
 	if o.Network != nil {
 		if m.port, err = o.Network.attach(m.ns, netip.Addr{}); err != nil {
 			return err
@@ -108,7 +107,7 @@ func (m *Machine) build(ctx context.Context, cache, image string, o Options) err
 	layer := ""
 	if o.Like != nil {
 		if o.Like.current() != nil {
-			return fmt.Errorf("machine %s runs: stop it for another to be like it", o.Like.name)
+			return fmt.Errorf("machine %s runs: stop it for another to be like it", o.Like.hostname)
 		}
 		layer = filepath.Join(o.Like.dir.path, upperDir)
 	}
@@ -119,7 +118,7 @@ func (m *Machine) build(ctx context.Context, cache, image string, o Options) err
 	_, _ = rand.Read(id[:])
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	files := map[string]string{
-		"/etc/hostname":   m.name + "\n",
+		"/etc/hostname":   m.hostname + "\n",
 		"/etc/hosts":      hosts,
 		"/etc/machine-id": hex.EncodeToString(id[:]) + "\n",
 	}
@@ -168,9 +167,6 @@ func copyDir(like, path string) error {
 	return errors.Join(unix.Chmod(path, mode), unix.Lchown(path, uid, gid))
 }
 
-// Name returns the host name.
-func (m *Machine) Name() string { return m.name }
-
 // current returns what runs the machine now, or nil.
 func (m *Machine) current() *container {
 	m.mu.Lock()
@@ -190,26 +186,14 @@ func (m *Machine) Log() string {
 	return strings.ReplaceAll(string(text), "\r\n", "\n")
 }
 
-// Journal returns the last lines of the system journal, of the present boot; what is wrong if it cannot be read.
-func (m *Machine) Journal(ctx context.Context, lines int) string {
-	out, stderr, code, err := m.Exec(ctx, "journalctl", "--boot", "--no-pager", "--lines", fmt.Sprint(lines))
-	if err != nil {
-		return err.Error()
-	}
-	if code != 0 {
-		return stderr
-	}
-	return out
-}
-
 // tearDown removes all of the machine.
 func (m *Machine) tearDown(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if t.Failed() {
-		t.Logf("console of machine %s:\n%s", m.name, tail(m.Log(), 60))
-		t.Logf("journal of machine %s:\n%s", m.name, m.Journal(ctx, 100))
+		t.Logf("console of machine %s:\n%s", m.hostname, tail(m.Log(), 60))
+		t.Logf("journal of machine %s:\n%s", m.hostname, m.Journal(ctx, 100))
 	}
 	errs := []error{m.PowerCut(), m.whyOff()}
 	if m.dir != nil {
@@ -219,6 +203,6 @@ func (m *Machine) tearDown(t testing.TB) {
 		errs = append(errs, m.ns.close())
 	}
 	if err := errors.Join(errs...); err != nil {
-		t.Errorf("removing machine %s: %v", m.name, err)
+		t.Errorf("removing machine %s: %v", m.hostname, err)
 	}
 }

@@ -23,9 +23,9 @@ func (m *Machine) Boot(ctx context.Context) error {
 	m.mu.Lock()
 	if m.box != nil {
 		m.mu.Unlock()
-		return fmt.Errorf("booting machine %s: it is on", m.name)
+		return fmt.Errorf("booting machine %s: it is on", m.hostname)
 	}
-	box, err := startContainer(m.dir, m.name, m.ns)
+	box, err := startContainer(m.dir, m.hostname, m.ns)
 	if err == nil {
 		m.box, m.off, m.cut = box, make(chan struct{}), false
 		go m.supervise(box, m.off)
@@ -35,7 +35,7 @@ func (m *Machine) Boot(ctx context.Context) error {
 		err = m.waitUp(ctx, "")
 	}
 	if err != nil {
-		return fmt.Errorf("booting machine %s: %w\n%s", m.name, err, tail(m.Log(), 20))
+		return fmt.Errorf("booting machine %s: %w\n%s", m.hostname, err, tail(m.Log(), 20))
 	}
 	return nil
 }
@@ -54,7 +54,7 @@ func (m *Machine) supervise(box *container, off chan struct{}) {
 		reboot := box.code == exitReboot && !m.cut
 		box = nil
 		if err == nil && reboot {
-			if box, err = startContainer(m.dir, m.name, m.ns); err != nil {
+			if box, err = startContainer(m.dir, m.hostname, m.ns); err != nil {
 				box = nil
 			}
 		}
@@ -70,42 +70,14 @@ func (m *Machine) whyOff() error {
 	return m.fault
 }
 
-// waitUp waits until systemd has started everything; with the id of a boot, until that of another boot has.
+// waitUp is [Console.waitUp] for as long as the machine is on.
 func (m *Machine) waitUp(ctx context.Context, notBoot string) error {
-	return WaitFor(ctx, pollInterval, func(ctx context.Context) error {
+	return m.Console.waitUp(ctx, notBoot, func() error {
 		if m.current() == nil {
-			return errors.Join(ErrFinal, errDown, m.whyOff())
-		}
-		if notBoot != "" {
-			id, err := m.BootID(ctx)
-			if err != nil {
-				return err
-			}
-			if id == notBoot {
-				return errors.New("it has not gone down yet")
-			}
-		}
-		state, stderr, _, err := m.Exec(ctx, "systemctl", "is-system-running", "--wait")
-		if err != nil {
-			return err
-		}
-		if state = strings.TrimSpace(state); state != "running" && state != "degraded" {
-			return fmt.Errorf("the system is %q: %s", state, strings.TrimSpace(stderr))
+			return errors.Join(errDown, m.whyOff())
 		}
 		return nil
 	})
-}
-
-// BootID returns the id of the present boot.
-func (m *Machine) BootID(ctx context.Context) (string, error) {
-	id, stderr, code, err := m.Exec(ctx, "cat", "/proc/sys/kernel/random/boot_id")
-	if err == nil && code != 0 {
-		err = errors.New(strings.TrimSpace(stderr))
-	}
-	if err != nil {
-		return "", fmt.Errorf("reading the boot id of machine %s: %w", m.name, err)
-	}
-	return strings.TrimSpace(id), nil
 }
 
 // Reboot reboots the machine in order, as its own systemd does it, and waits until it is up again.
@@ -117,7 +89,7 @@ func (m *Machine) Reboot(ctx context.Context) error {
 	// The machine may be gone before the command has ended: only the next boot says that it worked.
 	_, stderr, code, err := m.Exec(ctx, "systemctl", "reboot")
 	if err == nil && code == 1 && stderr != "" {
-		return fmt.Errorf("rebooting machine %s: %s", m.name, strings.TrimSpace(stderr))
+		return fmt.Errorf("rebooting machine %s: %s", m.hostname, strings.TrimSpace(stderr))
 	}
 	return m.WaitReboot(ctx, before)
 }
@@ -128,7 +100,7 @@ func (m *Machine) WaitReboot(ctx context.Context, before string) error {
 	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
 	defer cancel()
 	if err := m.waitUp(ctx, before); err != nil {
-		return fmt.Errorf("rebooting machine %s: %w\n%s", m.name, err, tail(m.Log(), 20))
+		return fmt.Errorf("rebooting machine %s: %w\n%s", m.hostname, err, tail(m.Log(), 20))
 	}
 	return nil
 }
@@ -145,13 +117,13 @@ func (m *Machine) Stop(ctx context.Context) error {
 	// The machine may be gone before the command has ended.
 	_, stderr, code, err := m.Exec(ctx, "systemctl", "poweroff")
 	if err == nil && code == 1 && stderr != "" {
-		return fmt.Errorf("stopping machine %s: %s", m.name, strings.TrimSpace(stderr))
+		return fmt.Errorf("stopping machine %s: %s", m.hostname, strings.TrimSpace(stderr))
 	}
 	select {
 	case <-off:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("stopping machine %s: %w", m.name, context.Cause(ctx))
+		return fmt.Errorf("stopping machine %s: %w", m.hostname, context.Cause(ctx))
 	}
 }
 
@@ -168,7 +140,7 @@ func (m *Machine) PowerCut() error {
 	}
 	// No group: it ended by itself a moment ago.
 	if err := m.dir.group.kill(); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("cutting the power of machine %s: %w", m.name, err)
+		return fmt.Errorf("cutting the power of machine %s: %w", m.hostname, err)
 	}
 	<-off
 	return nil

@@ -31,7 +31,7 @@ var hostPackages string
 
 // tools are the programs the package starts on this computer.
 var tools = []string{
-	"apt-config", "apt-get", "chroot", "debootstrap", "dpkg-deb", "dpkg-scanpackages", "ip", "mount", "nsenter", "setpriv",
+	"apt-config", "apt-get", "chroot", "debootstrap", "dpkg-deb", "dpkg-scanpackages", "ip", "mkfs.ext4", "mount", "nsenter", "setpriv",
 	"systemd-nspawn",
 }
 
