@@ -4,9 +4,12 @@ package fleet_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +30,8 @@ type typeCase struct {
 	Absent   yaml.Node `yaml:"absent"`   // the resources that undo it; optional
 	Gone     string    `yaml:"gone"`     // succeeds once they did
 	Packages []string  `yaml:"packages"` // of Debian, that the case needs
-	Cannot   string    `yaml:"cannot"`   // why a container cannot show it; then nothing else is needed
+	Kernel   string    `yaml:"kernel"`   // own: the case needs a machine with a kernel of its own
+	Cannot   string    `yaml:"cannot"`   // why no machine here can show it; then nothing else is needed
 }
 
 // titleOf is a name for people: the type, which leads to its page, and what the case is about.
@@ -58,6 +62,9 @@ func readCases(t *testing.T) []typeCase {
 		}
 		if c.Cannot == "" && (c.Present.IsZero() || c.Check == "" || c.Drift == "") {
 			t.Errorf("%s: want present, check and drift, or why it cannot be tried", path)
+		}
+		if c.Kernel != "" && c.Kernel != ownKernel {
+			t.Errorf("%s: kernel: want own, or nothing", path)
 		}
 		if c.Absent.IsZero() != (c.Gone == "") {
 			t.Errorf("%s: absent and gone belong together", path)
@@ -97,6 +104,18 @@ func (c typeCase) policy(t *testing.T, resources yaml.Node) map[string]string {
 	}
 }
 
+// ownKernel is what a case says that a container cannot show.
+const ownKernel = "own"
+
+// on lists the cases for a machine with a kernel of its own, or for the other, of those -run asks for.
+func on(cases []typeCase, kernel string) []typeCase {
+	_, wanted, _ := strings.Cut(flag.Lookup("test.run").Value.String(), "/")
+	like := regexp.MustCompile(wanted)
+	return slices.DeleteFunc(slices.Clone(cases), func(c typeCase) bool {
+		return c.Kernel != kernel || c.Cannot != "" || !like.MatchString(c.name)
+	})
+}
+
 // packagesOf lists what the cases want installed.
 func packagesOf(cases []typeCase) []string {
 	var all []string
@@ -111,6 +130,7 @@ type verdict struct {
 	name                                    string
 	converges, again, dry, repaired, undone string
 	cannot                                  string
+	kernel                                  string
 	tried                                   bool
 }
 
@@ -123,13 +143,17 @@ const (
 // tableOf renders what the machine showed.
 func tableOf(rows []verdict) string {
 	var b strings.Builder
-	b.WriteString("| type | converges | second run changes nothing | dry run said exactly that | drift is repaired | absent undoes it |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| type | machine | converges | second run changes nothing | dry run said exactly that | drift is repaired | absent undoes it |\n|---|---|---|---|---|---|---|\n")
 	for _, r := range rows {
 		if r.cannot != "" {
-			fmt.Fprintf(&b, "| %s | not on this machine: %s | | | | |\n", titleOf(r.name), r.cannot)
+			fmt.Fprintf(&b, "| %s | none: %s | | | | | |\n", titleOf(r.name), r.cannot)
 			continue
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", titleOf(r.name), r.converges, r.again, r.dry, r.repaired, r.undone)
+		machine := "container"
+		if r.kernel == ownKernel {
+			machine = "own kernel"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", titleOf(r.name), machine, r.converges, r.again, r.dry, r.repaired, r.undone)
 	}
 	return b.String()
 }

@@ -58,18 +58,29 @@ func TestTypes(t *testing.T) {
 		t.Fatal("set VIGO_BIN to the folder of the built programs (make build)")
 	}
 	cases := readCases(t)
-	m := fleet.Start(t, fleet.Options{Name: "types", Network: fleet.NewNetwork(t)})
-	m.CopyIn(t, filepath.Join(bin, "vigo-agent"), "/usr/local/bin/vigo-agent", 0o755)
-	if packages := packagesOf(cases); len(packages) > 0 {
-		m.MustExec(t, append([]string{"apt-get", "-qq", "-y", "install"}, packages...)...)
-	}
 	rows := make([]verdict, len(cases))
 	for i, c := range cases {
-		rows[i] = verdict{name: c.name, converges: no, again: no, dry: no, repaired: no, undone: no, cannot: c.Cannot}
-		if c.Cannot == "" {
-			t.Run(c.name, func(t *testing.T) { (&trial{typeCase: c, m: m, row: &rows[i]}).run(t) })
+		rows[i] = verdict{name: c.name, kernel: c.Kernel, converges: no, again: no, dry: no, repaired: no, undone: no, cannot: c.Cannot}
+	}
+	try := func(kernel string, start func() machine) {
+		wanted := on(cases, kernel)
+		if len(wanted) == 0 {
+			return
+		}
+		m := start()
+		m.CopyIn(t, filepath.Join(bin, "vigo-agent"), "/usr/local/bin/vigo-agent", 0o755)
+		if packages := packagesOf(wanted); len(packages) > 0 {
+			m.MustExec(t, append([]string{"apt-get", "-qq", "-y", "install"}, packages...)...)
+		}
+		for _, c := range wanted {
+			row := &rows[slices.IndexFunc(rows, func(r verdict) bool { return r.name == c.name })]
+			t.Run(c.name, func(t *testing.T) { (&trial{typeCase: c, m: m, row: row}).run(t) })
 		}
 	}
+	try("", func() machine { return fleet.Start(t, fleet.Options{Name: "types", Network: fleet.NewNetwork(t)}) })
+	try(ownKernel, func() machine {
+		return fleet.StartVM(t, fleet.VMOptions{Name: "types", Arguments: []string{"security=apparmor"}})
+	})
 	table := tableOf(rows)
 	t.Log("\n" + table)
 	if slices.ContainsFunc(rows, func(r verdict) bool { return !r.tried && r.cannot == "" }) {
@@ -83,8 +94,9 @@ func checkDoc(t *testing.T, table string) {
 	t.Helper()
 	text := `# Every resource type on a booted machine
 
-Made by ` + "`go test ./test/fleet -run TestTypes -update`" + ` and checked by the same test. Each type is tried on a Debian 12 that was booted for it, in a
-container with a systemd of its own: a dry run, a run, a second run, a change made by hand, a repair, and the declaration of the opposite.
+Made by ` + "`go test ./test/fleet -run TestTypes -update`" + ` and checked by the same test. Each type is tried on a Debian 12 that was booted for it: a
+dry run, a run, a second run, a change made by hand, a repair, and the declaration of the opposite. The machine is a container with a systemd
+of its own, on the kernel of the computer; or, where that cannot show it, one with a kernel of its own, Debian's user-mode-linux 6.1.
 What the host looks like is judged by other programs than Vigo. The cases are in test/fleet/testdata/types.
 
 ` + table
@@ -105,7 +117,7 @@ What the host looks like is judged by other programs than Vigo. The cases are in
 // trial is a case that is being tried.
 type trial struct {
 	typeCase
-	m   *fleet.Machine
+	m   machine
 	row *verdict
 }
 
