@@ -42,7 +42,8 @@ func startKernel(w *workdir, image string, arguments []string) (*process, []*lin
 		}
 		args = append(args, fmt.Sprintf("ubd%d=%s", i+1, disk))
 	}
-	cmd := exec.Command(filepath.Join(image, kernelFile))
+	// The shell is number 1 of a namespace: what the kernel started ends with it.
+	cmd := exec.Command("/bin/sh", "-c", `"$@"; exit $?`, "sh", filepath.Join(image, kernelFile))
 	var ends []*line
 	for i := range lines {
 		ours, theirs, err := socketPair()
@@ -63,7 +64,9 @@ func startKernel(w *workdir, image string, arguments []string) (*process, []*lin
 	cmd.Dir = w.path
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + w.path, "TMPDIR=/dev/shm"}
 	cmd.Stdout, cmd.Stderr = console, console
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGKILL, UseCgroupFD: true, CgroupFD: int(group.Fd())}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWPID, Setsid: true, Pdeathsig: unix.SIGKILL, UseCgroupFD: true, CgroupFD: int(group.Fd()),
+	}
 	p, err := startProcess(cmd)
 	return p, ends, err
 }
