@@ -122,12 +122,7 @@ func (s *Service) PutChannels(ctx context.Context, notes []report.ChannelNote) e
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.channels = next // never changed, only replaced
-	for _, n := range next {
-		if n.Digest != "" {
-			s.commits[n.Digest] = n.Commit
-		}
-	}
+	s.setChannels(next)
 	return nil
 }
 

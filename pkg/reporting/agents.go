@@ -206,10 +206,10 @@ func (s *Service) judge(n *node, c report.CheckIn, now time.Time) {
 		}
 		a.Failing++
 	} else {
-		a.Failing, a.First, a.Reason, a.Failed = 0, time.Time{}, "", nil
+		a.Failing, a.First, a.Reason, a.Failed, a.Whole = 0, time.Time{}, "", nil, c.Run.Started
 	}
 	if c.Run.Error != "" {
-		a.Reason = c.Run.Error
+		a.Reason, a.Whole = c.Run.Error, c.Run.Started
 	}
 	if c.Run.Counts.Changed+c.Run.Counts.Corrected > 0 {
 		a.Changed = now.UTC()
@@ -240,7 +240,7 @@ func (s *Service) PutRuns(ctx context.Context, name string, runs []report.Run) e
 		return nil // from the spool: history, not how the node is
 	}
 	n.account.Failed = map[string]string{}
-	n.account.Reason = newest.Error
+	n.account.Reason, n.account.Whole = newest.Error, newest.Started
 	for _, r := range newest.Results {
 		if r.Outcome != report.Failed && r.Outcome != report.Drift {
 			continue

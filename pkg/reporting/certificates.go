@@ -35,11 +35,22 @@ func (s *Service) certificateOf(cert *x509.Certificate) (sqlstore.Operator, erro
 	if err != nil {
 		return sqlstore.Operator{}, err
 	}
+	o, err := s.certificateHolder(peer.Name, hash, cert)
+	if errors.Is(err, errNobody) && s.unknown() {
+		o, err = s.certificateHolder(peer.Name, hash, cert)
+	}
+	if errors.Is(err, errNobody) {
+		return o, api.Refuse(api.ErrRevoked, "the certificate of %s is revoked, or was not issued by this service", peer.Name)
+	}
+	return o, err
+}
+
+func (s *Service) certificateHolder(name string, hash []byte, cert *x509.Certificate) (sqlstore.Operator, error) {
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.operators {
-		if o.Kind != sqlstore.KindCertificate || o.Name != peer.Name || !bytes.Equal(o.Hash, hash) {
+		if o.Kind != sqlstore.KindCertificate || o.Name != name || !bytes.Equal(o.Hash, hash) {
 			continue
 		}
 		if identity.Expired(cert, now) || !now.Before(o.Expires) { // also on a connection that was opened before
@@ -49,7 +60,7 @@ func (s *Service) certificateOf(cert *x509.Certificate) (sqlstore.Operator, erro
 		}
 		return o, nil
 	}
-	return sqlstore.Operator{}, api.Refuse(api.ErrRevoked, "the certificate of %s is revoked, or was not issued by this service", peer.Name)
+	return sqlstore.Operator{}, errNobody
 }
 
 // IssueCertificate implements api.Certificates.

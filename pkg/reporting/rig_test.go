@@ -49,7 +49,7 @@ func (c *clock) pass(d time.Duration) { c.set(c.Now().Add(d)) }
 // A rig is a service with a store on disk, a clock of its own and nobody listening on it yet.
 type rig struct {
 	*Service
-	clock
+	*clock
 	path string
 	ca   *identity.CA
 }
@@ -60,7 +60,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{path: filepath.Join(t.TempDir(), "report.db"), ca: ca}
+	r := &rig{clock: &clock{}, path: filepath.Join(t.TempDir(), "report.db"), ca: ca}
 	r.set(noon)
 	r.start(t)
 	t.Cleanup(func() { must(t, r.DB.Close()) })

@@ -57,6 +57,7 @@ type Service struct {
 	away    turnedAway
 	auditor auditor
 	uses    uses
+	replica replica
 
 	mu        sync.Mutex
 	nodes     map[string]*node
@@ -96,6 +97,7 @@ type account struct {
 	First   time.Time         `json:"first,omitzero"` // of the failures in a row
 	Changed time.Time         `json:"changed,omitzero"`
 	Failed  map[string]string `json:"failed,omitempty"` // resource to outcome, of the last run that was reported whole
+	Whole   time.Time         `json:"whole,omitzero"`   // start of the run that Failed and Reason are of
 	Ahead   time.Time         `json:"ahead,omitzero"`   // since when it has a pointer the service was not told of
 	Heard   time.Time         `json:"heard,omitzero"`   // its own last check-in, not the word of a hub
 	Report  report.HubReport  `json:"report,omitzero"`  // of a hub: its last one, without sightings
@@ -128,6 +130,10 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	s := &Service{Config: c, nodes: map[string]*node{}, channels: map[string]report.ChannelNote{}, commits: map[string]string{}, index: inventory.New(), began: c.Now()}
 	s.metrics = newMetrics(s)
 	var err error
+	if s.replica.feed, err = c.DB.Feed(ctx); err != nil { // before anything is read, so that nothing falls between
+		return nil, err
+	}
+	s.replica.fed = s.began
 	if s.known, err = c.DB.FacetDigests(ctx); err != nil {
 		return nil, err
 	}
@@ -193,6 +199,7 @@ func (s *Service) Run(ctx context.Context) error {
 	defer reading.Wait()
 	listening := ctx
 	reading.Go(func() { s.keepIndex(listening) })
+	reading.Go(func() { s.follow(listening) })
 	keeps := true
 	for n := 0; ; n++ {
 		s.Tick(ctx)
@@ -252,6 +259,14 @@ func (s *Service) prune(ctx context.Context) {
 
 // NodeKey implements api.Gate.
 func (s *Service) NodeKey(name string) (ed25519.PublicKey, error) {
+	key, err := s.nodeKey(name)
+	if errors.Is(err, api.ErrUnknownNode) && s.unknown() {
+		return s.nodeKey(name)
+	}
+	return key, err
+}
+
+func (s *Service) nodeKey(name string) (ed25519.PublicKey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n, err := s.active(name)

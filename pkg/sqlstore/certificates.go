@@ -64,6 +64,7 @@ func (d *DB) RenewCertificate(ctx context.Context, o Operator) error {
 		if n, err := result.RowsAffected(); err != nil || n == 0 {
 			return fmt.Errorf("certificate %s: %w", o.ID, errors.Join(ErrNotFound, err))
 		}
+		t.change.Operators = true
 		return t.audit(audit.By(ctx, audit.AccessRenewed, o.Name, certificateDetail(o)), o.Created)
 	})
 }

@@ -26,6 +26,8 @@ type dialect struct {
 	explain func(error) error
 	// pattern makes of a glob what the database compares with.
 	pattern func(glob string) string
+	// feeds says that several services can be on one store, which tell each other what they have kept.
+	feeds bool
 	// putHots keeps the last check-ins of many nodes, without their events.
 	putHots func(t *tx, all map[string]Hot) error
 }

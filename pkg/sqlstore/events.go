@@ -66,6 +66,7 @@ func (d *DB) PutNoteOf(ctx context.Context, key string, v any, now time.Time, ac
 		if _, err := t.exec("INSERT INTO note (key, doc) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET doc = ?2", key, jsonOf(v)); err != nil {
 			return fmt.Errorf("keeping note %s: %w", key, err)
 		}
+		t.change.Notes = append(t.change.Notes, key)
 		for _, e := range acts {
 			if err := t.audit(e, now); err != nil {
 				return err
@@ -124,6 +125,7 @@ func (d *DB) Prune(ctx context.Context, r Retention, now time.Time) ([]string, e
 		}
 		var err error
 		gone, err = t.pruneFacets(r.Facets, now)
+		t.change.Gone = append(t.change.Gone, gone...)
 		return err
 	})
 	return gone, err

@@ -1,7 +1,6 @@
 package sqlstore
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -63,6 +62,7 @@ func (t *tx) putHots(all map[string]Hot) error {
 			}
 		}
 	}
+	t.change.changedHot(all)
 	return t.d.dialect.putHots(t, all)
 }
 
@@ -101,45 +101,4 @@ func (t *tx) putHot(h Hot) error {
 		}
 	}
 	return nil
-}
-
-// LoadHot returns the records of all nodes, with Doc and Facets.
-func (d *DB) LoadHot(ctx context.Context) (map[string]Hot, error) {
-	all := map[string]Hot{}
-	rows, err := d.query(ctx, "SELECT node, seen, told, counter, doc FROM hot")
-	if err != nil {
-		return nil, fmt.Errorf("reading the last check-ins: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var h Hot
-		var seen, told int64
-		if err := rows.Scan(&h.Node, &seen, &told, &h.Counter, &h.Doc); err != nil {
-			return nil, fmt.Errorf("reading the last check-ins: %w", err)
-		}
-		h.Seen, h.Told, h.Facets = timeOf(seen), time.Duration(told), map[string]string{}
-		all[h.Node] = h
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("reading the last check-ins: %w", err)
-	}
-	return all, d.loadFacetNames(ctx, all)
-}
-
-func (d *DB) loadFacetNames(ctx context.Context, all map[string]Hot) error {
-	rows, err := d.query(ctx, "SELECT node, name, digest FROM node_facet")
-	if err != nil {
-		return fmt.Errorf("reading the trait digests: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var node, name, digest string
-		if err := rows.Scan(&node, &name, &digest); err != nil {
-			return fmt.Errorf("reading the trait digests: %w", err)
-		}
-		if h, ok := all[node]; ok {
-			h.Facets[name] = digest
-		}
-	}
-	return rows.Err()
 }

@@ -88,6 +88,7 @@ func (d *DB) Enroll(ctx context.Context, s identity.Secret, n Node, allow func(i
 		if err := t.audit(enrolment(ctx, n, old.Key != nil), n.Enrolled); err != nil {
 			return err
 		}
+		t.change.Nodes = append(t.change.Nodes, n.Name)
 		return t.event(report.Event{At: n.Enrolled, Node: n.Name, Kind: "node.enrolled", Text: "with token " + grant.ID})
 	})
 	return n, err
@@ -153,6 +154,7 @@ func (d *DB) PutNode(ctx context.Context, n Node, e report.Event) error {
 				return err
 			}
 		}
+		t.change.Nodes = append(t.change.Nodes, n.Name)
 		return t.event(e)
 	})
 }
@@ -173,13 +175,24 @@ func (d *DB) Retire(ctx context.Context, name string, now time.Time) error {
 		if err := t.audit(audit.By(ctx, audit.NodeRetired, name, map[string]string{"key": identity.KeyID(n.Key)}), now); err != nil {
 			return err
 		}
+		t.change.Nodes = append(t.change.Nodes, name)
 		return t.event(report.Event{At: now, Node: name, Kind: "node.retired"})
 	})
 }
 
 // Nodes returns all nodes, retired ones too.
-func (d *DB) Nodes(ctx context.Context) ([]Node, error) {
-	rows, err := d.query(ctx, "SELECT name, key, retired, doc FROM node")
+func (d *DB) Nodes(ctx context.Context) ([]Node, error) { return d.nodes(ctx, "") }
+
+// NodesNamed returns the nodes with these names, retired ones too; those that are not there are left out.
+func (d *DB) NodesNamed(ctx context.Context, names []string) ([]Node, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	return d.nodes(ctx, " WHERE name IN {items ?}", string(jsonOf(names)))
+}
+
+func (d *DB) nodes(ctx context.Context, where string, args ...any) ([]Node, error) {
+	rows, err := d.query(ctx, "SELECT name, key, retired, doc FROM node"+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the nodes: %w", err)
 	}

@@ -64,6 +64,7 @@ func (d *DB) PutOperator(ctx context.Context, o Operator, now time.Time) error {
 }
 
 func (t *tx) insertOperator(o Operator) error {
+	t.change.Operators = true
 	if _, err := t.exec("INSERT INTO operator (id, hash, name, role, kind, note, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 		o.ID, o.Hash, o.Name, string(o.Role), o.Kind, o.Note, nanos(o.Created), nanos(o.Expires)); err != nil {
 		return fmt.Errorf("keeping operator %s: %w", o.Name, err)
@@ -113,6 +114,7 @@ func (d *DB) RevokeAccess(ctx context.Context, id string, now time.Time) error {
 		if _, err := t.exec("DELETE FROM operator WHERE id = ?", id); err != nil {
 			return fmt.Errorf("revoking token %s: %w", id, err)
 		}
+		t.change.Operators = true
 		return t.audit(audit.By(ctx, audit.AccessRevoked, name, map[string]string{"token": id, "kind": kind}), now)
 	})
 }
@@ -120,6 +122,7 @@ func (d *DB) RevokeAccess(ctx context.Context, id string, now time.Time) error {
 // PutUses keeps when tokens were last used.
 func (d *DB) PutUses(ctx context.Context, uses map[string]time.Time) error {
 	return d.commit(ctx, func(t *tx) error {
+		t.change.Operators = true
 		for id, at := range uses {
 			if _, err := t.exec("UPDATE operator SET used = ? WHERE id = ?", nanos(at), id); err != nil {
 				return fmt.Errorf("keeping when token %s was used: %w", id, err)
@@ -132,6 +135,7 @@ func (d *DB) PutUses(ctx context.Context, uses map[string]time.Time) error {
 // PruneAccess forgets tokens that have expired before a time.
 func (d *DB) PruneAccess(ctx context.Context, before time.Time) error {
 	return d.commit(ctx, func(t *tx) error {
+		t.change.Operators = true
 		_, err := t.exec("DELETE FROM operator WHERE expires > 0 AND expires < ?", nanos(before))
 		return err
 	})
@@ -147,6 +151,7 @@ func (d *DB) RemoveOperator(ctx context.Context, name string, now time.Time) err
 		if n, err := result.RowsAffected(); err != nil || n == 0 {
 			return fmt.Errorf("operator %s: %w", name, errors.Join(ErrNotFound, err))
 		}
+		t.change.Operators = true
 		if err := t.audit(audit.By(ctx, audit.OperatorRemoved, name, nil), now); err != nil {
 			return err
 		}
@@ -161,7 +166,7 @@ func (d *DB) Operators(ctx context.Context) ([]Operator, error) {
 		return nil, fmt.Errorf("reading the operators: %w", err)
 	}
 	defer rows.Close()
-	var all []Operator
+	all := []Operator{}
 	for rows.Next() {
 		var o Operator
 		var created, expires, used int64

@@ -38,6 +38,7 @@ func OpenPostgres(ctx context.Context, address string, o Options) (*DB, error) {
 		c.RuntimeParams["application_name"] = "vigo"
 	}
 	d := newDB(o, postgresDialect())
+	d.config = c
 	d.write, d.read = stdlib.OpenDB(*c), stdlib.OpenDB(*c)
 	d.write.SetMaxOpenConns(1)
 	d.read.SetMaxOpenConns(4)
@@ -65,6 +66,7 @@ func postgresDialect() *dialect {
 		begin:    []string{"BEGIN", fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", turn)},
 		timeout:  groupTimeout,
 		explain:  explainPostgres,
+		feeds:    true,
 		pattern:  patternOf,
 		putHots:  putHotsAtOnce,
 	}

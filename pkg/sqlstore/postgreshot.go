@@ -19,7 +19,7 @@ type columns struct {
 const (
 	hotUpsert = `INSERT INTO hot (node, seen, told, counter, doc)
 		SELECT * FROM unnest(?1::text[], ?2::bigint[], ?3::bigint[], ?4::bigint[], ?5::bytea[])
-		ON CONFLICT (node) DO UPDATE SET seen = excluded.seen, told = excluded.told, counter = greatest(hot.counter, excluded.counter),
+		ON CONFLICT (node) DO UPDATE SET seen = greatest(hot.seen, excluded.seen), told = excluded.told, counter = greatest(hot.counter, excluded.counter),
 		doc = CASE WHEN length(excluded.doc) = 0 THEN hot.doc ELSE excluded.doc END`
 	facetDelete = `DELETE FROM node_facet WHERE node = ANY(?1::text[]) AND NOT EXISTS (
 		SELECT 1 FROM unnest(?2::text[], ?3::text[]) AS kept (node, name) WHERE kept.node = node_facet.node AND kept.name = node_facet.name)`

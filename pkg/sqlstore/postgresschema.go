@@ -46,6 +46,8 @@ CREATE INDEX audit_at ON audit (at);
 CREATE TABLE audit_checkpoint (
 	seq BIGINT NOT NULL, at BIGINT NOT NULL, start BOOLEAN NOT NULL, doc BYTEA NOT NULL, PRIMARY KEY (seq, start)
 );
+`, `
+CREATE TABLE feed (version BIGINT PRIMARY KEY, writer TEXT NOT NULL, at BIGINT NOT NULL, doc BYTEA NOT NULL);
 `}
 }
 

@@ -53,6 +53,7 @@ func (d *DB) PutFacets(ctx context.Context, facets []trait.Facet, received time.
 			if _, err := t.exec("INSERT INTO facet (digest, at, doc) VALUES (?1, ?2, ?3) ON CONFLICT (digest) DO UPDATE SET at = ?2", f.Digest, nanos(received), []byte(f.Doc)); err != nil {
 				return fmt.Errorf("keeping trait %s: %w", f.Name, err)
 			}
+			t.change.Facets = append(t.change.Facets, Named{f.Name, f.Digest})
 		}
 		return nil
 	})

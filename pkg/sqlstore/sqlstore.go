@@ -9,11 +9,14 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"vigo.dev/pkg/fault"
 )
@@ -46,6 +49,8 @@ type DB struct {
 	write   *sql.DB
 	conn    *sql.Conn // the only one of write; nil: it was lost
 	read    *sql.DB
+	writer  string          // who this is among the services on the database
+	config  *pgx.ConnConfig // to listen with; nil: nobody else can write
 
 	ops     chan *op
 	closing chan struct{}
@@ -74,7 +79,7 @@ func newDB(o Options, l *dialect) *DB {
 	}
 	return &DB{
 		o: o, dialect: l, ops: make(chan *op, 1024), closing: make(chan struct{}), done: make(chan struct{}),
-		hot: map[string]Hot{}, stmts: map[string]*sql.Stmt{},
+		writer: rand.Text(), hot: map[string]Hot{}, stmts: map[string]*sql.Stmt{},
 	}
 }
 

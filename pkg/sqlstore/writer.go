@@ -23,6 +23,8 @@ type op struct {
 type tx struct {
 	d   *DB
 	ctx context.Context //nolint:containedctx // of the group, which belongs to no single caller
+	// change is what the group tells other services.
+	change Change
 }
 
 // exec runs one statement, prepared once for the life of the store.
@@ -173,7 +175,7 @@ func (d *DB) transact(group []*op, hot map[string]Hot) (err error) {
 	if err := d.reconnect(ctx); err != nil {
 		return err
 	}
-	t := &tx{d, ctx}
+	t := &tx{d: d, ctx: ctx}
 	defer func() {
 		if err != nil {
 			d.look(ctx)
@@ -202,6 +204,9 @@ func (t *tx) fill(group []*op, hot map[string]Hot) error {
 		if err := t.savepoint(o); err != nil {
 			return err
 		}
+	}
+	if err := t.tell(); err != nil {
+		return err
 	}
 	_, err := t.exec("COMMIT")
 	return err

@@ -1,0 +1,81 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// LoadHot returns the records of all nodes, with Doc and Facets.
+func (d *DB) LoadHot(ctx context.Context) (map[string]Hot, error) {
+	all, err := d.loadHot(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	for name, h := range all {
+		h.Facets = map[string]string{}
+		all[name] = h
+	}
+	return all, d.loadFacets(ctx, all, "")
+}
+
+// among is the condition that a statement is of some nodes.
+const among = " WHERE node IN {items ?}"
+
+// HotOf returns the records of some nodes with Doc, and of those that are described with Facets.
+func (d *DB) HotOf(ctx context.Context, nodes, described []string) (map[string]Hot, error) {
+	if len(nodes) == 0 {
+		return map[string]Hot{}, nil
+	}
+	some, err := d.loadHot(ctx, among, string(jsonOf(nodes)))
+	if err != nil || len(described) == 0 {
+		return some, err
+	}
+	for _, name := range described {
+		if h, ok := some[name]; ok {
+			h.Facets = map[string]string{}
+			some[name] = h
+		}
+	}
+	return some, d.loadFacets(ctx, some, among, string(jsonOf(described)))
+}
+
+func (d *DB) loadHot(ctx context.Context, where string, args ...any) (map[string]Hot, error) {
+	all := map[string]Hot{}
+	rows, err := d.query(ctx, "SELECT node, seen, told, counter, doc FROM hot"+where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("reading the last check-ins: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var h Hot
+		var seen, told int64
+		if err := rows.Scan(&h.Node, &seen, &told, &h.Counter, &h.Doc); err != nil {
+			return nil, fmt.Errorf("reading the last check-ins: %w", err)
+		}
+		h.Seen, h.Told = timeOf(seen), time.Duration(told)
+		all[h.Node] = h
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("reading the last check-ins: %w", err)
+	}
+	return all, nil
+}
+
+func (d *DB) loadFacets(ctx context.Context, of map[string]Hot, where string, args ...any) error {
+	rows, err := d.query(ctx, "SELECT node, name, digest FROM node_facet"+where, args...)
+	if err != nil {
+		return fmt.Errorf("reading the trait digests: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var node, name, digest string
+		if err := rows.Scan(&node, &name, &digest); err != nil {
+			return fmt.Errorf("reading the trait digests: %w", err)
+		}
+		if h, ok := of[node]; ok && h.Facets != nil {
+			h.Facets[name] = digest
+		}
+	}
+	return rows.Err()
+}
