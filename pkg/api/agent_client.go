@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,6 +33,8 @@ type AgentOptions struct {
 	Certificate func() (*tls.Certificate, error)
 	Now         func() time.Time
 	Timeout     time.Duration // of one request; 0: 30 s
+	// Dial makes the connections, in place of a usual dialer; nil: that.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // An AgentClient talks to the report service as one node. It is safe for concurrent use and is a report.Sink.
@@ -61,6 +64,9 @@ func NewAgentClient(o AgentOptions) (*AgentClient, error) {
 	w, err := newWire(append([]string{o.URL}, o.Others...), conf, o.Timeout, o.Now)
 	if err != nil {
 		return nil, err
+	}
+	if t, ok := w.client.Transport.(*http.Transport); ok && o.Dial != nil {
+		t.DialContext = o.Dial
 	}
 	return &AgentClient{wire: w, o: o}, nil
 }

@@ -186,3 +186,15 @@ func values(q report.Query) url.Values {
 	}
 	return v
 }
+
+// Metrics returns what the service says of itself in the text format of Prometheus.
+func (c *OperatorClient) Metrics(ctx context.Context) ([]byte, error) {
+	said, err := c.wire.send(ctx, http.MethodGet, "/metrics", nil, nil, reachedNobody)
+	if err != nil {
+		return nil, err
+	}
+	if said.status != http.StatusOK {
+		return nil, fmt.Errorf("reading the metrics of the service: it answered %s", said.line)
+	}
+	return said.data, nil
+}

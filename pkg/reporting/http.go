@@ -1,11 +1,13 @@
 package reporting
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"vigo.dev/pkg/api"
@@ -44,7 +46,7 @@ func newMetrics(s *Service) *metrics {
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vigo_request_seconds", Help: "Time to answer, by route and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .05, .25, 1, 5}}, []string{"route", "status"}),
 	}
-	m.registry.MustRegister(m.checkIns, m.refusals, m.requests, &nodeCollector{s}, &storeCollector{s.DB})
+	m.registry.MustRegister(m.checkIns, m.refusals, m.requests, &nodeCollector{s}, &storeCollector{s.DB}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	return m
 }
 
@@ -118,6 +120,9 @@ func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.Descr
 // Collect implements prometheus.Collector.
 func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	st := c.db.Stats()
+	if bytes, err := c.db.Size(context.Background()); err == nil { // a store that cannot be read shows in /readyz
+		gauge(ch, describe("store_bytes", "Size of the store."), float64(bytes))
+	}
 	count := func(name, help string, value float64) {
 		ch <- prometheus.MustNewConstMetric(describe(name, help), prometheus.CounterValue, value)
 	}

@@ -30,6 +30,8 @@ type dialect struct {
 	feeds bool
 	// putHots keeps the last check-ins of many nodes, without their events.
 	putHots func(t *tx, all map[string]Hot) error
+	// size asks how many bytes the database takes on disk.
+	size string
 }
 
 // sql is a statement in the words of the database.

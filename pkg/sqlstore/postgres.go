@@ -69,6 +69,7 @@ func postgresDialect() *dialect {
 		feeds:    true,
 		pattern:  patternOf,
 		putHots:  putHotsAtOnce,
+		size:     "SELECT pg_database_size(current_database())",
 	}
 }
 

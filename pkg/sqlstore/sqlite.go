@@ -20,6 +20,7 @@ func sqliteDialect() *dialect {
 		explain: explainSQLite,
 		pattern: func(glob string) string { return glob },
 		putHots: eachHot,
+		size:    "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
 	}
 }
 

@@ -120,6 +120,12 @@ func (d *DB) Ping(ctx context.Context) error {
 	return d.Stats().Failing
 }
 
+// Size is how many bytes the database takes on disk, without what SQLite has not moved from its log into it yet.
+func (d *DB) Size(ctx context.Context) (n int64, err error) {
+	err = d.dialect.explain(d.queryRow(ctx, d.dialect.size).Scan(&n))
+	return n, err
+}
+
 // Stats is what a store has done since it was opened.
 type Stats struct {
 	Commits  int64

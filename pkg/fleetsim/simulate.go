@@ -1,0 +1,311 @@
+package fleetsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/trait"
+)
+
+// workers is how many nodes are served at once.
+const workers = 256
+
+// simulate introduces the nodes in one interval, measures, and sees who is found stale.
+func (s *Sim) simulate(ctx context.Context) (Figures, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group, ctx := errgroup.WithContext(ctx)
+	for _, h := range s.hubs {
+		group.Go(func() error { return h.report(ctx, s.Nodes/len(s.hubs), s.Version) })
+	}
+	var f Figures
+	group.Go(func() (err error) {
+		defer cancel()
+		f, err = s.measure(ctx)
+		return err
+	})
+	err := group.Wait()
+	return f, err
+}
+
+func (s *Sim) measure(ctx context.Context) (Figures, error) {
+	for _, n := range s.nodes {
+		if err := n.describe(&s.docs); err != nil {
+			return Figures{}, err
+		}
+	}
+	s.say("introducing %d nodes, %s, in one interval of %s", s.Nodes, s.how(), s.Interval)
+	play := s.newPlay()
+	play.run(ctx, "introducing", s.Interval, 0)
+	if ctx.Err() != nil {
+		return Figures{}, ctx.Err()
+	}
+	intro := s.tally.take()
+	if intro.checkIns.n == 0 {
+		return Figures{}, fmt.Errorf("introducing the simulated nodes: no check-in was answered (%d without an answer, %d busy, refused: %v)",
+			intro.unanswered, intro.pressure, intro.refused)
+	}
+	before, sent, received := s.scrape(ctx), s.bytes.sent.Load(), s.bytes.received.Load()
+	s.say("measuring for %s: %.0f check-ins a second", s.Duration, float64(s.Nodes)/s.Interval.Seconds())
+	began := s.Now()
+	halves := play
+	halves.run(ctx, "measuring", s.Duration/2, s.Changes)
+	silence := s.silence()
+	halves.run(ctx, "measuring", s.Duration-s.Duration/2, s.Changes)
+	took := s.Now().Sub(began)
+	after := s.scrape(ctx)
+	f := s.figures(intro, s.tally.take(), took, before, after)
+	f.Sent, f.Received = s.bytes.sent.Load()-sent, s.bytes.received.Load()-received
+	if s.Silent > 0 && ctx.Err() == nil {
+		stale, err := s.watch(ctx, play, silence)
+		if err != nil {
+			return f, err
+		}
+		f.Stale = stale
+	}
+	st, err := s.People.Status(ctx, 0)
+	if err != nil {
+		return f, err
+	}
+	f.Presences = st.Presences
+	return f, nil
+}
+
+func (s *Sim) how() string {
+	if s.Shared == Own {
+		return "each with a connection of its own"
+	}
+	return fmt.Sprintf("over shared connections of %d hubs", len(s.hubs))
+}
+
+// A play has the nodes take their turns, evenly over the interval, for as long as it is run; it goes on where it stopped.
+type play struct {
+	s    *Sim
+	next int // turns that were given out
+}
+
+func (s *Sim) newPlay() *play { return &play{s: s} }
+
+type due struct {
+	node *node
+	at   time.Time
+}
+
+// run gives out turns for a time, and returns when all are over.
+func (p *play) run(ctx context.Context, phase string, length time.Duration, changes float64) {
+	s := p.s
+	turns := make(chan due, len(s.nodes)) // a generator that is behind shows by how much, and does not slow down
+	var all sync.WaitGroup
+	for range min(workers, len(s.nodes)) {
+		all.Go(func() {
+			for d := range turns {
+				s.take(ctx, d, changes)
+			}
+		})
+	}
+	ended := make(chan struct{})
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		s.tell(ended, func(elapsed time.Duration, _ int) Progress { return s.progress(phase, elapsed, length) }, nil)
+	}()
+	p.pace(ctx, length, turns)
+	close(turns)
+	all.Wait()
+	close(ended)
+	<-told
+}
+
+func (p *play) pace(ctx context.Context, length time.Duration, turns chan<- due) {
+	s := p.s
+	each := float64(s.Interval) / float64(len(s.nodes))
+	began, first := s.Now(), p.next
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		elapsed := s.Now().Sub(began)
+		upTo := first + int(float64(min(elapsed, length))/each)
+		for ; p.next < upTo; p.next++ {
+			at := began.Add(time.Duration(float64(p.next-first) * each))
+			select {
+			case turns <- due{s.nodes[p.next%len(s.nodes)], at}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		if elapsed >= length {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// tell calls Progress each second until ended is closed.
+func (s *Sim) tell(ended <-chan struct{}, what func(elapsed time.Duration, last int) Progress, done func() int) {
+	if s.Progress == nil {
+		<-ended
+		return
+	}
+	began, last := s.Now(), 0
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+		}
+		s.Progress(what(s.Now().Sub(began), last))
+		if done != nil {
+			last = done()
+		}
+	}
+}
+
+func (s *Sim) progress(phase string, elapsed, of time.Duration) Progress {
+	p := Progress{Phase: phase, Elapsed: elapsed, Of: of}
+	s.tally.with(func(t *tally) {
+		p.Done, p.P99, p.Behind, p.Failed = t.second.n, t.second.at(.99), t.behind, t.lost
+		t.second, t.behind, t.lost = histogram{}, 0, 0
+	})
+	return p
+}
+
+// take is one turn of a node: it checks in, and sends what the service asks for.
+func (s *Sim) take(ctx context.Context, d due, changes float64) {
+	n := d.node
+	if ctx.Err() != nil || n.silent.Load() {
+		return
+	}
+	if !n.busy.CompareAndSwap(false, true) { // its last turn took an interval
+		s.tally.with(func(t *tally) { t.skipped++ })
+		return
+	}
+	defer n.busy.Store(false)
+	delay := s.Now().Sub(d.at)
+	changed := n.acked != "" && rand.Float64() < changes
+	if changed {
+		if err := n.change(&s.docs); err != nil {
+			s.failed(ctx, err)
+			return
+		}
+	}
+	t, err := n.compose(&s.docs, s.Failures, s.Interval, s.Version, s.Now())
+	if err != nil {
+		s.failed(ctx, err)
+		return
+	}
+	s.tally.with(func(all *tally) {
+		all.delay.add(delay)
+		all.behind = max(all.behind, delay)
+		if changed {
+			all.changes++
+		}
+		if t.run != nil {
+			all.failures++
+		}
+	})
+	if err := s.converse(ctx, n, t); err != nil {
+		s.failed(ctx, err)
+	}
+}
+
+// converse is a check-in with all that follows, as an agent does it.
+func (s *Sim) converse(ctx context.Context, n *node, t turn) error {
+	answer, err := s.checkIn(ctx, n, t.checkIn)
+	if err != nil {
+		return err
+	}
+	if answer.Names && t.checkIn.Facets == nil {
+		if t.checkIn.Facets, err = s.docs.digests(n); err != nil {
+			return err
+		}
+		if answer, err = s.checkIn(ctx, n, t.checkIn); err != nil {
+			return err
+		}
+	}
+	n.acked = t.checkIn.Traits
+	if t.run != nil {
+		if err := s.upload(func() error { return n.link.PutRuns(ctx, []report.Run{*t.run}) }); err != nil {
+			return err
+		}
+	}
+	if len(answer.Need) == 0 {
+		return nil
+	}
+	facets, err := s.docs.all(n)
+	if err != nil {
+		return err
+	}
+	wanted := map[string]bool{}
+	for _, digest := range answer.Need {
+		wanted[digest] = true
+	}
+	up := report.Facets{Node: n.name}
+	for _, f := range facets {
+		if wanted[f.Digest] {
+			up.Facets = append(up.Facets, trait.Facet{Name: f.Name, Digest: f.Digest, Doc: f.Doc})
+		}
+	}
+	return s.upload(func() error { return n.link.PutFacets(ctx, up) })
+}
+
+func (s *Sim) checkIn(ctx context.Context, n *node, c report.CheckIn) (report.Answer, error) {
+	sent := s.Now()
+	answer, err := n.link.CheckIn(ctx, c)
+	took := s.Now().Sub(sent)
+	if err == nil {
+		s.tally.with(func(t *tally) {
+			t.checkIns.add(took)
+			t.second.add(took)
+		})
+	}
+	return answer, err
+}
+
+func (s *Sim) upload(do func() error) error {
+	sent := s.Now()
+	if err := do(); err != nil {
+		return err
+	}
+	took := s.Now().Sub(sent)
+	s.tally.with(func(t *tally) { t.uploads.add(took) })
+	return nil
+}
+
+// failed counts why a turn was not taken to its end.
+func (s *Sim) failed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	var said *api.Error
+	s.tally.with(func(t *tally) {
+		t.lost++
+		switch {
+		case errors.As(err, &said) && said.Retry > 0:
+			t.pressure++
+		case errors.As(err, &said):
+			if t.refused == nil {
+				t.refused = map[string]int{}
+			}
+			t.refused[said.Code]++
+		default:
+			t.unanswered++
+			if t.why == "" {
+				t.why = err.Error()
+			}
+		}
+	})
+}
