@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 VERSION ?= 0.1.0-dev
 LDFLAGS := -s -w -X main.version=$(VERSION)
-# The pages grpc can serve about its calls need html/template; nothing of Vigo serves them.
+# The pages grpc can serve about its calls need html/template, which the agent has no use for.
 TAGS := grpcnotrace
 export CGO_ENABLED ?= 0
 

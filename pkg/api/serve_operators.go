@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -151,9 +152,10 @@ func read(w http.ResponseWriter, r *http.Request, limit int64, into any) error {
 	return decode(data, into)
 }
 
-// query reads the filters of a list from the address, so that an address can be shared.
-func query(r *http.Request) (report.Query, error) {
-	v := r.URL.Query()
+func query(r *http.Request) (report.Query, error) { return QueryOf(r.URL.Query()) }
+
+// QueryOf reads the filters of a list of nodes from an address, so that an address can be shared; [ErrBadRequest].
+func QueryOf(v url.Values) (report.Query, error) {
 	q := report.Query{
 		Presence: report.Presence(v.Get("presence")), Compliance: report.Compliance(v.Get("compliance")),
 		Digest: report.Digest(v.Get("digest")), Channel: v.Get("channel"), Name: v.Get("name"),

@@ -66,6 +66,9 @@ func (s *Service) holderOf(secret identity.Secret) (sqlstore.Operator, error) {
 			refused.Advice = "`vigo login`, or `vigo operator token create`, makes a new one"
 			return sqlstore.Operator{}, refused
 		}
+		if o.Kind == sqlstore.KindSession && !s.lives(o.Note, now) {
+			return sqlstore.Operator{}, api.ErrUnauthorized
+		}
 		return o, nil
 	}
 	return sqlstore.Operator{}, errNobody

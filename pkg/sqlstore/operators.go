@@ -18,6 +18,7 @@ const (
 	KindOperator = "operator" // what an operator is: there is one for each name
 	KindToken    = "token"    // a further one of an operator
 	KindLogin    = "login"    // of somebody an identity provider vouches for, for some hours
+	KindSession  = "session"  // of a browser; its note is the ID of the token it was opened with, and it ends with that
 )
 
 // An Operator is the holder of a token for people and programs.

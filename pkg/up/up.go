@@ -270,6 +270,13 @@ func (s *Stack) Run(ctx context.Context) error {
 	server := s.ca.NewServer(s.serverNames(), s.Now)
 	mux := http.NewServeMux()
 	mux.Handle("/", s.reports.Handler())
+	board, err := s.dashboard()
+	if err != nil {
+		return err
+	}
+	mux.Handle("/ui/", board.Handler())
+	mux.Handle("GET /{$}", http.RedirectHandler("/ui/", http.StatusSeeOther))
+	group.Go(func() error { board.Run(ctx); return nil })
 	if s.registry != nil {
 		mux.Handle("/v2/", s.registry)
 		mux.Handle("GET /registry/metrics", s.registry.MetricsHandler())

@@ -341,7 +341,8 @@ func TestOutside(t *testing.T) {
 	}
 	for path, want := range map[string]int{
 		"/healthz": 200, "/readyz": 200, "/metrics": 200, "/controller/healthz": 200, "/controller/metrics": 200, "/registry/metrics": 200, "/v2/": 401,
-		"/controller/v1/controller": 404, "/controller/readyz": 404, "/v1/status": 401, "/v1/nodes": 401, "/v1/nonesuch": 404, "/nonesuch": 404, "/": 404,
+		"/controller/v1/controller": 404, "/controller/readyz": 404, "/v1/status": 401, "/v1/nodes": 401, "/v1/nonesuch": 404, "/nonesuch": 404,
+		"/": 200, "/ui/nodes": 200, "/ui/live": 401, // the page to log in
 	} {
 		status, body := get(path, nil)
 		if status != want || strings.Contains(body, "secret plan") {

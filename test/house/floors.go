@@ -22,9 +22,9 @@ var floors = []struct {
 
 	{"pkg/ocistore", 3}, {"pkg/gitsource", 3}, {"pkg/forge", 3}, {"pkg/sqlstore", 3}, {"pkg/inventory", 3}, {"pkg/keys", 3}, {"pkg/hook", 3}, {"pkg/prune", 3}, {"pkg/ceremony", 3}, {"pkg/secrets", 3}, {"pkg/guard", 3}, {"pkg/api", 3}, {"pkg/alert", 3}, {"pkg/devices", 3},
 
-	{"pkg/agent", 4}, {"pkg/controller", 4}, {"pkg/reporting", 4}, {"pkg/hub", 4}, {"pkg/signin", 4}, {"pkg/fleetsim", 4},
+	{"pkg/agent", 4}, {"pkg/controller", 4}, {"pkg/reporting", 4}, {"pkg/hub", 4}, {"pkg/signin", 4}, {"pkg/fleetsim", 4}, {"pkg/dashboard", 4},
 
-	{"pkg/up", 5}, {"pkg/dashboard", 5},
+	{"pkg/up", 5},
 
 	{"pkg/cli", 6}, {"test/postgres", 6},
 

@@ -1,0 +1,198 @@
+package dashboard
+
+import (
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"vigo.dev/pkg/report"
+)
+
+// words are what templates can say.
+func words(a assets) template.FuncMap {
+	return template.FuncMap{
+		"asset": a.path, "ago": ago, "span": span, "short": short, "digest": shortDigest, "clock": clock, "stamp": stamp, "mark": mark, "num": num,
+		"value": valueText, "labels": labelText, "presences": presenceTiles, "compliances": complianceTiles, "silent": silent, "orDash": orDash,
+		"lines": diffLines, "join": strings.Join, "kind": problemClass, "channelBar": channelBar, "presenceBar": presenceBar, "complianceBar": complianceBar,
+		"pointers": pointers, "cut": cut, "details": details, "tab": newTab, "choice": newChoice, "orders": orders, "heard": heard,
+	}
+}
+
+// mark is a sign for a state, so that colour is never the only one.
+func mark(state any) string {
+	signs := map[string]string{
+		"live": "●", "late": "◐", "stale": "○", "missing": "✕", "never": "·", "retired": "–",
+		"ok": "✓", "changed": "↻", "corrected": "↻", "drift": "≠", "failed": "✕", "skipped": "»",
+		"current": "=", "behind": "←", "ahead": "→", "unknown": "?",
+	}
+	return signs[fmt.Sprint(state)]
+}
+
+// problemClass is the state that the kind of a problem looks like.
+func problemClass(kind string) string {
+	switch kind {
+	case "stale", "behind", "frozen", "mirror", "ahead", "silent":
+		return "stale"
+	case "drift":
+		return "drift"
+	}
+	return "failed"
+}
+
+func silent(p report.Presence) bool { return p != report.Live && p != report.Late }
+
+// ago renders how long before now something was: 12s, 3m, 2h, 5d.
+func ago(now, t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return span(max(0, now.Sub(t))) + " ago"
+}
+
+// span renders a duration in its largest unit.
+func span(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 2*time.Minute:
+		return d.Round(time.Second).String()
+	case d < 2*time.Hour:
+		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Round(time.Hour).String(), "0m0s")
+	}
+	return strconv.Itoa(int(d/(24*time.Hour))) + "d"
+}
+
+// clock is a time for people; stamp is the same for programs.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05")
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+func short(commit string) string { return orDash(commit[:min(7, len(commit))]) }
+
+// shortDigest is a digest that people can compare by eye.
+func shortDigest(digest string) string {
+	hex := strings.TrimPrefix(digest, "sha256:")
+	return orDash(hex[:min(12, len(hex))])
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "–"
+	}
+	return s
+}
+
+// num renders a count with commas.
+func num(n int) string {
+	text := strconv.Itoa(n)
+	for at := len(text) - 3; at > 0 && text[at-1] != '-'; at -= 3 {
+		text = text[:at] + "," + text[at:]
+	}
+	return text
+}
+
+// cut shortens a text that may be long.
+func cut(most int, s string) string {
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// valueText renders a value of a trait.
+func valueText(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "–"
+	case string:
+		return v
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(text)
+}
+
+func labelText(labels map[string]string) []string {
+	list := make([]string, 0, len(labels))
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		list = append(list, key+"="+labels[key])
+	}
+	return list
+}
+
+// details are the pairs of an audit entry, in the order of their names.
+func details(m map[string]string) []string { return labelText(m) }
+
+// pointers says which pointer a hub shows of each channel.
+func pointers(mirrors map[string]string) string {
+	list := make([]string, 0, len(mirrors))
+	for _, channel := range slices.Sorted(maps.Keys(mirrors)) {
+		list = append(list, channel+" "+mirrors[channel])
+	}
+	return orDash(strings.Join(list, ", "))
+}
+
+// diffLine is a line of a unified diff with what it does.
+type diffLine struct{ Class, Text string }
+
+// maxDiff bounds the lines that are shown of a diff.
+const maxDiff = 200
+
+func diffLines(diff string) []diffLine {
+	texts := strings.Split(strings.TrimRight(diff, "\n"), "\n")
+	more := len(texts) - maxDiff
+	lines := make([]diffLine, 0, min(len(texts), maxDiff))
+	for _, text := range texts[:min(len(texts), maxDiff)] {
+		class := "same"
+		switch {
+		case strings.HasPrefix(text, "+"):
+			class = "add"
+		case strings.HasPrefix(text, "-"):
+			class = "del"
+		case strings.HasPrefix(text, "@@"):
+			class = "at"
+		}
+		lines = append(lines, diffLine{class, text})
+	}
+	if more > 0 {
+		lines = append(lines, diffLine{"at", fmt.Sprintf("and %d more lines", more)})
+	}
+	return lines
+}
+
+// tab is an entry of the navigation.
+type tab struct {
+	Href, Text string
+	Here       bool
+}
+
+func newTab(section, name, href, text string) tab { return tab{href, text, section == name} }
+
+// choice is what a field of a form can be, and is.
+type choice struct {
+	Now string
+	Of  []string
+}
+
+func newChoice(now any, of ...string) choice { return choice{fmt.Sprint(now), of} }
+
+// option is a value of a field with its name.
+type option struct{ Value, Text string }
+
+func orders() []option {
+	return []option{{"problems", "problems first"}, {"name", "name"}, {"seen", "longest silent first"}}
+}
