@@ -2,10 +2,13 @@ package reporting
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/sqlstore"
 )
 
 // pause is the silence of the service itself, in which it was stopped or starved, that counts as not having listened.
@@ -57,6 +60,9 @@ func (s *Service) presence(n *node, now time.Time) report.Presence {
 	if !n.Retired.IsZero() {
 		return report.Retired
 	}
+	if !s.inStep(now) { // what others have heard since is not known
+		now = s.replica.fed
+	}
 	h := &s.hearing
 	if n.seen.IsZero() || !n.seen.Before(h.back) {
 		return report.PresenceAt(now, n.seen, n.told)
@@ -75,29 +81,68 @@ func (s *Service) presence(n *node, now time.Time) report.Presence {
 func silent(p report.Presence) bool { return p == report.Stale || p == report.Missing }
 
 // Tick does what is due each second: it takes note that the service listens, and writes an event for each node whose
-// presence changed, and for each request of a new sort that was refused. Run calls it.
+// presence changed, and for each request of a new sort that was refused. Of several services, the leader writes of presences.
+// Run calls it.
 func (s *Service) Tick(ctx context.Context) {
-	now := s.Now()
-	events := s.away.take()
+	if events := s.away.take(); len(events) > 0 {
+		if err := s.DB.PutEvents(ctx, events...); err != nil && ctx.Err() == nil {
+			s.Log.Warn("keeping events", "err", err)
+		}
+	}
+	leads, err := s.lead(ctx)
+	if err != nil && ctx.Err() == nil {
+		s.Log.Debug("finding out which service leads", "err", err) // what cannot be written says it louder
+	}
+	for _, turns := range s.turns(s.Now(), leads) {
+		err := s.DB.PutTurns(ctx, turns)
+		if errors.Is(err, sqlstore.ErrFollows) || ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			s.Log.Warn("keeping which nodes are silent; it is tried again", "err", err)
+			return
+		}
+		s.mu.Lock()
+		for _, turn := range turns {
+			if n, ok := s.nodes[turn.Node]; ok {
+				n.shown = turn.Presence
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// maxTurns is how many nodes are written at once, so that check-ins are written between.
+const maxTurns = 500
+
+// turns takes note that the service listens at now, and returns what is to be written of presences, if it leads.
+func (s *Service) turns(now time.Time, leads bool) [][]sqlstore.Turn {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.inStep(now) { // others may hear nodes that are silent here
+		return nil
+	}
 	s.hearing.tick(now, s.longest())
+	if !leads {
+		return nil
+	}
+	var turns []sqlstore.Turn
 	for name, n := range s.nodes {
 		at := s.presence(n, now)
 		if at == n.shown {
 			continue
 		}
-		if kind := s.eventOf(n, transition(n.shown, at), now); kind != "" {
-			events = append(events, report.Event{At: now.UTC(), Node: name, Kind: kind, Text: fmt.Sprintf("last seen %s", n.seen.UTC().Format(time.RFC3339))})
+		if !silent(at) && !silent(n.shown) {
+			n.shown = at
+			continue
 		}
-		n.shown = at
+		turn := sqlstore.Turn{Node: name, Presence: at}
+		if kind := s.eventOf(n, transition(n.shown, at), now); kind != "" {
+			turn.Event = report.Event{At: now.UTC(), Node: name, Kind: kind, Text: fmt.Sprintf("last seen %s", n.seen.UTC().Format(time.RFC3339))}
+		}
+		turns = append(turns, turn)
 	}
-	s.mu.Unlock()
-	if len(events) == 0 {
-		return
-	}
-	if err := s.DB.PutEvents(ctx, events...); err != nil && ctx.Err() == nil {
-		s.Log.Warn("keeping events", "err", err)
-	}
+	return slices.Collect(slices.Chunk(turns, maxTurns))
 }
 
 // transition is the kind of the event when a node goes from one presence to another; "" for none. What a node was before

@@ -15,6 +15,7 @@ import (
 type replica struct {
 	feed  *sqlstore.Feed // nil: the store is of this service alone
 	begun atomic.Int64   // looks at the feed
+	leads atomic.Bool
 
 	looking sync.Mutex // held while the feed is read and taken over
 	err     error      // of the last look
@@ -64,6 +65,13 @@ func (s *Service) Refresh(ctx context.Context) error {
 	defer s.mu.Unlock()
 	r.fed = at
 	return nil
+}
+
+// pruneFeed forgets what every service has read.
+func (s *Service) pruneFeed(ctx context.Context) {
+	if err := s.DB.PruneFeed(ctx, s.Now()); err != nil && ctx.Err() == nil {
+		s.Log.Warn("forgetting what every service has read", "err", err)
+	}
 }
 
 func (s *Service) catchUp(ctx context.Context) error {

@@ -137,7 +137,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if s.known, err = c.DB.FacetDigests(ctx); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(s.loadNotes(ctx), s.loadNodes(ctx)); err != nil {
+	if err := errors.Join(s.loadNotes(ctx), s.loadNodes(ctx), s.join(ctx)); err != nil {
 		return nil, fmt.Errorf("loading the report service: %w", err)
 	}
 	if s.operators, err = c.DB.Operators(ctx); err != nil {
@@ -179,12 +179,6 @@ func (s *Service) loadNotes(ctx context.Context) error {
 	if err := s.DB.Note(ctx, channelsKey, &s.channels); err != nil && !errors.Is(err, sqlstore.ErrNotFound) {
 		return err
 	}
-	var last alive
-	if err := s.DB.Note(ctx, aliveKey, &last); err == nil {
-		s.hearing = last.resume(s.began, s.longest())
-	} else if !errors.Is(err, sqlstore.ErrNotFound) {
-		return err
-	}
 	for _, c := range s.channels {
 		s.commits[c.Digest] = c.Commit
 	}
@@ -203,11 +197,12 @@ func (s *Service) Run(ctx context.Context) error {
 	keeps := true
 	for n := 0; ; n++ {
 		s.Tick(ctx)
-		s.tendAudit(ctx, n%60 == 59)
+		leads := s.Leads()
+		s.tendAudit(ctx, leads && n%60 == 59)
 		if n%60 == 59 {
 			s.keepUses(ctx)
 		}
-		if n%5 == 0 {
+		if leads && n%5 == 0 {
 			err := s.markAlive(ctx)
 			if err != nil && keeps && ctx.Err() == nil {
 				s.Log.Error("keeping that the service listens; it does not say so again until it works", "err", err, "hint", fault.Hints(err))
@@ -216,14 +211,20 @@ func (s *Service) Run(ctx context.Context) error {
 			}
 			keeps = err == nil
 		}
-		if n%3600 == 60 {
+		if leads && n%3600 == 60 {
 			s.prune(ctx)
+		}
+		if leads && n%60 == 30 {
+			s.pruneFeed(ctx)
 		}
 		select {
 		case <-ctx.Done():
 			ctx = context.WithoutCancel(ctx)
 			s.tendAudit(ctx, true)
 			s.keepUses(ctx)
+			if !s.Leads() {
+				return nil
+			}
 			return s.markAlive(ctx)
 		case <-second.C:
 		}

@@ -26,6 +26,7 @@ func tables() []table {
 		{name: "facet", columns: []string{"digest", "at", "doc"}},
 		{name: "node_facet", columns: []string{"node", "name", "digest", "since"}},
 		{name: "event", columns: []string{"id", "at", "node", "kind", "text"}},
+		{name: "silence", columns: []string{"node", "presence"}},
 		{name: "note", columns: []string{"key", "doc"}},
 		{name: "audit", columns: []string{"seq", "at", "actor", "role", "act", "object", "detail", "address", "prev", "hash"}},
 		{name: "audit_checkpoint", columns: []string{"seq", "at", "start", "doc"}, truth: 2},

@@ -20,6 +20,8 @@ type dialect struct {
 	numbered bool
 	// begin opens a group. Only one writes at a time, also of several services on one database.
 	begin []string
+	// opened is done on each connection to write on.
+	opened []string
 	// timeout bounds a group; 0: it ends by itself.
 	timeout time.Duration
 	// explain adds to an error what it means for people.

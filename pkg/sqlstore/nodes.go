@@ -112,7 +112,7 @@ func enrolment(ctx context.Context, n Node, again bool) audit.Entry {
 
 func (t *tx) forgetHot(name string) error {
 	t.d.dropHot(name)
-	for _, query := range []string{"DELETE FROM hot WHERE node = ?", "DELETE FROM node_facet WHERE node = ?"} {
+	for _, query := range []string{"DELETE FROM hot WHERE node = ?", "DELETE FROM node_facet WHERE node = ?", "DELETE FROM silence WHERE node = ?"} {
 		if _, err := t.exec(query, name); err != nil {
 			return fmt.Errorf("forgetting the old %s: %w", name, err)
 		}
@@ -167,6 +167,9 @@ func (d *DB) Retire(ctx context.Context, name string, now time.Time) error {
 			return err
 		}
 		if _, err := t.exec("UPDATE node SET retired = ? WHERE name = ?", nanos(now), name); err != nil {
+			return fmt.Errorf("retiring %s: %w", name, err)
+		}
+		if _, err := t.exec("DELETE FROM silence WHERE node = ?", name); err != nil {
 			return fmt.Errorf("retiring %s: %w", name, err)
 		}
 		if _, err := t.exec("INSERT INTO retired_key (key, node, at) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET node = ?2, at = ?3", n.Key, name, nanos(now)); err != nil {

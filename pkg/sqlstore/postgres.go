@@ -21,6 +21,9 @@ const (
 	connectTimeout = 5 * time.Second
 	// groupTimeout bounds a group: a database that hangs is one that cannot be reached.
 	groupTimeout = 30 * time.Second
+	// sessionIdle is how long a service that writes may be silent, between groups and in one: a machine that is gone without a
+	// word does not keep the turn, or the lead, until the database notices that its connections are dead.
+	sessionIdle = 15 * time.Second
 )
 
 // OpenPostgres opens a database by its address, a URL or the key=value form of libpq, with what it leaves out taken from
@@ -64,12 +67,14 @@ func postgresDialect() *dialect {
 		words:    map[string]string{"items": "(SELECT json_array_elements_text(?::json))", "globs": "~ ?"},
 		numbered: true,
 		begin:    []string{"BEGIN", fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", turn)},
-		timeout:  groupTimeout,
-		explain:  explainPostgres,
-		feeds:    true,
-		pattern:  patternOf,
-		putHots:  putHotsAtOnce,
-		size:     "SELECT pg_database_size(current_database())",
+		opened: []string{fmt.Sprintf("SET idle_session_timeout = %d", sessionIdle.Milliseconds()),
+			fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", sessionIdle.Milliseconds())},
+		timeout: groupTimeout,
+		explain: explainPostgres,
+		feeds:   true,
+		pattern: patternOf,
+		putHots: putHotsAtOnce,
+		size:    "SELECT pg_database_size(current_database())",
 	}
 }
 

@@ -48,7 +48,9 @@ CREATE TABLE audit_checkpoint (
 );
 `, `
 CREATE TABLE feed (version BIGINT PRIMARY KEY, writer TEXT NOT NULL, at BIGINT NOT NULL, doc BYTEA NOT NULL);
-`}
+`, `
+CREATE TABLE silence (node TEXT PRIMARY KEY, presence TEXT NOT NULL);
+` + silencesFromEvents}
 }
 
 // migratePostgres waits while another service does the same.

@@ -49,7 +49,9 @@ ALTER TABLE operator ADD COLUMN created INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE operator ADD COLUMN expires INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE operator ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX operator_name ON operator (name);
-`}
+`, `
+CREATE TABLE silence (node TEXT PRIMARY KEY, presence TEXT NOT NULL) WITHOUT ROWID;
+` + silencesFromEvents}
 }
 
 func migrateSQLite(ctx context.Context, conn *sql.Conn) error {

@@ -61,6 +61,7 @@ type DB struct {
 	hot   map[string]Hot
 	stats Stats
 	stmts map[string]*sql.Stmt // of the writer goroutine alone
+	leads bool                 // the session of conn has the lock of the leader; of the writer goroutine alone
 }
 
 // Open opens the SQLite file at path, makes it if there is none, and brings its schema up to date. Close it.

@@ -172,19 +172,14 @@ func (d *DB) transact(group []*op, hot map[string]Hot) (err error) {
 		ctx, cancel = context.WithTimeout(ctx, d.dialect.timeout)
 	}
 	defer cancel()
-	if err := d.reconnect(ctx); err != nil {
-		return err
-	}
 	t := &tx{d: d, ctx: ctx}
 	defer func() {
 		if err != nil {
 			d.look(ctx)
 		}
 	}()
-	for _, query := range d.dialect.begin {
-		if _, err := t.exec(query); err != nil {
-			return fmt.Errorf("beginning a group: %w", err)
-		}
+	if err := t.begin(); err != nil {
+		return fmt.Errorf("beginning a group: %w", err)
 	}
 	if err := t.fill(group, hot); err != nil {
 		_, back := t.exec("ROLLBACK")
@@ -212,11 +207,28 @@ func (t *tx) fill(group []*op, hot map[string]Hot) error {
 	return err
 }
 
+// begin begins a group; on another connection when the one there is has been lost since the last group.
+func (t *tx) begin() error {
+	known := t.d.conn != nil
+	err := t.d.reconnect(t.ctx)
+	for i := 0; err == nil && i < len(t.d.dialect.begin); i++ {
+		_, err = t.exec(t.d.dialect.begin[i])
+	}
+	if err == nil || !known {
+		return err
+	}
+	if t.d.look(t.ctx); t.d.conn != nil {
+		return err
+	}
+	return t.begin()
+}
+
 // look gives a connection up that does not answer any more, so that the next group begins with a new one.
 func (d *DB) look(ctx context.Context) {
-	if d.conn.PingContext(ctx) == nil {
+	if d.conn == nil || d.conn.PingContext(ctx) == nil {
 		return
 	}
+	d.leads = false
 	for query, stmt := range d.stmts {
 		_ = stmt.Close() // of a connection that is lost
 		delete(d.stmts, query)
@@ -231,6 +243,13 @@ func (d *DB) reconnect(ctx context.Context) (err error) {
 		if d.conn, err = d.write.Conn(ctx); err != nil {
 			d.conn = nil
 			return fmt.Errorf("connecting: %w", err)
+		}
+		for _, query := range d.dialect.opened {
+			if _, err := d.conn.ExecContext(ctx, query); err != nil {
+				err = errors.Join(err, d.conn.Close())
+				d.conn = nil
+				return fmt.Errorf("connecting: %w", err)
+			}
 		}
 	}
 	return nil
