@@ -14,7 +14,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/controller"
@@ -240,16 +239,6 @@ func (s *Stack) openRegistry(ctx context.Context) (bundle.Store, error) {
 		return nil, err
 	}
 	return s.registry.Store(ctx, Repository)
-}
-
-// Credential returns the token of an operator: old if that is still theirs, otherwise a new one.
-func (s *Stack) Credential(ctx context.Context, who api.Operator, old string) (string, error) {
-	if old != "" {
-		if known, err := s.reports.Operator(old); err == nil && known == who {
-			return old, nil
-		}
-	}
-	return s.reports.AddOperator(ctx, who)
 }
 
 // Local is the host:port to connect to from this machine.
