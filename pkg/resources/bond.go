@@ -104,6 +104,7 @@ func (b *Bond) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	}
 	for _, m := range b.Members {
 		d.beside[bondFiles+"05-vigo-"+m+".network"] = b.member(m)
+		d.await = append(d.await, m+":enslaved")
 		is, err := liveInterface(ctx, h, m)
 		if err != nil {
 			return resource.Plan{}, err

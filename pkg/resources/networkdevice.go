@@ -21,6 +21,7 @@ type device struct {
 	main     string            // the text that makes it
 	beside   map[string]string // for systemd-networkd: further files and their text
 	stale    []string          // files that were beside it
+	await    []string          // what systemd-networkd is to have reached, as systemd-networkd-wait-online(8) takes it
 }
 
 // files are those of the device. Ifupdown reads the file that makes an interface before the one with its addresses.
@@ -96,7 +97,10 @@ func (d device) tell(ctx context.Context, h *host.Host, there bool) error {
 		if err != nil {
 			return err
 		}
-		return h.Services.Restart(ctx, "systemd-networkd", false)
+		if err := h.Services.Restart(ctx, "systemd-networkd", false); err != nil || d.absent || !d.possible {
+			return err
+		}
+		return awaitNetworkd(ctx, h, d.await...)
 	}
 	if d.absent || !d.possible {
 		return nil

@@ -116,14 +116,23 @@ func tellNetworkd(ctx context.Context, h *host.Host, name string, there bool) er
 	if err := runProgram(ctx, h, "networkctl", "reconfigure", name); err != nil {
 		return err
 	}
+	return awaitNetworkd(ctx, h, name)
+}
+
+// awaitNetworkd waits until systemd-networkd has set interfaces up, for some seconds. Addresses of the file are set at once; those
+// that are asked for, and routers that are looked for, are not waited for. The next look at the kernel tells whether something is
+// missing.
+func awaitNetworkd(ctx context.Context, h *host.Host, interfaces ...string) error {
 	const wait = "/usr/lib/systemd/systemd-networkd-wait-online"
 	is, err := look(h, wait)
-	if err != nil || is == nil {
+	if err != nil || is == nil || len(interfaces) == 0 {
 		return err
 	}
-	// Addresses of the file are set at once; those that are asked for, and routers that are looked for, are not waited for. The
-	// next look at the kernel tells whether something is missing.
-	_, err = h.Run.Run(ctx, host.Command{Argv: []string{wait, "--interface=" + name, "--timeout=5"}})
+	argv := []string{wait}
+	for _, name := range interfaces {
+		argv = append(argv, "--interface="+name)
+	}
+	_, err = h.Run.Run(ctx, host.Command{Argv: append(argv, "--timeout=5")})
 	return err
 }
 
