@@ -51,6 +51,7 @@ var (
 	ErrSkew         = refusal(http.StatusUnauthorized, "clock", "clock differs too much", "set the clock of the node")
 	ErrToken        = refusal(http.StatusForbidden, "token", "token not valid", "`vigo token create` makes a new one")
 	ErrNotApproved  = refusal(http.StatusForbidden, "not-approved", "the site does not approve this node", "its operators decide with the program that --approve-with of the service names")
+	ErrUndelivered  = refusal(http.StatusFailedDependency, "undelivered", "the receiver did not take it", "")
 	ErrInternal     = refusal(http.StatusInternalServerError, "internal", "the service failed; its log says why", "")
 	// The three that pass by themselves; they say when to come back.
 	ErrTooMany  = later(refusal(http.StatusTooManyRequests, "too-many", "too many requests", ""), 30*time.Second)

@@ -23,6 +23,8 @@ type Backend struct {
 	Gate         Gate
 	Operators    Operators
 	Inventory    Inventory
+	Alerts       Alerts
+	DeadNotices  DeadNotices
 	Admin        Admin
 	Roster       Roster
 	Staff        Staff

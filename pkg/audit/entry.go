@@ -34,6 +34,8 @@ const (
 	TrustRoot         = "trust.root"        // the document that new nodes pin
 	Refused           = "access.refused"
 	Pushed            = "registry.pushed" // a request for promotion or a signature, by a person
+	AlertMuted        = "alert.muted"
+	AlertUnmuted      = "alert.unmuted"
 	Pruned            = "audit.pruned"
 	Broken            = "audit.broken" // found at a start: the log was altered while the service was down
 	maxField          = 256            // bytes of a field or of a value in the details

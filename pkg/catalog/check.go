@@ -18,6 +18,7 @@ func (l Language) Check(p *policy.Policy, c *policy.Content) error {
 	k.fleet()
 	k.windows()
 	k.controls()
+	k.alerts()
 	k.guardrails()
 	k.sharedTemplates()
 	for _, role := range p.Roles {

@@ -34,7 +34,11 @@ func (b *Bundler) Build(fsys fs.FS, cfg bundle.Config) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, err
 	}
-	a := Artifact{Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config, Interval: fleet.Interval, Layers: layers}
+	alerts, err := policy.LoadAlerts(fsys)
+	if err != nil {
+		return Artifact{}, err
+	}
+	a := Artifact{Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config, Interval: fleet.Interval, Alerts: alerts, Layers: layers}
 	for name, channel := range fleet.Channels {
 		if !slices.Contains(cfg.Channels, name) {
 			if a.Sources == nil {

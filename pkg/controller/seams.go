@@ -8,6 +8,7 @@ import (
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/trust"
 )
 
@@ -32,6 +33,7 @@ type Artifact struct {
 	Layers     []policy.Layer
 	// Sources are the channels that are fed from elsewhere, and from where.
 	Sources map[string]policy.Origin
+	Alerts  []report.AlertRule // for the report service
 }
 
 // A Blob is content with its descriptor.

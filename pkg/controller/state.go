@@ -12,6 +12,7 @@ import (
 	"vigo.dev/pkg/atomicfile"
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/trust"
 )
 
@@ -31,6 +32,7 @@ type state struct {
 	Listed   []string                 `json:"listed,omitempty"`
 	Sources  map[string]policy.Origin `json:"sources,omitempty"`
 	Interval time.Duration            `json:"interval,omitempty"`
+	Alerts   []report.AlertRule       `json:"alerts,omitempty"`
 	Rewrite  *Rewrite                 `json:"rewrite,omitempty"` // the last that was allowed
 	// Approvals are who approved Built.
 	Approvals []string             `json:"approvals,omitempty"`

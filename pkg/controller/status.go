@@ -8,6 +8,7 @@ import (
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/report"
 )
 
 // The kinds of failures: what an operator has to look at.
@@ -39,9 +40,11 @@ type Status struct {
 	Approvals []string `json:"approvals,omitempty"`
 	// Interval is how often nodes are to check in, as the policy says; 0: nothing was built yet.
 	Interval time.Duration `json:"interval,omitempty"`
-	Channels []Channel     `json:"channels"`
-	Waiting  []Wait        `json:"waiting,omitempty"` // for people to approve
-	Failure  *Failure      `json:"failure,omitempty"` // what does not work now
+	// Alerts are the rules of alerts of the policy; nil: nothing was built yet.
+	Alerts   []report.AlertRule `json:"alerts,omitempty"`
+	Channels []Channel          `json:"channels"`
+	Waiting  []Wait             `json:"waiting,omitempty"` // for people to approve
+	Failure  *Failure           `json:"failure,omitempty"` // what does not work now
 	// Rewrite is the last time that a branch was followed although its history was replaced; nil: never.
 	Rewrite *Rewrite `json:"rewrite,omitempty"`
 	// Others are the further branches that feed channels. For each, From is what the policy calls it, and Feeds the channels

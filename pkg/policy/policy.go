@@ -26,6 +26,8 @@ type Policy struct {
 	Fleet   *Fleet             `json:"fleet"`
 	Roles   []*Role            `json:"roles"` // by name
 	Modules map[string]*Module `json:"modules,omitempty"`
+	// Alerts are for the report service; nodes are not given them.
+	Alerts []*Alert `json:"-"`
 	// Needs is the level of the language that fleet, roles and data are written in; see [Level].
 	Needs int `json:"needs,omitempty"`
 

@@ -52,6 +52,8 @@ func (p place) order(kinds *resource.Registry) []string {
 		return []string{"kind", "name", "about", "when", "audit", "window", "", "modules"}
 	case "Test":
 		return []string{"kind", "about", "", "given", "expect"}
+	case "Alert":
+		return []string{"kind", "name", "about", "severity", "event", "where", "", "for", "leave", "repeat", "group_by", "inhibited_by", "notify"}
 	case "Fleet":
 		return []string{"kind", "name", "about", ""}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"vigo.dev/pkg/alert/deliver"
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/identity"
@@ -51,6 +52,7 @@ type rig struct {
 	*Service
 	*clock
 	path string
+	tell *deliver.Service // of alerts; nil: nobody is told
 	ca   *identity.CA
 }
 
@@ -73,7 +75,7 @@ func (r *rig) start(t *testing.T) {
 	must(t, err)
 	schema := expr.NewSchema()
 	r.Service, err = New(t.Context(), Config{DB: db, CA: r.ca, Fleet: "acme", Channel: "stable", Interval: half, TrustRoot: []byte("root"),
-		Registry: []string{"registry/acme"}, Schema: schema, Log: slog.New(slog.DiscardHandler), Now: r.clock.Now})
+		Registry: []string{"registry/acme"}, Schema: schema, Alerts: r.tell, Log: slog.New(slog.DiscardHandler), Now: r.clock.Now})
 	must(t, err)
 }
 

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"vigo.dev/pkg/alert/deliver"
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/fault"
@@ -45,8 +46,10 @@ type Config struct {
 	OIDC LoginVerifier
 	// AuditKeep is how long entries of the audit log are kept; 0: for ever.
 	AuditKeep time.Duration
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Alerts sends what people are told; nil: nobody is.
+	Alerts *deliver.Service
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
 // A Service is the report service. Its state of nodes is in memory, and on disk within the flush interval of the store.
@@ -58,6 +61,7 @@ type Service struct {
 	auditor auditor
 	uses    uses
 	replica replica
+	alerts  alerting
 
 	mu        sync.Mutex
 	nodes     map[string]*node
@@ -143,6 +147,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if s.operators, err = c.DB.Operators(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.beginAlerts(ctx); err != nil {
+		return nil, fmt.Errorf("loading the alerts: %w", err)
+	}
 	if err := s.beginAudit(ctx); err != nil {
 		return nil, fmt.Errorf("loading the audit log: %w", err)
 	}
@@ -194,6 +201,13 @@ func (s *Service) Run(ctx context.Context) error {
 	listening := ctx
 	reading.Go(func() { s.keepIndex(listening) })
 	reading.Go(func() { s.follow(listening) })
+	reading.Go(func() { s.keepAlerts(listening) })
+	for _, name := range s.receiverNames() {
+		reading.Go(func() { s.tell(listening, name) })
+	}
+	if s.Alerts != nil && s.Alerts.Heartbeat != nil {
+		reading.Go(func() { s.beat(listening) })
+	}
 	keeps := true
 	for n := 0; ; n++ {
 		s.Tick(ctx)

@@ -30,6 +30,8 @@ func tables() []table {
 		{name: "note", columns: []string{"key", "doc"}},
 		{name: "audit", columns: []string{"seq", "at", "actor", "role", "act", "object", "detail", "address", "prev", "hash"}},
 		{name: "audit_checkpoint", columns: []string{"seq", "at", "start", "doc"}, truth: 2},
+		{name: "alert", columns: []string{"key", "doc"}},
+		{name: "outbox", columns: []string{"receiver", "id", "at", "due", "tries", "died", "error", "doc"}},
 	}
 }
 

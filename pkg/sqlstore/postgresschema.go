@@ -50,7 +50,14 @@ CREATE TABLE audit_checkpoint (
 CREATE TABLE feed (version BIGINT PRIMARY KEY, writer TEXT NOT NULL, at BIGINT NOT NULL, doc BYTEA NOT NULL);
 `, `
 CREATE TABLE silence (node TEXT PRIMARY KEY, presence TEXT NOT NULL);
-` + silencesFromEvents}
+` + silencesFromEvents, `
+CREATE TABLE alert (key TEXT PRIMARY KEY, doc BYTEA NOT NULL);
+CREATE TABLE outbox (
+	receiver TEXT NOT NULL, id TEXT NOT NULL, at BIGINT NOT NULL, due BIGINT NOT NULL, tries BIGINT NOT NULL, died BIGINT NOT NULL,
+	error TEXT NOT NULL, doc BYTEA NOT NULL, PRIMARY KEY (receiver, id)
+);
+CREATE INDEX outbox_due ON outbox (receiver, died, at);
+`}
 }
 
 // migratePostgres waits while another service does the same.

@@ -51,7 +51,14 @@ ALTER TABLE operator ADD COLUMN used INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX operator_name ON operator (name);
 `, `
 CREATE TABLE silence (node TEXT PRIMARY KEY, presence TEXT NOT NULL) WITHOUT ROWID;
-` + silencesFromEvents}
+` + silencesFromEvents, `
+CREATE TABLE alert (key TEXT PRIMARY KEY, doc BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE outbox (
+	receiver TEXT NOT NULL, id TEXT NOT NULL, at INTEGER NOT NULL, due INTEGER NOT NULL, tries INTEGER NOT NULL, died INTEGER NOT NULL,
+	error TEXT NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (receiver, id)
+) WITHOUT ROWID;
+CREATE INDEX outbox_due ON outbox (receiver, died, at);
+`}
 }
 
 func migrateSQLite(ctx context.Context, conn *sql.Conn) error {

@@ -111,9 +111,10 @@ func failureText(f controller.Failure) string {
 	return text
 }
 
-// A Noter takes what a controller says of its channels: the report service in this process, or its client.
+// A Noter takes what a controller says of its channels, and the rules of alerts: the report service in this process, or its client.
 type Noter interface {
 	PutChannels(ctx context.Context, notes []report.ChannelNote) error
+	PutAlertRules(ctx context.Context, rules []report.AlertRule) error
 }
 
 // Teller passes the status of a controller on: when it changes, and every so often, so that a service that was restored
@@ -148,7 +149,11 @@ func (t *Teller) Run(ctx context.Context, to Noter, status func() controller.Sta
 		case <-t.changed:
 		case <-wait:
 		}
-		err := to.PutChannels(ctx, Notes(status()))
+		now := status()
+		err := to.PutChannels(ctx, Notes(now))
+		if err == nil && now.Built.Commit != "" {
+			err = to.PutAlertRules(ctx, now.Alerts)
+		}
 		switch {
 		case err != nil && ctx.Err() != nil:
 			return

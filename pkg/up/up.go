@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"vigo.dev/pkg/alert/deliver"
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/controller"
@@ -64,6 +65,7 @@ type Config struct {
 	AuditKeep    time.Duration             // how long entries of the audit log are kept; 0: for ever
 	Authority    *identity.External        // nil: one of its own, in Data
 	Approve      func(context.Context, hook.Request) error
+	Alerts       *deliver.Config         // who is told of alerts; nil: nobody
 	OIDC         reporting.LoginVerifier // lets people in; nil: only operators of the service
 	Poll         time.Duration
 	PointerTTL   time.Duration
@@ -198,9 +200,15 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 	if s.db, err = openStore(ctx, s.Data, s.Store); err != nil {
 		return err
 	}
+	var alerts *deliver.Service
+	if s.Alerts != nil {
+		if alerts, err = deliver.New(*s.Alerts, filepath.Join(s.Data, "alerts.key"), s.Fleet, s.Version); err != nil {
+			return err
+		}
+	}
 	s.reports, err = reporting.New(ctx, reporting.Config{DB: s.db, CA: s.ca, Fleet: s.Fleet, Channel: s.Channel, Interval: s.Interval,
 		Registry: []string{reference}, TrustRoot: root, Schema: s.Language.Schema, Log: s.Log, Now: s.Now,
-		Anchor: filepath.Join(s.Data, "audit.checkpoint"), AuditKeep: s.AuditKeep, OIDC: s.OIDC, Approve: s.Approve})
+		Anchor: filepath.Join(s.Data, "audit.checkpoint"), AuditKeep: s.AuditKeep, OIDC: s.OIDC, Approve: s.Approve, Alerts: alerts})
 	return err
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vigo.dev/pkg/alert/deliver"
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/identity"
@@ -22,7 +23,7 @@ type serviceFlags struct {
 	names                                             []string
 	interval, auditKeep                               time.Duration
 	plain                                             bool
-	oidc, store                                       string
+	oidc, store, alerts                               string
 	authority                                         authorityFlags
 }
 
@@ -41,6 +42,8 @@ func (o *serviceFlags) add(c *cobra.Command) {
 	f.DurationVar(&o.auditKeep, "audit-keep", 0, "how long entries of the audit log are kept (default: for ever)")
 	o.authority.add(c)
 	f.StringVar(&o.oidc, "oidc", "", "file that says through which identity provider people log in, and who gets which role")
+	f.StringVar(&o.alerts, "alerts", "", "file that says who is told of alerts, and how they are reached (default: nobody is told)")
+	cobra.CheckErr(c.MarkFlagFilename("alerts"))
 	cobra.CheckErr(c.MarkFlagFilename("oidc"))
 	cobra.CheckErr(c.MarkFlagRequired("data"))
 }
@@ -53,6 +56,13 @@ func (o *serviceFlags) config(env *cli.Env) (up.Config, error) {
 		Data: o.data, Fleet: o.fleet, Listen: o.listen, Advertise: o.advertise, Names: o.names, Registry: o.registry, PlainHTTP: o.plain,
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD"), Access: env.Access(),
 		Channel: o.channel, Interval: o.interval, Store: o.store, AuditKeep: o.auditKeep, Version: env.Version, Language: language(), Log: serviceLog(env), Now: env.Now,
+	}
+	if o.alerts != "" {
+		receivers, err := deliver.ReadConfig(o.alerts)
+		if err != nil {
+			return c, err
+		}
+		c.Alerts = &receivers
 	}
 	if o.oidc == "" {
 		return c, nil

@@ -1,0 +1,31 @@
+package alert
+
+import (
+	"cmp"
+	"time"
+
+	"vigo.dev/pkg/report"
+)
+
+// BuiltIn are the rules of a repository that has none.
+func BuiltIn() []report.AlertRule {
+	rules := []report.AlertRule{
+		{Event: report.EventStale, InhibitedBy: []string{report.EventDark}, For: 30 * time.Second,
+			About: "These nodes are not heard of. Is the machine up, and does vigo-agent run there?"},
+		{Event: report.EventDark, Severity: "critical", Leave: 2 * time.Minute, About: "This hub is not heard of, nor are the nodes behind it: look at its site."},
+		{Event: report.EventSetAside, Severity: "critical", About: "These nodes refuse what they are shown; vigo node NAME says what and why."},
+		{Event: report.EventFailed, For: 5 * time.Minute, About: "The runs of these nodes fail; vigo node NAME says where."},
+		{Event: report.EventFrozen, For: 5 * time.Minute, About: "Something shows old pointers: a mirror that stands still, or somebody between."},
+		{Event: report.EventForked, Severity: "critical", About: "Somebody publishes pointers that this service was not told of."},
+		{Event: report.EventChannel, For: 2 * time.Minute, About: "What is merged is not published; vigo status says why."},
+		{Event: report.EventExpiring, About: "These certificates are not renewed; the nodes will be shut out."},
+		{Event: report.EventDisk, For: 5 * time.Minute, About: "A filesystem of these nodes is full."},
+	}
+	for i, r := range rules {
+		usual := report.NewAlertRule(r.Event, r.Event)
+		usual.About, usual.For, usual.InhibitedBy = r.About, r.For, r.InhibitedBy
+		usual.Severity, usual.Leave = cmp.Or(r.Severity, usual.Severity), cmp.Or(r.Leave, usual.Leave)
+		rules[i] = usual
+	}
+	return rules
+}

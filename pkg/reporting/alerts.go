@@ -1,0 +1,212 @@
+package reporting
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"vigo.dev/pkg/alert"
+	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/sqlstore"
+)
+
+// The notes that hold what is known of alerts beside their state.
+const (
+	alertRulesKey = "alert-rules"
+	mutesKey      = "alert-mutes"
+)
+
+// How documents of the state are named in the store.
+const (
+	alertPrefix = "a:"
+	queuePrefix = "q:"
+)
+
+// alerting is what the service knows of alerts. Its lock is taken before that of the service.
+type alerting struct {
+	mu      sync.Mutex
+	state   alert.State
+	version int64
+	loaded  bool // the state is that of the store
+	rules   []rule
+	builtIn bool
+	mutes   []report.Mute
+	next    time.Time // when it is looked again
+	wake    map[string]chan struct{}
+
+	failing sync.Mutex // of trouble
+	trouble map[string]string
+}
+
+// rule is a rule with its condition.
+type rule struct {
+	report.AlertRule
+	cond *expr.Cond // nil: it has none, or err
+	err  error
+	at   time.Time // when it was compiled
+}
+
+// share is the part of the time that looking for alerts may take: a hundredth.
+const share = 100
+
+// beginAlerts loads what the store holds but the state, which is read before the first step.
+func (s *Service) beginAlerts(ctx context.Context) error {
+	s.alerts.wake, s.alerts.trouble = map[string]chan struct{}{}, map[string]string{}
+	if s.Alerts != nil {
+		for name := range s.Alerts.Senders {
+			s.alerts.wake[name] = make(chan struct{}, 1)
+		}
+	}
+	var rules []report.AlertRule
+	for key, into := range map[string]any{alertRulesKey: &rules, mutesKey: &s.alerts.mutes} {
+		if err := s.DB.Note(ctx, key, into); err != nil && !errors.Is(err, sqlstore.ErrNotFound) {
+			return err
+		}
+	}
+	s.useRules(rules)
+	return nil
+}
+
+// useRules has alerts judged by other rules; none: those of the program. The caller holds the lock of the alerts, or has the
+// service to itself.
+func (s *Service) useRules(rules []report.AlertRule) {
+	s.alerts.builtIn = len(rules) == 0
+	if s.alerts.builtIn {
+		rules = alert.BuiltIn()
+	}
+	s.alerts.rules = make([]rule, len(rules))
+	for i, r := range rules {
+		s.alerts.rules[i].AlertRule = r
+	}
+	s.alerts.next = time.Time{}
+}
+
+// keepAlerts looks for alerts until ctx ends.
+func (s *Service) keepAlerts(ctx context.Context) {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	works := true
+	for {
+		err := s.Alert(ctx)
+		if err != nil && works && ctx.Err() == nil {
+			s.Log.Error("deciding on alerts; it does not say so again until it works", "err", err, "hint", fault.Hints(err))
+		}
+		works = err == nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-second.C:
+		}
+	}
+}
+
+// Alert does what is due each second: it finds what is true, and writes what follows from it, transitions with the notices of
+// them, before anybody is told. Run calls it. What could not be written is decided again.
+func (s *Service) Alert(ctx context.Context) error {
+	a := &s.alerts
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := s.Now()
+	if now.Before(a.next) {
+		return nil
+	}
+	if err := s.loadAlerts(ctx); err != nil {
+		return err
+	}
+	began := time.Now()
+	facts := s.facts(ctx, now)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	change := alert.Step(s.alertSetup(), a.state, facts, now)
+	a.next = now.Add(share * time.Since(began))
+	if change.Empty() {
+		return nil
+	}
+	docs, out := documents(change)
+	if err := s.DB.PutAlerts(ctx, a.version, docs, out); err != nil {
+		a.loaded, a.next = false, time.Time{} // whether it was kept is not known
+		return fmt.Errorf("keeping alerts: %w", err)
+	}
+	a.version++
+	a.state = a.state.With(change)
+	for _, n := range change.Notices {
+		select {
+		case a.wake[n.Receiver] <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+func (s *Service) alertSetup() alert.Setup {
+	setup := alert.Setup{Fleet: s.Fleet, Mutes: s.alerts.mutes}
+	for _, r := range s.alerts.rules {
+		setup.Rules = append(setup.Rules, r.AlertRule)
+	}
+	if s.Alerts != nil {
+		setup.Default, setup.Caps = s.Alerts.Default, s.Alerts.Caps
+	}
+	return setup
+}
+
+// loadAlerts reads the state, unless it is known.
+func (s *Service) loadAlerts(ctx context.Context) error {
+	if s.alerts.loaded {
+		return nil
+	}
+	kept, err := s.DB.Alerts(ctx)
+	if err != nil {
+		return err
+	}
+	state := alert.State{Alerts: map[string]*alert.Alert{}, Queues: map[string]alert.Queue{}}
+	for key, doc := range kept.Docs {
+		if name, ok := strings.CutPrefix(key, queuePrefix); ok {
+			var q alert.Queue
+			err = json.Unmarshal(doc, &q)
+			state.Queues[name] = q
+		} else if name, ok := strings.CutPrefix(key, alertPrefix); ok {
+			state.Alerts[name] = &alert.Alert{}
+			err = json.Unmarshal(doc, state.Alerts[name])
+		}
+		if err != nil {
+			return fmt.Errorf("reading alert %s: %w", key, err)
+		}
+	}
+	s.alerts.state, s.alerts.version, s.alerts.loaded = state, kept.Version, true
+	return nil
+}
+
+// documents is a change as it is kept.
+func documents(c alert.Change) (map[string][]byte, []sqlstore.Outgoing) {
+	docs := map[string][]byte{}
+	for key, a := range c.Alerts {
+		docs[alertPrefix+key] = nil
+		if a != nil {
+			docs[alertPrefix+key] = encoded(a)
+		}
+	}
+	for name, q := range c.Queues {
+		docs[queuePrefix+name] = encoded(q)
+	}
+	out := make([]sqlstore.Outgoing, len(c.Notices))
+	for i, n := range c.Notices {
+		out[i] = sqlstore.Outgoing{Receiver: n.Receiver, ID: n.ID, At: n.At, Doc: encoded(n)}
+	}
+	return docs, out
+}
+
+// encoded is a document of this package; one that cannot be encoded is a programmer's mistake.
+func encoded(v any) []byte {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("encoding %T: %v", v, err))
+	}
+	return data
+}

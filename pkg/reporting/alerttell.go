@@ -1,0 +1,162 @@
+package reporting
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"vigo.dev/pkg/alert/deliver"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/sqlstore"
+)
+
+// tell delivers the notices of a receiver until ctx ends.
+func (s *Service) tell(ctx context.Context, name string) {
+	alone := map[string]bool{}
+	for {
+		wait := s.tellDue(ctx, name, alone)
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-s.alerts.wake[name]:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// tellDue delivers what is due, the oldest first, and returns how long there is nothing to do. What a receiver will not take now
+// holds up what is behind it, unless the fault is with that notice alone.
+func (s *Service) tellDue(ctx context.Context, name string, alone map[string]bool) time.Duration {
+	const idle, many = 30 * time.Second, 100
+	list, err := s.DB.Outbox(ctx, name, many)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.Log.Warn("reading what is to be delivered", "receiver", name, "err", err)
+		}
+		return idle
+	}
+	later, taken := idle, false
+	for _, o := range list {
+		now := s.Now()
+		if o.Due.After(now) {
+			if alone[o.ID] {
+				later = min(later, o.Due.Sub(now))
+				continue
+			}
+			return min(idle, o.Due.Sub(now))
+		}
+		if ctx.Err() != nil {
+			return idle
+		}
+		failure := s.tellOne(ctx, name, o)
+		if ctx.Err() != nil {
+			return idle
+		}
+		if f, ok := errors.AsType[*deliver.Failure](failure); ok && (f.Alone || f.Never) {
+			alone[o.ID] = true
+			later = min(later, time.Second)
+			continue
+		}
+		if failure != nil {
+			return time.Second
+		}
+		taken = true
+	}
+	if taken {
+		return 0 // there may be more
+	}
+	return later
+}
+
+// tellOne hands one notice over, and keeps what came of it.
+func (s *Service) tellOne(ctx context.Context, name string, o sqlstore.Outgoing) error {
+	var n report.Notice
+	failure := json.Unmarshal(o.Doc, &n)
+	if failure != nil {
+		failure = &deliver.Failure{Err: failure, Never: true}
+	} else {
+		failure = s.Alerts.Senders[name].Send(ctx, n)
+	}
+	if ctx.Err() != nil && failure != nil {
+		return failure // the service stops: it is tried after the next start
+	}
+	s.troubled(name, failure)
+	if failure == nil {
+		// Also when the service stops now: what was taken is not sent again.
+		if err := s.DB.Delivered(context.WithoutCancel(ctx), name, o.ID); err != nil && !errors.Is(err, sqlstore.ErrNotFound) {
+			s.Log.Warn("taking note that a notice was delivered; it may be sent again, with the same ID", "receiver", name, "id", o.ID, "err", err)
+			return err
+		}
+		return nil
+	}
+	now := s.Now()
+	o.Tries++
+	o.Error = failure.Error()
+	next, again := deliver.Next(o.At, now, o.Tries, failure)
+	if o.Due = next; !again {
+		o.Died = now
+		s.Log.Error("a notice of an alert is given up", "receiver", name, "id", o.ID, "tries", o.Tries, "err", failure)
+	}
+	if err := s.DB.Failed(context.WithoutCancel(ctx), o); err != nil && !errors.Is(err, sqlstore.ErrNotFound) {
+		s.Log.Warn("taking note that a notice was not delivered", "receiver", name, "id", o.ID, "err", err)
+	}
+	return failure
+}
+
+// troubled remembers whether a receiver takes notices, and says so in the log when that changes.
+func (s *Service) troubled(name string, failure error) {
+	s.alerts.failing.Lock()
+	defer s.alerts.failing.Unlock()
+	before := s.alerts.trouble[name]
+	if failure == nil {
+		if before != "" {
+			s.Log.Info("a receiver of alerts takes notices again", "receiver", name)
+		}
+		delete(s.alerts.trouble, name)
+		return
+	}
+	if before == "" {
+		s.Log.Warn("a receiver of alerts does not take a notice; it is tried again", "receiver", name, "err", failure)
+	}
+	s.alerts.trouble[name] = failure.Error()
+}
+
+// beat says to somebody outside, again and again, that the service is well: it listens, and can write.
+func (s *Service) beat(ctx context.Context) {
+	every := time.NewTicker(s.Alerts.Every)
+	defer every.Stop()
+	works := true
+	for {
+		err := s.DB.Ping(ctx)
+		if err == nil {
+			err = s.Alerts.Heartbeat(ctx)
+		}
+		if err != nil && works && ctx.Err() == nil {
+			s.Log.Warn("sending the heartbeat", "err", err)
+		}
+		works = err == nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+	}
+}
+
+// receiverNames lists the receivers, sorted.
+func (s *Service) receiverNames() []string {
+	if s.Alerts == nil {
+		return nil
+	}
+	names := make([]string, 0, len(s.Alerts.Senders))
+	for name := range s.Alerts.Senders {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -1,0 +1,89 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+)
+
+// ErrMoved says that another service has changed the state of the alerts since it was read.
+var ErrMoved = errors.New("the alerts were changed by another service")
+
+// versionKey is the row of the table of alerts that counts its changes; no alert has this key.
+const versionKey = ""
+
+// AlertState is the state of the alerts: documents by key, and how often they were changed.
+type AlertState struct {
+	Version int64
+	Docs    map[string][]byte
+}
+
+// Alerts reads the state of the alerts.
+func (d *DB) Alerts(ctx context.Context) (AlertState, error) {
+	s := AlertState{Docs: map[string][]byte{}}
+	rows, err := d.query(ctx, "SELECT key, doc FROM alert")
+	if err != nil {
+		return s, fmt.Errorf("reading alerts: %w", d.dialect.explain(err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key string
+		var doc []byte
+		if err := rows.Scan(&key, &doc); err != nil {
+			return s, fmt.Errorf("reading alerts: %w", err)
+		}
+		if key != versionKey {
+			s.Docs[key] = doc
+		} else if s.Version, err = strconv.ParseInt(string(doc), 10, 64); err != nil {
+			return s, fmt.Errorf("reading alerts: %w", err)
+		}
+	}
+	return s, rows.Err()
+}
+
+// PutAlerts changes the state of the alerts, if it is still of a version, and writes what is to be delivered in the same
+// transaction: either both are kept or none is. A document that is nil is removed. [ErrMoved]. The new version is one more.
+func (d *DB) PutAlerts(ctx context.Context, version int64, docs map[string][]byte, out []Outgoing) error {
+	return d.commit(ctx, func(t *tx) error {
+		var now []byte
+		switch err := t.row("SELECT doc FROM alert WHERE key = ?", versionKey).Scan(&now); {
+		case errors.Is(err, sql.ErrNoRows):
+			now = []byte("0")
+		case err != nil:
+			return fmt.Errorf("keeping alerts: %w", err)
+		}
+		if string(now) != strconv.FormatInt(version, 10) {
+			return ErrMoved
+		}
+		if err := t.putAlert(versionKey, []byte(strconv.FormatInt(version+1, 10))); err != nil {
+			return err
+		}
+		for key, doc := range docs {
+			if err := t.putAlert(key, doc); err != nil {
+				return err
+			}
+		}
+		for _, o := range out {
+			if _, err := t.exec("INSERT INTO outbox (receiver, id, at, due, tries, died, error, doc) VALUES (?, ?, ?, ?, 0, 0, '', ?) ON CONFLICT (receiver, id) DO NOTHING",
+				o.Receiver, o.ID, nanos(o.At), nanos(o.At), o.Doc); err != nil {
+				return fmt.Errorf("keeping notice %s: %w", o.ID, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (t *tx) putAlert(key string, doc []byte) error {
+	var err error
+	if doc == nil {
+		_, err = t.exec("DELETE FROM alert WHERE key = ?", key)
+	} else {
+		_, err = t.exec("INSERT INTO alert (key, doc) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET doc = ?2", key, doc)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping alert %s: %w", key, err)
+	}
+	return nil
+}
