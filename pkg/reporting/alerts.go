@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -63,7 +64,22 @@ func (s *Service) beginAlerts(ctx context.Context) error {
 			s.alerts.wake[name] = make(chan struct{}, 1)
 		}
 	}
+	return s.readAlertNotes(ctx)
+}
+
+// takeAlerts takes over rules and mutes that another service was told.
+func (s *Service) takeAlerts(ctx context.Context, c sqlstore.Change) error {
+	if !c.Lost && !slices.Contains(c.Notes, alertRulesKey) && !slices.Contains(c.Notes, mutesKey) {
+		return nil
+	}
+	s.alerts.mu.Lock()
+	defer s.alerts.mu.Unlock()
+	return s.readAlertNotes(ctx)
+}
+
+func (s *Service) readAlertNotes(ctx context.Context) error {
 	var rules []report.AlertRule
+	s.alerts.mutes = nil
 	for key, into := range map[string]any{alertRulesKey: &rules, mutesKey: &s.alerts.mutes} {
 		if err := s.DB.Note(ctx, key, into); err != nil && !errors.Is(err, sqlstore.ErrNotFound) {
 			return err
@@ -132,6 +148,9 @@ func (s *Service) Alert(ctx context.Context) error {
 	docs, out := documents(change)
 	if err := s.DB.PutAlerts(ctx, a.version, docs, out); err != nil {
 		a.loaded, a.next = false, time.Time{} // whether it was kept is not known
+		if errors.Is(err, sqlstore.ErrMoved) {
+			return nil // another service was first; it is decided anew
+		}
 		return fmt.Errorf("keeping alerts: %w", err)
 	}
 	a.version++

@@ -73,8 +73,15 @@ func (s *Service) tellDue(ctx context.Context, name string, alone map[string]boo
 	return later
 }
 
+// claim is for how long a notice is kept from other services while it is tried; longer than a try takes.
+const claim = 30 * time.Second
+
 // tellOne hands one notice over, and keeps what came of it.
 func (s *Service) tellOne(ctx context.Context, name string, o sqlstore.Outgoing) error {
+	mine, err := s.DB.Claim(ctx, o, s.Now().Add(claim))
+	if err != nil || !mine {
+		return err
+	}
 	var n report.Notice
 	failure := json.Unmarshal(o.Doc, &n)
 	if failure != nil {
@@ -83,7 +90,8 @@ func (s *Service) tellOne(ctx context.Context, name string, o sqlstore.Outgoing)
 		failure = s.Alerts.Senders[name].Send(ctx, n)
 	}
 	if ctx.Err() != nil && failure != nil {
-		return failure // the service stops: it is tried after the next start
+		_ = s.DB.Failed(context.WithoutCancel(ctx), o) // the service stops: it is due as it was
+		return failure
 	}
 	s.troubled(name, failure)
 	if failure == nil {

@@ -27,7 +27,7 @@ type fresh struct {
 // takeOver reads what has changed and merges it into the memory.
 func (s *Service) takeOver(ctx context.Context, c sqlstore.Change) error {
 	f, err := s.read(ctx, c)
-	if err != nil {
+	if err = errors.Join(err, s.takeAlerts(ctx, c)); err != nil {
 		return fmt.Errorf("taking over what other services have kept: %w", err)
 	}
 	s.mu.Lock()

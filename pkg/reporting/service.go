@@ -36,7 +36,7 @@ type Config struct {
 	Interval  time.Duration // nodes are told; 0: what their channel's policy says
 	Registry  []string      // references nodes are told to pull from
 	TrustRoot []byte        // root document nodes pin
-	Schema    *expr.Schema  // of traits, for queries
+	Schema    *expr.Schema  // of traits, for queries and alerts; nil: none is known
 	// Anchor is a file beside the store that holds the newest audit checkpoint, so that a store that was cut shows at the next
 	// start; "": none.
 	Anchor string
@@ -131,6 +131,9 @@ const (
 
 // New loads what the store holds.
 func New(ctx context.Context, c Config) (*Service, error) {
+	if c.Schema == nil {
+		c.Schema = expr.NewSchema()
+	}
 	s := &Service{Config: c, nodes: map[string]*node{}, channels: map[string]report.ChannelNote{}, commits: map[string]string{}, index: inventory.New(), began: c.Now()}
 	s.metrics = newMetrics(s)
 	var err error

@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -81,6 +82,15 @@ func (d *DB) OutboxCounts(ctx context.Context) (map[string]Waiting, error) {
 		counts[receiver] = w
 	}
 	return counts, rows.Err()
+}
+
+// Claim takes a notice that is due for one try: until then nobody else tries it. It says whether nobody else was first.
+func (d *DB) Claim(ctx context.Context, o Outgoing, until time.Time) (bool, error) {
+	err := d.outboxDo(ctx, "UPDATE outbox SET due = ? WHERE receiver = ? AND id = ? AND due = ? AND died = 0", nanos(until), o.Receiver, o.ID, nanos(o.Due))
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Delivered forgets a notice, and returns after that is on disk.
