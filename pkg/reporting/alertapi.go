@@ -27,6 +27,7 @@ func (s *Service) ListAlerts(ctx context.Context) (report.Alerts, error) {
 	a := &s.alerts
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.loaded = a.loaded && s.Leads() // the leader may have gone on
 	if err := s.loadAlerts(ctx); err != nil {
 		return report.Alerts{}, kept(err)
 	}

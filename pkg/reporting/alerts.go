@@ -109,7 +109,7 @@ func (s *Service) keepAlerts(ctx context.Context) {
 	defer second.Stop()
 	works := true
 	for {
-		err := s.Alert(ctx)
+		err := s.alertAsLeader(ctx)
 		if err != nil && works && ctx.Err() == nil {
 			s.Log.Error("deciding on alerts; it does not say so again until it works", "err", err, "hint", fault.Hints(err))
 		}
@@ -122,8 +122,19 @@ func (s *Service) keepAlerts(ctx context.Context) {
 	}
 }
 
+// alertAsLeader does nothing in a service that follows another one, but to forget what it knew of the state.
+func (s *Service) alertAsLeader(ctx context.Context) error {
+	if s.Leads() {
+		return s.Alert(ctx)
+	}
+	s.alerts.mu.Lock()
+	defer s.alerts.mu.Unlock()
+	s.alerts.loaded = false
+	return nil
+}
+
 // Alert does what is due each second: it finds what is true, and writes what follows from it, transitions with the notices of
-// them, before anybody is told. Run calls it. What could not be written is decided again.
+// them, before anybody is told. Run calls it. What could not be written is decided again. Of several services on one database the leader does it.
 func (s *Service) Alert(ctx context.Context) error {
 	a := &s.alerts
 	a.mu.Lock()

@@ -141,7 +141,7 @@ func (s *Service) beat(ctx context.Context) {
 	works := true
 	for {
 		err := s.DB.Ping(ctx)
-		if err == nil {
+		if err == nil && s.Leads() {
 			err = s.Alerts.Heartbeat(ctx)
 		}
 		if err != nil && works && ctx.Err() == nil {
