@@ -20,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/machine"
 )
 
 // An Env is what a program is given by the one who starts it.
@@ -55,6 +56,9 @@ func guarded(f *os.File) io.Writer {
 // Main runs a root command with the arguments of this process and returns the exit status. SIGINT and SIGTERM end the
 // context of the command; a second one ends the process.
 func Main(env *Env, root *cobra.Command, args []string) int {
+	if err := machine.KeepOutOfDumps(); err != nil {
+		env.PrintError(err) // a reason to know of, not to do nothing
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	go func() {
