@@ -27,7 +27,12 @@ type pager struct {
 	bad     []string
 	refuse  func(n int) int // status for the n-th request; 0: take it
 	n       int
+	ca      string // file that trusts it
+	keyFile string // of the service
 }
+
+// taken is that a request is taken, and the connection breaks before the answer.
+const taken = -1
 
 // hooked gives a rig a receiver "pager" that is told of everything.
 func hooked(t *testing.T, change func(*deliver.Config)) (*rig, *pager) {
@@ -36,7 +41,9 @@ func hooked(t *testing.T, change func(*deliver.Config)) (*rig, *pager) {
 	h.Server = httptest.NewTLSServer(http.HandlerFunc(h.take))
 	t.Cleanup(h.Close)
 	dir := t.TempDir()
+	h.keyFile = filepath.Join(dir, "alerts.key")
 	ca := filepath.Join(dir, "ca.pem")
+	h.ca = ca
 	must(t, os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw}), 0o600))
 	conf := deliver.Config{Receivers: map[string]deliver.Receiver{"pager": {Webhook: &deliver.Webhook{URL: h.URL + "/alerts", CA: ca}}}, Default: []string{"pager"}}
 	if change != nil {
@@ -45,7 +52,7 @@ func hooked(t *testing.T, change func(*deliver.Config)) (*rig, *pager) {
 	r := newRig(t)
 	must(t, r.DB.Close())
 	var err error
-	r.tell, err = deliver.New(conf, filepath.Join(dir, "alerts.key"), "acme", "test")
+	r.tell, err = deliver.New(conf, h.keyFile, "acme", "test")
 	must(t, err)
 	h.key, err = deliver.ParsePublic(r.tell.Key)
 	must(t, err)
@@ -58,7 +65,8 @@ func (h *pager) take(w http.ResponseWriter, req *http.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.n++
-	if status := h.refuse(h.n); status != 0 {
+	status := h.refuse(h.n)
+	if status > 0 {
 		w.WriteHeader(status)
 		return
 	}
@@ -76,6 +84,9 @@ func (h *pager) take(w http.ResponseWriter, req *http.Request) {
 	}
 	h.notices[req.Header.Get("Webhook-Id")]++
 	h.taken = append(h.taken, n.Transitions...)
+	if status == taken {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // kinds is what was taken, as kind and group.

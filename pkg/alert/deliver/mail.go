@@ -15,9 +15,8 @@ import (
 
 // What is shown of one notice; a webhook has it all.
 const (
-	mailTransitions = 20
-	mailFindings    = 10
-	mailWidth       = 200 // of a text from a node
+	mailFindings = 10
+	mailWidth    = 200 // of a text from a node
 )
 
 // message is a notice as mail. What comes from nodes is in encoded words and in a quoted body alone, so that none of it can
@@ -74,7 +73,13 @@ func line(text string) string {
 
 func subject(n report.Notice) string {
 	if n.Digest || len(n.Transitions) != 1 {
-		return line(fmt.Sprintf("[%s] %d alerts", n.Fleet, len(n.Transitions)))
+		begun := 0
+		for _, t := range n.Transitions {
+			if t.Kind != "resolved" {
+				begun++
+			}
+		}
+		return line(fmt.Sprintf("[%s] %d more: %d firing, %d resolved", n.Fleet, len(n.Transitions), begun, len(n.Transitions)-begun))
 	}
 	return line(fmt.Sprintf("[%s] %s", n.Fleet, summary(n.Transitions[0])))
 }
@@ -90,22 +95,27 @@ func summary(t report.Transition) string {
 
 func body(n report.Notice) string {
 	var b strings.Builder
-	for _, t := range n.Transitions[:min(len(n.Transitions), mailTransitions)] {
-		fmt.Fprintf(&b, "%s\nsince %s\n", summary(t), t.Since.UTC().Format("2006-01-02 15:04:05 UTC"))
-		if t.About != "" {
-			fmt.Fprintf(&b, "%s\n", line(t.About))
+	if n.Digest || len(n.Transitions) != 1 { // each in a line, so that a name can be searched for
+		for _, t := range n.Transitions {
+			fmt.Fprintf(&b, "%s  %s\n", t.At.UTC().Format("15:04:05"), summary(t))
 		}
-		for _, f := range t.Findings[:min(len(t.Findings), mailFindings)] {
-			fmt.Fprintf(&b, "  %s  %s\n", line(f.Subject), line(f.Text))
-		}
-		if more := t.Count - min(len(t.Findings), mailFindings); more > 0 && len(t.Findings) > 0 {
-			fmt.Fprintf(&b, "  and %d more\n", more)
-		}
-		b.WriteString("\n")
+	} else {
+		detail(&b, n.Transitions[0])
 	}
-	if more := len(n.Transitions) - mailTransitions; more > 0 {
-		fmt.Fprintf(&b, "%d more\n\n", more)
-	}
-	b.WriteString("vigo alert list shows what there is now.\n")
+	b.WriteString("\nvigo alert list shows what there is now.\n")
 	return b.String()
+}
+
+func detail(b *strings.Builder, t report.Transition) {
+	fmt.Fprintf(b, "%s\nsince %s\n", summary(t), t.Since.UTC().Format("2006-01-02 15:04:05 UTC"))
+	if t.About != "" {
+		fmt.Fprintf(b, "%s\n", line(t.About))
+	}
+	shown := t.Findings[:min(len(t.Findings), mailFindings)]
+	for _, f := range shown {
+		fmt.Fprintf(b, "  %s  %s\n", line(f.Subject), line(f.Text))
+	}
+	if more := t.Count - len(shown); more > 0 && len(shown) > 0 {
+		fmt.Fprintf(b, "  and %d more\n", more)
+	}
 }
