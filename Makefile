@@ -6,7 +6,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TAGS := grpcnotrace
 export CGO_ENABLED ?= 0
 
-.PHONY: help build demo test race lint docs bench size fuzz fleet clean
+.PHONY: help build demo test race lint docs bench size fuzz fleet screenshots clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ fuzz: ## each fuzz target for 20 s
 
 fleet: build ## booted Debian machines (needs root)
 	VIGO_FLEET=1 VIGO_BIN=$(CURDIR)/bin go test -count=1 -timeout 25m ./test/fleet/... ./test/e2e/...
+
+screenshots: ## pictures of the dashboard (needs chromium)
+	VIGO_BROWSER=1 VIGO_SCREENSHOTS=$(CURDIR)/docs/screenshots go test -count=1 ./test/browser -run Screenshots
 
 clean: ## remove what was built
 	rm -rf bin out

@@ -22,7 +22,7 @@ type AccessToken struct {
 	ID       string        `json:"id"`
 	Operator string        `json:"operator"`
 	Role     identity.Role `json:"role"`
-	Kind     string        `json:"kind"` // operator (what an operator is made with), token (a further one), login, certificate
+	Kind     string        `json:"kind"` // operator (what an operator is made with), token (a further one), login, session (of a browser), certificate
 	Note     string        `json:"note,omitempty"`
 	Created  time.Time     `json:"created,omitzero"`
 	Expires  time.Time     `json:"expires,omitzero"` // zero: never

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 
-	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/report"
 )
 
@@ -75,29 +74,6 @@ func onlySet(m map[string]string) map[string][]string {
 		}
 	}
 	return out
-}
-
-// auditPage is a page of the record of who did what, newest first.
-type auditPage struct {
-	Actor, Act string
-	Entries    []audit.Entry
-	Start      *audit.Checkpoint
-}
-
-func (d *Dashboard) audit(r *http.Request, p *page) error {
-	v := r.URL.Query()
-	a := auditPage{Actor: strings.TrimSpace(v.Get("actor")), Act: strings.TrimSpace(v.Get("act"))}
-	read, err := d.Auditor.Audit(r.Context(), audit.Query{Actor: a.Actor, Act: a.Act, Limit: showAudit, Newest: true})
-	if err != nil {
-		return err
-	}
-	for at := len(read.Entries) - 1; at >= 0; at-- {
-		a.Entries = append(a.Entries, read.Entries[at])
-	}
-	a.Start = read.Start
-	p.name, p.Title, p.Section, p.Body = "audit", "Audit", "audit", a
-	p.Command = commandOf("vigo audit", onlySet(map[string]string{"actor": a.Actor, "act": a.Act}))
-	return nil
 }
 
 // heard is how many of the hubs are heard of.

@@ -176,25 +176,36 @@ func (l *live) look(ctx context.Context) (message, error) {
 			return m, err
 		}
 	}
-	now := make(map[string]face, len(nodes))
+	return m, l.changed(&m, nodes, p.Now)
+}
+
+// changed puts the rows of nodes that have changed since the last look into a message.
+func (l *live) changed(m *message, nodes []report.NodeStatus, now time.Time) error {
+	m.More = len(l.shown) > len(nodes) // some are gone: pages find out what is left
+	first := l.shown == nil || m.More
+	if first {
+		l.shown = make(map[string]face, len(nodes))
+	}
 	for _, n := range nodes {
 		f := faceOf(n)
-		now[n.Name] = f
-		if l.shown == nil || l.shown[n.Name] == f {
+		if before, known := l.shown[n.Name]; known && before == f {
+			continue
+		}
+		l.shown[n.Name] = f
+		if first {
 			continue
 		}
 		if len(m.Rows) == maxRows {
 			m.More = true
 			continue
 		}
-		html, err := l.part("row", nodeRow{n, p.Now})
+		html, err := l.part("row", nodeRow{n, now})
 		if err != nil {
-			return m, err
+			return err
 		}
 		m.Rows[n.Name] = row{html, n.Name + " is " + string(n.Presence) + ", " + string(n.Compliance)}
 	}
-	l.shown = now
-	return m, nil
+	return nil
 }
 
 // part renders a part of pages.

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +74,37 @@ func TestStreamTellsWhatChanges(t *testing.T) {
 			break
 		}
 	}
+}
+
+// TestChanged are the nodes that look otherwise than at the last look; when some are gone pages ask for what is left.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	w := newWorld("text")
+	d, err := New(Config{Operators: w, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func(when, want string, more bool) {
+		t.Helper()
+		m := message{Rows: map[string]row{}}
+		if err := d.live.changed(&m, w.nodes, noon); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(slices.Sorted(maps.Keys(m.Rows)), " "); got != want || m.More != more {
+			t.Errorf("%s: %q, more: %v", when, got, m.More)
+		}
+	}
+	look("at first", "", false)
+	w.nodes[0].Seen = noon
+	look("seen again", "", false)
+	w.nodes[0].Digest = report.DigestCurrent
+	w.nodes[1].Reason = "another one"
+	look("two differ", "latetext livetext", false)
+	w.nodes = append(w.nodes, report.NodeStatus{Name: "new"})
+	look("one is new", "new", false)
+	w.nodes = w.nodes[1:]
+	look("one is gone", "", true)
+	look("and then", "", false)
 }
 
 // TestStreamEndsWithTheSession when that is revoked.

@@ -60,7 +60,9 @@ func (w *world) Status(context.Context, int) (report.Status, error) {
 	for _, n := range w.nodes {
 		st.Presences.Add(n.Presence)
 		st.Compliances.Add(n.Compliance)
-		st.Problems = append(st.Problems, report.Problem{Kind: string(n.Presence) + w.text, Node: n.Name, Channel: w.text, Text: w.text, Commit: w.text, Count: 2})
+		if len(st.Problems) < 10 {
+			st.Problems = append(st.Problems, report.Problem{Kind: string(n.Presence) + w.text, Node: n.Name, Channel: w.text, Text: w.text, Commit: w.text, Count: 2})
+		}
 	}
 	st.ProblemCount = len(st.Problems)
 	return st, w.failing

@@ -1,0 +1,197 @@
+package browser
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"vigo.dev/pkg/change"
+	"vigo.dev/pkg/report"
+)
+
+// TestEveryPage is clicked through by an admin, from the login to the logout, at two widths; without an error in the console, and
+// without a page that is wider than the window.
+func TestEveryPage(t *testing.T) {
+	t.Parallel()
+	chromium(t)
+	f := newFleet(t)
+	f.show(t)
+	tb := newTab(t, f)
+	tb.open("/")
+	if at := eval[string](tb, "location.pathname + location.search"); at != "/ui/login?next=%2Fui%2F" {
+		t.Errorf("the root leads to %s", at)
+	}
+	tb.clean("the login")
+	tb.do(chromedp.SendKeys(chromedp.CSS("#token"), "wrong"))
+	tb.click(".login button")
+	if !strings.Contains(tb.text(), "This token is not valid here.") {
+		t.Errorf("a wrong token: %s", tb.text())
+	}
+	tb.expect("401") // the browser says of it that it is one
+	tb.login(f.admin)
+	for _, width := range []int64{1920, 375} {
+		tb.view(width, 900, width == 375)
+		for _, page := range []struct{ section, want string }{{"overview", "Problems"}, {"nodes", "web-01"}, {"inventory", "Condition over labels"}, {"channels", "production"},
+			{"hubs", "no hubs"}, {"events", "node.enrolled"}, {"audit", "access.login"}} {
+			path := "/ui/" + strings.TrimPrefix(page.section, "overview")
+			tb.click(`nav a[href="` + path + `"]`)
+			tb.whole(page.section, page.want, width)
+			if here := eval[string](tb, `document.querySelector("nav [aria-current=page]").textContent.toLowerCase()`); here != page.section {
+				t.Errorf("%s: the navigation says %s", page.section, here)
+			}
+		}
+		tb.click(`nav a[href="/ui/"]`)
+		tb.click(`.tile.failed`)
+		tb.whole("a counter", "bind() to 0.0.0.0:80", width)
+		if at := eval[string](tb, "location.search"); at != "?compliance=failed" {
+			t.Errorf("the counter leads to %s", at)
+		}
+		tb.click(`tbody a[href^="/ui/nodes/"]`)
+		tb.whole("a node", "Timeline", width)
+		tb.do(chromedp.Click(chromedp.CSS("#trait-os summary")), chromedp.WaitVisible(chromedp.CSS("#trait-os table")))
+		tb.whole("a trait", "bookworm", width)
+		tb.open(`/ui/inventory?where=version(packages.openssl.version)+<+version("3.0.17")&show=os.version,packages.openssl.version`)
+		tb.whole("a question", "nodes match", width)
+		tb.open(`/ui/inventory?count=os.version`)
+		tb.whole("counts", "os.version", width)
+		tb.open(`/ui/inventory?where=os.nonsense+==+1`)
+		tb.whole("a mistake", "nonsense", width)
+	}
+	tb.click(".who button")
+	if at := eval[string](tb, "location.pathname"); at != "/ui/login" {
+		t.Errorf("the logout leads to %s", at)
+	}
+	tb.open("/ui/nodes")
+	if at := eval[string](tb, "location.pathname"); at != "/ui/login" {
+		t.Errorf("after the logout a page is shown at %s", at)
+	}
+}
+
+// whole fails for a page without a text, with a mistake, or wider than the window.
+func (tb *tab) whole(where, want string, width int64) {
+	tb.t.Helper()
+	if text := tb.text(); !strings.Contains(text, want) {
+		tb.t.Errorf("%s has no %q:\n%s", where, want, text)
+	}
+	if wide := eval[int64](tb, "document.documentElement.scrollWidth"); wide > width {
+		tb.t.Errorf("%s is %d wide in a window of %d: %s", where, wide, width, eval[string](tb, `[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth && !e.closest(".box,.diff,nav ul")).slice(0, 3).map(e => e.outerHTML.slice(0, 120)).join("\n")`))
+	}
+	tb.clean(where)
+}
+
+// TestStaleAndBack has a node fall silent and come back while the pages are open, in two tabs of which one holds the stream. None of
+// the pages is loaded anew.
+func TestStaleAndBack(t *testing.T) {
+	t.Parallel()
+	chromium(t)
+	f := newFleet(t)
+	f.publish(t, note("production", 2*time.Second))
+	m := f.join(t, "web-1", "production", nil)
+	m.checkIn(t)
+	tb := newTab(t, f)
+	tb.login(f.viewer)
+	tb.open("/ui/nodes")
+	tb.do(chromedp.Evaluate[chromedp.Void]("window.same = 'the same page'"))
+	row := `document.querySelector("#node-web-1").innerText`
+	tb.await("the stream", `document.getElementById("link").textContent === "Live."`)
+	tb.await("a node that is stale", row+`.includes("stale")`)
+	tb.await("what is said to who does not see it", `document.getElementById("said").textContent.includes("web-1 is stale")`)
+	tb.await("the counters", `document.getElementById("part-pulse").innerText.includes("0/1 live")`)
+	m.checkIn(t)
+	tb.await("a node that is back", row+`.includes("live")`)
+	if eval[string](tb, "window.same") != "the same page" {
+		t.Error("the page was loaded anew")
+	}
+	tb.clean("the list")
+
+	tb.open("/ui/nodes/web-1")
+	tb.do(chromedp.Evaluate[chromedp.Void]("window.same = 'the same page'"))
+	tb.await("the page of a node that is stale", `document.querySelector(".axes").innerText.includes("stale") && document.getElementById("live-line").innerText.includes("node.stale")`)
+	m.checkIn(t)
+	tb.await("the page of a node that is back", `document.querySelector(".axes").innerText.includes("live")`)
+	tb.open("/ui/")
+	tb.await("a problem", `document.getElementById("part-problems").innerText.includes("last seen")`)
+	m.checkIn(t)
+	tb.await("no problem", `document.getElementById("part-problems").innerText.includes("Nothing wants a person.")`)
+	tb.clean("the pages")
+}
+
+// TestHostileNode reports markup wherever a node can report something; no page runs it.
+func TestHostileNode(t *testing.T) {
+	t.Parallel()
+	chromium(t)
+	f := newFleet(t)
+	evil := `"'><img src=/evil onerror="document.title='hacked'"><script>document.title='hacked'</script>`
+	n := note("production", time.Hour)
+	n.Error, n.From, n.Rollout = evil, evil, evil
+	n.Waiting = &report.Waiting{Digest: stable, Note: evil, Reason: evil, Since: time.Now()}
+	f.publish(t, n)
+	m := f.join(t, "web-1", "production", map[string]string{"role": evil})
+	m.traits = map[string]any{"os": map[string]any{"id": evil, evil: evil}, "evil" + evil[:4]: evil}
+	m.refusals = []report.Refusal{{Name: evil, Detail: evil, What: evil, Count: 1, First: time.Now()}}
+	m.run = report.Run{Error: evil, Counts: report.Counts{Failed: 1}, Results: []report.Result{{ID: evil, Outcome: report.Failed, Reason: evil, Refresh: evil, Guard: evil,
+		Changes: []change.Change{{Field: evil, From: evil, To: evil}, {Field: evil, Diff: "-" + evil + "\n+" + evil}}}}}
+	m.checkIn(t)
+	tb := newTab(t, f)
+	tb.login(f.admin)
+	for _, path := range []string{"/ui/", "/ui/nodes", "/ui/nodes/web-1", "/ui/inventory?show=os.id", "/ui/inventory?count=os.id", "/ui/channels", "/ui/events", "/ui/audit"} {
+		tb.open(path)
+		tb.await("the stream", `document.getElementById("link").textContent === "Live."`)
+		if eval[int](tb, `document.querySelectorAll("main img, main script, [onerror]").length`) != 0 || strings.Contains(eval[string](tb, "document.title"), "hacked") {
+			t.Errorf("%s has an element that a node has reported", path)
+		}
+		if path != "/ui/audit" && !strings.Contains(tb.text(), "onerror") {
+			t.Errorf("%s does not show what the node has reported", path)
+		}
+		tb.clean(path)
+	}
+	tb.open("/ui/nodes")
+	tb.await("the stream", `document.getElementById("link").textContent === "Live."`)
+	m.run.Error = "again " + evil // the row comes through the stream
+	m.checkIn(t)
+	tb.await("the row", `document.querySelector("#node-web-1").innerText.includes("again")`)
+	if eval[int](tb, `document.querySelectorAll("main img, main script").length`) != 0 {
+		t.Error("a row from the stream has an element that a node has reported")
+	}
+	if eval[bool](tb, `(() => { const s = document.createElement("script"); s.textContent = "window.inline = true"; document.body.append(s); return window.inline === true; })()`) {
+		t.Error("the browser runs inline script")
+	}
+	tb.expect("Content Security Policy")
+	tb.clean("the list")
+}
+
+// TestWithoutScript reads, filters and pages with script turned off, and walks by keyboard.
+func TestWithoutScript(t *testing.T) {
+	t.Parallel()
+	chromium(t)
+	f := newFleet(t)
+	f.show(t)
+	tb := newTab(t, f)
+	tb.login(f.viewer)
+	tb.do(chromedp.Navigate("about:blank"))
+	tb.script(false)
+	tb.open("/ui/nodes")
+	tb.do(chromedp.SendKeys(chromedp.CSS("#f-name"), "db-\n"), chromedp.WaitVisible(chromedp.CSS("#node-db-01")))
+	if at := eval[string](tb, "location.search"); !strings.Contains(at, "name=db-") || strings.Contains(tb.text(), "web-01") {
+		t.Errorf("the filter leads to %s", at)
+	}
+	if !strings.Contains(tb.text(), "Reload for news.") {
+		t.Error("the page claims to be live")
+	}
+	tb.script(true)
+	tb.open("/ui/nodes")
+	tb.do(chromedp.KeyEvent("\t"))
+	if got := eval[string](tb, "document.activeElement.className"); got != "skip" {
+		t.Errorf("the first stop of the keyboard is %q", got)
+	}
+	tb.do(chromedp.KeyEvent("\r"))
+	if got := eval[string](tb, "document.activeElement.id"); got != "main" {
+		t.Errorf("from there it goes to %q", got)
+	}
+	if n := eval[int](tb, `[...document.querySelectorAll("main input:not([type=hidden]), main select")].filter(e => !e.labels.length).length`); n != 0 {
+		t.Errorf("%d fields have no label", n)
+	}
+	tb.clean("the list")
+}
