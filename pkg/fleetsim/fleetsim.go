@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"vigo.dev/pkg/api"
@@ -181,6 +182,8 @@ func (s *Sim) connect(st report.Status) error {
 		}
 		s.nodes = append(s.nodes, n)
 	}
+	// Not in the order of their names, which a database would like better than that of a real fleet.
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(s.nodes), func(i, j int) { s.nodes[i], s.nodes[j] = s.nodes[j], s.nodes[i] })
 	return nil
 }
 

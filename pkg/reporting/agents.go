@@ -3,7 +3,6 @@ package reporting
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -130,7 +129,7 @@ func (s *Service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer,
 	if c.Seq != 0 && c.Seq < n.account.Last.Seq { // one that was overtaken on a bad line says nothing of how the node is
 		return report.Answer{Interval: n.told}, nil
 	}
-	channel := s.channelOf(n)
+	channel, before := s.channelOf(n), n.account
 	n.seen, n.told, n.account.Heard = now, s.interval(channel), now.UTC()
 	answer := report.Answer{Interval: n.told, Pointer: s.channels[channel].Pointer, Labels: n.Labels}
 	if answer.Labels == nil {
@@ -147,7 +146,7 @@ func (s *Service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer,
 		}
 	}
 	s.judge(n, c, now)
-	return answer, s.keep(n, c.Facets)
+	return answer, s.keepHeard(n, before, c.Facets, now)
 }
 
 // maxRefusals bounds what is kept of the refusals of one node; an agent remembers 16.
@@ -163,17 +162,6 @@ func checkFacets(facets map[string]string) error {
 			return api.Refuse(api.ErrBadRequest, "trait %.64q: %.80q is not a digest", name, digest)
 		}
 	}
-	return nil
-}
-
-// keep has what is known of a node written with the next group; facets may be nil. The caller holds the lock.
-func (s *Service) keep(n *node, facets map[string]string) error {
-	doc, err := json.Marshal(n.account)
-	if err != nil {
-		return fmt.Errorf("keeping what %s said: %w", n.Name, err)
-	}
-	s.DB.PutHot(sqlstore.Hot{Node: n.Name, Seen: n.seen, Told: n.told, Counter: n.window.Highest(), Doc: doc, Facets: facets, Events: n.news})
-	n.news = nil
 	return nil
 }
 

@@ -88,6 +88,7 @@ type node struct {
 	shown   report.Presence   // as last written to the events
 	news    []report.Event    // to be written with the check-in
 	refused budget            // of events of refusals
+	written time.Time         // when the account was given to the store last
 	account account
 }
 
