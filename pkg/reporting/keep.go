@@ -38,11 +38,14 @@ func (s *Service) keep(n *node, facets map[string]string) error {
 }
 
 // sameAs is whether two accounts differ in nothing but what every check-in changes: its number, when it came, how old the
-// pointer was then, and which run that found the same it speaks of.
+// pointer was then, and which run that found the same it speaks of. Of which run a failure is, is a difference.
 func (a account) sameAs(b account) bool {
 	return sameWord(a.Last, b.Last) && a.State == b.State && a.Since.Equal(b.Since) && a.Failing == b.Failing && a.Reason == b.Reason && a.First.Equal(b.First) &&
-		a.Changed.Equal(b.Changed) && maps.Equal(a.Failed, b.Failed) && a.Whole.Equal(b.Whole) && a.Ahead.Equal(b.Ahead) && sameReport(a.Report, b.Report)
+		a.Changed.Equal(b.Changed) && maps.Equal(a.Failed, b.Failed) && (a.well() || a.Whole.Equal(b.Whole)) && a.Ahead.Equal(b.Ahead) && sameReport(a.Report, b.Report)
 }
+
+// well is whether nothing is known to be wrong.
+func (a account) well() bool { return a.Failing == 0 && a.Reason == "" && len(a.Failed) == 0 }
 
 func sameWord(a, b report.CheckIn) bool {
 	return a.Node == b.Node && a.Boot == b.Boot && a.Agent == b.Agent && a.Interval == b.Interval && a.Channel == b.Channel && a.Root == b.Root &&
