@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // ErrFollows says that what only the leader of several services writes was not written, because another service is it.
@@ -34,4 +35,16 @@ func (t *tx) lead() (bool, error) {
 		return false, fmt.Errorf("asking who leads: %w", err)
 	}
 	return t.d.leads, nil
+}
+
+// giveLead lets another service lead at once: the database takes a moment to notice that a connection has ended. The writer
+// goroutine has ended.
+func (d *DB) giveLead() {
+	if !d.leads || d.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, _ = d.conn.ExecContext(ctx, "SELECT pg_advisory_unlock_all()") // the end of the connection does the same
+	d.leads = false
 }

@@ -96,6 +96,7 @@ func (d *DB) Close() error {
 }
 
 func (d *DB) closeFiles() error {
+	d.giveLead()
 	var errs []error
 	for _, stmt := range d.stmts {
 		errs = append(errs, stmt.Close())
