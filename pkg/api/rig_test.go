@@ -41,6 +41,12 @@ type tokens map[identity.Role]identity.Secret
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigWith(t, func(*Backend) {})
+}
+
+// newRigWith changes what the server is made of.
+func newRigWith(t *testing.T, change func(*Backend)) *rig {
+	t.Helper()
 	ca, err := identity.NewCA("acme", time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -56,8 +62,10 @@ func newRig(t *testing.T) *rig {
 		}
 	}
 	r := &rig{backend: b, ca: ca, key: key}
-	h := NewServer(Backend{Agents: b, Gate: b, Operators: b, Admin: b, Roster: b, Staff: b, Fleet: "acme", Requests: requests, Log: quiet(),
-		Now: func() time.Time { return b.now() }, Observe: func(string, int, time.Duration) {}})
+	back := Backend{Agents: b, Gate: b, Operators: b, Admin: b, Roster: b, Staff: b, Fleet: "acme", Requests: requests, Log: quiet(),
+		Now: func() time.Time { return b.now() }, Observe: func(string, int, time.Duration) {}}
+	change(&back)
+	h := NewServer(back)
 	r.server = httptest.NewUnstartedServer(h)
 	r.server.TLS = ca.NewServer([]string{"127.0.0.1"}, time.Now).TLS()
 	r.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)

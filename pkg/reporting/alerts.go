@@ -41,8 +41,8 @@ type alerting struct {
 	next    time.Time // when it is looked again
 	wake    map[string]chan struct{}
 
-	failing sync.Mutex // of trouble
-	trouble map[string]string
+	failing sync.Mutex         // of trouble
+	trouble map[string]trouble // by receiver
 }
 
 // rule is a rule with its condition.
@@ -58,7 +58,7 @@ const share = 100
 
 // beginAlerts loads what the store holds but the state, which is read before the first step.
 func (s *Service) beginAlerts(ctx context.Context) error {
-	s.alerts.wake, s.alerts.trouble = map[string]chan struct{}{}, map[string]string{}
+	s.alerts.wake, s.alerts.trouble = map[string]chan struct{}{}, map[string]trouble{}
 	if s.Alerts != nil {
 		for name := range s.Alerts.Senders {
 			s.alerts.wake[name] = make(chan struct{}, 1)

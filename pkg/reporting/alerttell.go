@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -116,22 +117,43 @@ func (s *Service) tellOne(ctx context.Context, name string, o sqlstore.Outgoing)
 	return failure
 }
 
+// trouble is that a receiver does not take notices.
+type trouble struct {
+	since time.Time
+	text  string
+}
+
 // troubled remembers whether a receiver takes notices, and says so in the log when that changes.
 func (s *Service) troubled(name string, failure error) {
 	s.alerts.failing.Lock()
 	defer s.alerts.failing.Unlock()
-	before := s.alerts.trouble[name]
-	if failure == nil {
-		if before != "" {
-			s.Log.Info("a receiver of alerts takes notices again", "receiver", name)
-		}
+	before, was := s.alerts.trouble[name]
+	switch {
+	case failure == nil && was:
+		s.Log.Info("a receiver of alerts takes notices again", "receiver", name)
 		delete(s.alerts.trouble, name)
-		return
-	}
-	if before == "" {
+	case failure != nil && !was:
 		s.Log.Warn("a receiver of alerts does not take a notice; it is tried again", "receiver", name, "err", failure)
+		s.alerts.trouble[name] = trouble{s.Now(), failure.Error()}
+	case failure != nil:
+		s.alerts.trouble[name] = trouble{before.since, failure.Error()}
 	}
-	s.alerts.trouble[name] = failure.Error()
+}
+
+// undelivered is how long a receiver may not take notices before that wants a person.
+const undelivered = time.Minute
+
+// problems is what wants a person of the receivers.
+func (a *alerting) problems(now time.Time) []report.Problem {
+	a.failing.Lock()
+	defer a.failing.Unlock()
+	var list []report.Problem
+	for name, t := range a.trouble {
+		if now.Sub(t.since) >= undelivered {
+			list = append(list, report.Problem{Kind: "alert", Text: fmt.Sprintf("the receiver %s of alerts takes no notices: %s", name, t.text), First: t.since})
+		}
+	}
+	return list
 }
 
 // beat says to somebody outside, again and again, that the service is well: it listens, and can write.

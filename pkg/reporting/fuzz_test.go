@@ -54,6 +54,9 @@ func FuzzService(f *testing.F) {
 		{"GET", "/v1/events?limit=99999999999999999999", ""}, {"POST", "/v1/tokens", `{"uses":9223372036854775807,"life":9223372036854775807}`}, {"DELETE", "/v1/tokens/x", ""},
 		{"PUT", "/v1/channels", `{"channels":[{"channel":"a","pointer":"-1.-1","interval":-1}]}`}, {"PUT", "/v1/operators/x", `{"role":"viewer"}`}, {"DELETE", "/v1/operators/x", ""},
 		{"GET", "/v1/inventory?where=os.id&show=a[&count=.", ""}, {"PUT", "/v1/questions/x", `{"where":"true","show":["os["]}`}, {"DELETE", "/v1/questions/x", ""},
+		{"PUT", "/v1/alerts/rules", `{"rules":[{"name":"a","where":"((","node":["["],"groupBy":["x"],"for":-1}]}`}, {"GET", "/v1/alerts", ""},
+		{"POST", "/v1/mutes", `{"rule":"[","reason":"x","until":"2999-01-01T00:00:00Z"}`}, {"DELETE", "/v1/mutes/x", ""}, {"POST", "/v1/receivers/x/test", "{}"},
+		{"GET", "/v1/notices/dead?limit=-1", ""}, {"POST", "/v1/notices/dead/x", "{}"}, {"DELETE", "/v1/notices/dead/x", ""},
 		{"GET", "/metrics", ""}, {"GET", "/readyz", ""},
 	} {
 		f.Add(seed[0], seed[1], []byte(seed[2]))

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/identity"
@@ -28,6 +29,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	must(t, r.PutFacets(t.Context(), "web-1", report.Facets{Node: "web-1", Facets: []trait.Facet{os}}))
 	must(t, r.PutRuns(t.Context(), "web-1", []report.Run{{ID: "1", Node: "web-1", Started: noon, Results: []report.Result{{ID: "a/file:/b", Outcome: report.Failed, Reason: "x"}}}}))
 	must(t, r.PutQuestion(t.Context(), report.SavedQuestion{Name: "all", Where: "true", By: "jane"}))
+	_, err := r.PutMute(t.Context(), report.Mute{Rule: "*", Reason: "x", Until: noon.Add(time.Hour)})
+	must(t, err)
 	admin, err := r.AddOperator(t.Context(), api.Operator{Name: "admin", Role: identity.RoleAdmin})
 	must(t, err)
 	server := r.listen(t)

@@ -52,6 +52,7 @@ func (s *Service) Status(_ context.Context, problems int) (report.Status, error)
 		all = append(all, s.channelProblems(channels[name].ChannelNote, now)...)
 	}
 	all = append(all, s.away.problems(now)...)
+	all = append(all, s.alerts.problems(now)...)
 	var inHubs []report.Problem
 	st.Hubs, inHubs = s.hubs(now)
 	all = append(all, inHubs...)
@@ -83,7 +84,7 @@ func count(channels map[string]*report.Channel, n report.NodeStatus) {
 
 // rank orders kinds of problems, worst first.
 func rank(kind string) int {
-	order := []string{"refused", "request", "channel", "expired", "silent", "dark", "mirror", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
+	order := []string{"refused", "request", "channel", "expired", "silent", "alert", "dark", "mirror", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
 	if at := slices.Index(order, kind); at >= 0 {
 		return at
 	}
