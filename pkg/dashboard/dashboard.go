@@ -33,6 +33,8 @@ type Config struct {
 	Fleet     string
 	Operators api.Operators
 	Inventory api.Inventory
+	Alerts    api.Alerts
+	Dead      api.DeadNotices
 	Auditor   api.Auditor
 	Door      Door
 	Log       *slog.Logger
@@ -73,7 +75,7 @@ func (d *Dashboard) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, show := range map[string]func(*http.Request, *page) error{
 		"GET /ui/{$}": d.overview, "GET /ui/nodes": d.nodes, "GET /ui/nodes/{name}": d.node,
-		"GET /ui/inventory": d.inventory, "GET /ui/channels": d.channels, "GET /ui/hubs": d.hubs, "GET /ui/events": d.events,
+		"GET /ui/inventory": d.inventory, "GET /ui/channels": d.channels, "GET /ui/alerts": d.alerts, "GET /ui/hubs": d.hubs, "GET /ui/events": d.events,
 	} {
 		mux.Handle(pattern, d.inside(show, readers()...))
 	}

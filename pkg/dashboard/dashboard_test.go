@@ -17,7 +17,7 @@ import (
 // everyPage is the address of each page, as somebody can reach it for a node.
 func everyPage(node string) []string {
 	return []string{"/ui/", "/ui/nodes", "/ui/nodes?name=*&presence=stale&label=a%3Db&sort=seen", "/ui/nodes/" + url.PathEscape(node), "/ui/inventory",
-		"/ui/inventory?where=x&show=a,b", "/ui/inventory?count=os.id", "/ui/inventory?where=broken", "/ui/channels", "/ui/hubs", "/ui/events", "/ui/audit"}
+		"/ui/inventory?where=x&show=a,b", "/ui/inventory?count=os.id", "/ui/inventory?where=broken", "/ui/channels", "/ui/alerts", "/ui/hubs", "/ui/events", "/ui/audit"}
 }
 
 // TestHostileStrings has every string that somebody else decides be one that would run script if it were not escaped.
@@ -82,6 +82,7 @@ func TestPagesShowWhatThereIs(t *testing.T) {
 		"/ui/inventory?count=os.id":       {"<svg", "vigo inventory --count os.id"},
 		"/ui/inventory?where=broken":      {"unknown name text", `value="broken"`},
 		"/ui/channels":                    {"waiting", "0 of 2 approved"},
+		"/ui/alerts":                      {"inhibited by text", "muted", "vigo alert list"},
 		"/ui/hubs":                        {"text text", "stale"},
 		"/ui/events?kind=node.*":          {"1 shown", "node.back"},
 		"/ui/audit":                       {"vigo audit verify"},
@@ -108,6 +109,15 @@ func TestProblemsComeFirst(t *testing.T) {
 	}
 	if strings.Join(got, " ") != "refuses failed stale late ok" {
 		t.Errorf("the order is %v", got)
+	}
+}
+
+// TestAlertsThatAreToldComeFirst before worse ones that are muted.
+func TestAlertsThatAreToldComeFirst(t *testing.T) {
+	t.Parallel()
+	told, muted, waiting := report.Alert{Severity: "warning", State: "firing"}, report.Alert{Severity: "critical", State: "firing", Muted: "m1"}, report.Alert{Severity: "info", State: "waiting"}
+	if weight(told) <= weight(muted) || weight(muted) <= weight(waiting) {
+		t.Errorf("told %d, muted %d, waiting %d", weight(told), weight(muted), weight(waiting))
 	}
 }
 

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"html/template"
@@ -9,8 +10,6 @@ import (
 	"net/url"
 	"strconv"
 	"time"
-
-	"context"
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/audit"
@@ -131,7 +130,7 @@ func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, n
 
 // pageNames are the templates; each is shown inside of layout, with the parts.
 func pageNames() []string {
-	return []string{"login", "again", "error", "overview", "nodes", "node", "inventory", "channels", "hubs", "events", "audit"}
+	return []string{"login", "again", "error", "overview", "nodes", "node", "inventory", "channels", "alerts", "hubs", "events", "audit"}
 }
 
 func loadPages(a assets) (map[string]*template.Template, error) {

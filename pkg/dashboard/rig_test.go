@@ -117,6 +117,24 @@ func (w *world) Questions(context.Context) ([]report.SavedQuestion, error) {
 func (w *world) PutQuestion(context.Context, report.SavedQuestion) error { return nil }
 func (w *world) RemoveQuestion(context.Context, string) error            { return nil }
 
+func (w *world) ListAlerts(context.Context) (report.Alerts, error) {
+	return report.Alerts{
+		Alerts: []report.Alert{{Rule: w.text, Group: w.text, Severity: "warning", State: w.text, Count: 7, Findings: []report.Finding{{Subject: w.text, Text: w.text}}},
+			{Rule: w.text, Group: w.text, Severity: "critical", State: "firing", Muted: w.text, Inhibited: w.text}, {Rule: "first", Severity: "warning", State: "firing"}},
+		Mutes: []report.Mute{{ID: w.text, Rule: w.text, Group: w.text, Reason: w.text, By: w.text}}, Rules: []report.AlertRule{{Name: w.text, About: w.text, Where: w.text, Event: w.text}},
+		Receivers: []report.AlertReceiver{{Name: w.text, Kind: w.text, Error: w.text}}, Problems: []string{w.text}}, nil
+}
+func (w *world) PutMute(_ context.Context, m report.Mute) (report.Mute, error) { return m, nil }
+func (w *world) RemoveMute(context.Context, string) error                      { return nil }
+func (w *world) TestReceiver(context.Context, string) error                    { return nil }
+func (w *world) PutAlertRules(context.Context, []report.AlertRule) error       { return nil }
+
+func (w *world) DeadNotices(context.Context, int) ([]report.DeadNotice, error) {
+	return []report.DeadNotice{{Notice: report.Notice{ID: w.text, Transitions: []report.Transition{{Rule: w.text, Kind: w.text}}}, To: w.text, Error: w.text}}, nil
+}
+func (w *world) RetryNotice(context.Context, string) error { return nil }
+func (w *world) DropNotice(context.Context, string) error  { return nil }
+
 func (w *world) Audit(context.Context, audit.Query) (audit.Page, error) {
 	return audit.Page{Entries: []audit.Entry{{Seq: 1, Actor: w.text, Role: w.text, Act: w.text, Object: w.text, Address: w.text, Detail: map[string]string{w.text: w.text}}}}, nil
 }
@@ -172,7 +190,7 @@ type rig struct {
 
 func newRig(t *testing.T, w *world) *rig {
 	t.Helper()
-	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Auditor: w, Door: w, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
+	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Alerts: w, Dead: w, Auditor: w, Door: w, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func words(a assets) template.FuncMap {
 		"asset": a.path, "ago": ago, "span": span, "short": short, "digest": shortDigest, "clock": clock, "stamp": stamp, "mark": mark, "num": num,
 		"value": valueText, "labels": labelText, "presences": presenceTiles, "compliances": complianceTiles, "silent": silent, "orDash": orDash,
 		"lines": diffLines, "join": strings.Join, "kind": problemClass, "channelBar": channelBar, "presenceBar": presenceBar, "complianceBar": complianceBar,
-		"pointers": pointers, "cut": cut, "details": details, "tab": newTab, "choice": newChoice, "orders": orders, "heard": heard,
+		"pointers": pointers, "cut": cut, "details": details, "severity": severityClass, "tab": newTab, "choice": newChoice, "orders": orders, "heard": heard,
 	}
 }
 

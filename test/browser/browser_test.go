@@ -1,6 +1,9 @@
 package browser
 
 import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +37,7 @@ func TestEveryPage(t *testing.T) {
 	for _, width := range []int64{1920, 375} {
 		tb.view(width, 900, width == 375)
 		for _, page := range []struct{ section, want string }{{"overview", "Problems"}, {"nodes", "web-01"}, {"inventory", "Condition over labels"}, {"channels", "production"},
-			{"hubs", "no hubs"}, {"events", "node.enrolled"}, {"audit", "access.login"}} {
+			{"alerts", "Receivers"}, {"hubs", "no hubs"}, {"events", "node.enrolled"}, {"audit", "access.login"}} {
 			path := "/ui/" + strings.TrimPrefix(page.section, "overview")
 			tb.click(`nav a[href="` + path + `"]`)
 			tb.whole(page.section, page.want, width)
@@ -81,8 +84,7 @@ func (tb *tab) whole(where, want string, width int64) {
 	tb.clean(where)
 }
 
-// TestStaleAndBack has a node fall silent and come back while the pages are open, in two tabs of which one holds the stream. None of
-// the pages is loaded anew.
+// TestStaleAndBack has a node fall silent and come back while its pages are open, none of which is loaded anew.
 func TestStaleAndBack(t *testing.T) {
 	t.Parallel()
 	chromium(t)
@@ -116,6 +118,61 @@ func TestStaleAndBack(t *testing.T) {
 	m.checkIn(t)
 	tb.await("no problem", `document.getElementById("part-problems").innerText.includes("Nothing wants a person.")`)
 	tb.clean("the pages")
+}
+
+// TestOneStream has two tabs of a browser, of which one holds the stream and tells the other; when it is closed, that holds one.
+func TestOneStream(t *testing.T) {
+	t.Parallel()
+	chromium(t)
+	f := newFleet(t)
+	f.publish(t, note("production", time.Second))
+	m := f.join(t, "web-1", "production", nil)
+	m.checkIn(t)
+	one := newTab(t, f)
+	one.login(f.viewer)
+	one.open("/ui/nodes")
+	one.await("the stream", `document.getElementById("link").textContent === "Live."`)
+	two := one.another()
+	two.open("/ui/nodes")
+	row := `document.querySelector("#node-web-1").innerText`
+	two.await("a node that is stale", row+`.includes("stale")`)
+	held, err := chromedp.Run(two.ctx, chromedp.Evaluate[string](`navigator.locks.query().then(q => q.held.length + " holds, " + q.pending.length + " waits")`, chromedp.EvalAwaitPromise))
+	must(t, err)
+	if held != "1 holds, 1 waits" {
+		t.Errorf("of the tabs %s", held)
+	}
+	one.do(chromedp.Navigate("about:blank"))
+	two.await("a stream of its own", `document.getElementById("link").textContent === "Live."`)
+	m.checkIn(t)
+	two.await("a node that is back", row+`.includes("live")`)
+	one.clean("one tab")
+	two.clean("the other")
+}
+
+// TestLinkFromElsewhere is followed by who is logged in, although the cookie does not come along.
+func TestLinkFromElsewhere(t *testing.T) {
+	t.Parallel()
+	chromium(t)
+	f := newFleet(t)
+	f.publish(t, note("production", time.Hour))
+	f.join(t, "web-1", "production", nil).checkIn(t)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprintf(w, `<title>mail</title><link rel="icon" href="data:,"><a href="%s/ui/nodes/web-1">see</a><form method="post" action="%s/ui/logout"><button>win</button></form>`, f.url, f.url)
+	}))
+	defer elsewhere.Close()
+	mail := strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1)
+	tb := newTab(t, f)
+	tb.login(f.viewer)
+	tb.do(chromedp.Navigate(mail), chromedp.Click(chromedp.CSS("a")), chromedp.WaitVisible(chromedp.CSS("#live-head")))
+	tb.clean("a link from elsewhere")
+	tb.do(chromedp.Navigate(mail))
+	tb.click("button")
+	tb.expect("403")
+	tb.open("/ui/nodes")
+	if at := eval[string](tb, "location.pathname"); at != "/ui/nodes" {
+		t.Errorf("another site has logged somebody out: %s", at)
+	}
 }
 
 // TestHostileNode reports markup wherever a node can report something; no page runs it.

@@ -60,15 +60,26 @@ func newTab(t *testing.T, f *fleet) *tab {
 	}
 	opts = append(opts, chromedp.Flag("ignore-certificate-errors-spki-list", f.pin), chromedp.Flag("force-color-profile", "srgb"))
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
+	t.Cleanup(stop)
+	return tabIn(t, f, alloc)
+}
+
+// another opens one more tab of the same browser.
+func (tb *tab) another() *tab {
+	tb.t.Helper()
+	return tabIn(tb.t, tb.f, tb.ctx)
+}
+
+func tabIn(t *testing.T, f *fleet, parent context.Context) *tab {
+	t.Helper()
 	tb := &tab{t: t, f: f, news: make(chan struct{}, 1)}
-	ctx, cancel := chromedp.NewContext(alloc, chromedp.WithListener(tb.hear))
+	ctx, cancel := chromedp.NewContext(parent, chromedp.WithListener(tb.hear))
 	tb.ctx = ctx
 	t.Cleanup(func() {
 		if err := chromedp.Cancel(ctx); err != nil {
 			t.Logf("closing the browser: %v", err)
 		}
 		cancel()
-		stop()
 	})
 	tb.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, log.Enable, cdp.Empty{})

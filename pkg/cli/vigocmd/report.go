@@ -68,6 +68,7 @@ func reportWelcome(ctx context.Context, env *cli.Env, stack *up.Stack) error {
   export VIGO_CONFIG=%s
   vigo token create                                              # then, on a node:
   vigo-agent enroll --server https://%s --token TOKEN
-`, stack.Fleet, stack.Advertise, theirs, mine, stack.Advertise)
+in a browser, with the token in %s: https://%s/ui/
+`, stack.Fleet, stack.Advertise, theirs, mine, stack.Advertise, mine, stack.Advertise)
 	return err
 }

@@ -162,7 +162,8 @@ func upWelcome(ctx context.Context, env *cli.Env, stack *up.Stack) error {
   export VIGO_CONFIG=%s
   vigo token create                                              # then, on a node:
   vigo-agent enroll --server https://%s --token TOKEN
-`, stack.Fleet, stack.Advertise, path, stack.Advertise)
+in a browser, with the token in %s: https://%s/ui/
+`, stack.Fleet, stack.Advertise, path, stack.Advertise, path, stack.Advertise)
 	return err
 }
 
