@@ -19,7 +19,8 @@ func tables() []table {
 	return []table{
 		{name: "node", columns: []string{"name", "key", "retired", "doc"}},
 		{name: "retired_key", columns: []string{"key", "node", "at"}},
-		{name: "hot", columns: []string{"node", "seen", "told", "counter", "doc"}},
+		{name: "hot", columns: []string{"node", "seen", "told", "counter"}},
+		{name: "account", columns: []string{"node", "doc"}},
 		{name: "token", columns: []string{"id", "hash", "created", "doc"}},
 		{name: "operator", columns: []string{"id", "hash", "name", "role", "kind", "note", "created", "expires", "used"}},
 		{name: "run", columns: []string{"node", "id", "received", "quiet", "compliance", "doc"}, truth: 3},

@@ -77,15 +77,15 @@ func eachHot(t *tx, all map[string]Hot) error {
 }
 
 func (t *tx) putHot(h Hot) error {
-	query, args := `INSERT INTO hot (node, seen, told, counter, doc) VALUES (?1, ?2, ?3, ?4, ?5)
+	if _, err := t.exec(`INSERT INTO hot (node, seen, told, counter) VALUES (?, ?, ?, ?)
 		ON CONFLICT (node) DO UPDATE SET seen = excluded.seen, told = excluded.told, counter = max(hot.counter, excluded.counter)`,
-		[]any{h.Node, nanos(h.Seen), int64(h.Told), h.Counter, []byte{}}
-	if h.Doc != nil {
-		query += ", doc = excluded.doc"
-		args[4] = h.Doc
-	}
-	if _, err := t.exec(query, args...); err != nil {
+		h.Node, nanos(h.Seen), int64(h.Told), h.Counter); err != nil {
 		return fmt.Errorf("keeping what %s said: %w", h.Node, err)
+	}
+	if h.Doc != nil {
+		if _, err := t.exec("INSERT INTO account (node, doc) VALUES (?, ?) ON CONFLICT (node) DO UPDATE SET doc = excluded.doc", h.Node, h.Doc); err != nil {
+			return fmt.Errorf("keeping what %s said: %w", h.Node, err)
+		}
 	}
 	if h.Facets == nil {
 		return nil

@@ -42,7 +42,7 @@ func (d *DB) HotOf(ctx context.Context, nodes, described []string) (map[string]H
 
 func (d *DB) loadHot(ctx context.Context, where string, args ...any) (map[string]Hot, error) {
 	all := map[string]Hot{}
-	rows, err := d.query(ctx, "SELECT node, seen, told, counter, doc FROM hot"+where, args...)
+	rows, err := d.query(ctx, "SELECT node, seen, told, counter, doc FROM hot LEFT JOIN account USING (node)"+where, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the last check-ins: %w", err)
 	}

@@ -112,7 +112,7 @@ func enrolment(ctx context.Context, n Node, again bool) audit.Entry {
 
 func (t *tx) forgetHot(name string) error {
 	t.d.dropHot(name)
-	for _, query := range []string{"DELETE FROM hot WHERE node = ?", "DELETE FROM node_facet WHERE node = ?", "DELETE FROM silence WHERE node = ?"} {
+	for _, query := range []string{"DELETE FROM hot WHERE node = ?", "DELETE FROM account WHERE node = ?", "DELETE FROM node_facet WHERE node = ?", "DELETE FROM silence WHERE node = ?"} {
 		if _, err := t.exec(query, name); err != nil {
 			return fmt.Errorf("forgetting the old %s: %w", name, err)
 		}

@@ -57,6 +57,10 @@ CREATE TABLE outbox (
 	error TEXT NOT NULL, doc BYTEA NOT NULL, PRIMARY KEY (receiver, id)
 );
 CREATE INDEX outbox_due ON outbox (receiver, died, at);
+`, `
+CREATE TABLE account (node TEXT PRIMARY KEY, doc BYTEA NOT NULL);
+INSERT INTO account (node, doc) SELECT node, doc FROM hot WHERE length(doc) > 0;
+ALTER TABLE hot DROP COLUMN doc;
 `}
 }
 

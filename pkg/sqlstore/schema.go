@@ -58,6 +58,10 @@ CREATE TABLE outbox (
 	error TEXT NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (receiver, id)
 ) WITHOUT ROWID;
 CREATE INDEX outbox_due ON outbox (receiver, died, at);
+`, `
+CREATE TABLE account (node TEXT PRIMARY KEY, doc BLOB NOT NULL) WITHOUT ROWID;
+INSERT INTO account (node, doc) SELECT node, doc FROM hot WHERE length(doc) > 0;
+ALTER TABLE hot DROP COLUMN doc;
 `}
 }
 
