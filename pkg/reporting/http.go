@@ -25,6 +25,8 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.DB.Ping(r.Context()); err != nil {
 			http.Error(w, "the store does not answer, or cannot be written", http.StatusServiceUnavailable)
+		} else if !s.hearsOthers() {
+			http.Error(w, "what the other services on the database have kept cannot be read", http.StatusServiceUnavailable)
 		}
 	})
 	return mux
@@ -46,7 +48,7 @@ func newMetrics(s *Service) *metrics {
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vigo_request_seconds", Help: "Time to answer, by route and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .05, .25, 1, 5}}, []string{"route", "status"}),
 	}
-	m.registry.MustRegister(m.checkIns, m.refusals, m.requests, &nodeCollector{s}, &storeCollector{s.DB}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
+	m.registry.MustRegister(m.checkIns, m.refusals, m.requests, &nodeCollector{s}, &storeCollector{s.DB}, &replicaCollector{s}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	return m
 }
 

@@ -38,9 +38,9 @@ func (a alive) resume(now time.Time, interval time.Duration) hearing {
 	return hearing{back: now, down: max(0, now.Sub(since))}
 }
 
-// tick takes note that the service listens at now.
-func (h *hearing) tick(now time.Time, interval time.Duration) {
-	if !h.ticked.IsZero() && now.Sub(h.ticked) > pause {
+// tick takes note that the service listens at now; away says that it did not since the last tick, however short that was.
+func (h *hearing) tick(now time.Time, interval time.Duration, away bool) {
+	if !h.ticked.IsZero() && (away || now.Sub(h.ticked) > pause) {
 		*h = alive{At: h.ticked, Back: h.back, Down: h.down}.resume(now, interval)
 	}
 	h.ticked = now
@@ -119,10 +119,11 @@ const maxTurns = 500
 func (s *Service) turns(now time.Time, leads bool) [][]sqlstore.Turn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.inStep(now) { // others may hear nodes that are silent here
+	if s.replica.parted = s.replica.parted || !s.inStep(now); !s.inStep(now) { // others may hear nodes that are silent here
 		return nil
 	}
-	s.hearing.tick(now, s.longest())
+	s.hearing.tick(now, s.longest(), s.replica.parted) // what others heard meanwhile takes a moment to arrive
+	s.replica.parted = false
 	if !leads {
 		return nil
 	}

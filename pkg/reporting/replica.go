@@ -20,6 +20,7 @@ type replica struct {
 	looking sync.Mutex // held while the feed is read and taken over
 	err     error      // of the last look
 	fed     time.Time  // when the last good look began; under the lock of the service
+	parted  bool       // was not in step since the last tick; under the lock of the service
 }
 
 // follow takes over what others have kept, until ctx ends.

@@ -93,7 +93,18 @@ func (s *Service) takeLead(ctx context.Context) error {
 // Leads reports whether this is the one service on its store that does what must be done once: with a store of its own, it is.
 func (s *Service) Leads() bool { return s.replica.leads.Load() }
 
+// apart is how long the feed may not be read before what others hear counts as unknown: twice the time in which it is polled,
+// and less than the silence after which a node is stale at the shortest interval.
+const apart = 2 * time.Second
+
 // inStep reports whether what others have kept is known here. The caller holds the lock.
 func (s *Service) inStep(now time.Time) bool {
-	return s.replica.feed == nil || now.Sub(s.replica.fed) <= pause
+	return s.replica.feed == nil || now.Sub(s.replica.fed) <= apart
+}
+
+// hearsOthers is inStep with the patience of a balancer.
+func (s *Service) hearsOthers() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.replica.feed == nil || s.Now().Sub(s.replica.fed) <= pause
 }

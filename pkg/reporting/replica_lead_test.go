@@ -1,6 +1,8 @@
 package reporting
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 	"time"
@@ -99,14 +101,25 @@ func TestReplicasHearOneAnother(t *testing.T) {
 			t.Fatalf("cut off, a says %v", got)
 		}
 	}
-	must(t, p.a.Refresh(t.Context()))
-	p.a.Tick(t.Context())
-	if got := presences(); got != want {
+	if code := p.a.ready(); code != http.StatusServiceUnavailable {
+		t.Errorf("cut off, a says that it is ready: %d", code)
+	}
+	p.second(t)
+	if got := presences(); got != want || p.a.ready() != http.StatusOK {
 		t.Errorf("back, a says %v", got)
+	}
+	if until := p.a.status(t).Amnesty; !until.Equal(p.Now().Add(3 * half)) {
+		t.Errorf("back, nodes have until %s to be heard of", until)
 	}
 	if got := p.a.eventKinds(t, "web-1"); !slices.Equal(got, []string{"node.enrolled"}) {
 		t.Errorf("events %q", got)
 	}
+}
+
+func (r *rig) ready() int {
+	answer := httptest.NewRecorder()
+	r.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	return answer.Code
 }
 
 // TestReplicasAuthority: a service with another authority is refused: nodes would be turned away by every second connection.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -71,8 +72,7 @@ func (n *node) work(ctx context.Context) {
 				Results: []report.Result{{ID: "site/file:/x", Outcome: report.Changed}}})
 			if n.note(ctx, id, err); err == nil {
 				run++
-			} else {
-				n.client.Close() // as an agent does between its tries
+			} else if n.client.Close(); errors.Is(err, api.ErrUnreachable) { // the next try goes to the next replica
 				continue
 			}
 		}
@@ -96,4 +96,10 @@ func (n *node) note(ctx context.Context, run string, err error) {
 			n.odd = append(n.odd, fmt.Errorf("%s: %w", n.name, err))
 		}
 	}
+}
+
+func (n *node) acknowledged() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.acked)
 }

@@ -36,7 +36,8 @@ type site struct {
 	t        *testing.T
 	dir      string
 	root     string // document that nodes pin
-	store    string // address of the database
+	server   *postgres.Server
+	store    string // address of the database on it
 	front    *balancer
 	replicas []*process
 	address  []string
@@ -50,7 +51,7 @@ func newSite(t *testing.T) *site {
 	}
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Remove()) })
-	s := &site{t: t, dir: t.TempDir(), front: newBalancer(t), replicas: make([]*process, 2), address: []string{"127.0.0.1:0", "127.0.0.1:0"}}
+	s := &site{t: t, server: server, dir: t.TempDir(), front: newBalancer(t), replicas: make([]*process, 2), address: []string{"127.0.0.1:0", "127.0.0.1:0"}}
 	s.store, err = server.Database(t.Context(), "vigo")
 	must(t, err)
 	s.root = run(t, program("trust", "init", "--data", filepath.Join(s.dir, "controller")))
@@ -126,8 +127,7 @@ func TestKillReplicas(t *testing.T) {
 	for round := range rounds(t) {
 		victim := random.IntN(2)
 		nodes[0].asleep.Store(true) // it becomes stale three seconds after
-		timer := time.NewTimer(time.Duration(random.Int64N(int64(4500 * time.Millisecond))))
-		<-timer.C
+		pass(random, 4500*time.Millisecond)
 		s.replicas[victim].end(syscall.SIGKILL)
 		s.vigo("nodes") // through the balancer, to whoever is there
 		await(t, "the news that a node is stale", func() bool { return s.turns(sleeper) == 2*round+1 })
