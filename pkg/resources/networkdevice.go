@@ -100,10 +100,24 @@ func (d device) tell(ctx context.Context, h *host.Host, there bool) error {
 		if err := h.Services.Restart(ctx, "systemd-networkd", false); err != nil || d.absent || !d.possible {
 			return err
 		}
+		if err := awaitInterface(ctx, h, d.name); err != nil {
+			return err
+		}
 		return awaitNetworkd(ctx, h, d.await...)
 	}
 	if d.absent || !d.possible {
 		return nil
 	}
 	return tellNetwork(ctx, h, d.provider, d.name, true)
+}
+
+// awaitInterface waits for some seconds until the kernel has an interface. The next look tells whether it has.
+func awaitInterface(ctx context.Context, h *host.Host, name string) error {
+	const udevadm = "/usr/bin/udevadm"
+	is, err := look(h, udevadm)
+	if err != nil || is == nil {
+		return err
+	}
+	_, err = h.Run.Run(ctx, host.Command{Argv: []string{udevadm, "wait", "--timeout=5", "/sys/class/net/" + name}}) // udevadm(8), from systemd 251
+	return err
 }
