@@ -149,6 +149,30 @@ func TestOneStream(t *testing.T) {
 	two.clean("the other")
 }
 
+// TestLineIsCut has the line to the service cut while a page is open. The page says so, connects again by itself, and knows what has
+// happened meanwhile.
+func TestLineIsCut(t *testing.T) {
+	t.Parallel()
+	chromium(t)
+	f := newFleet(t)
+	f.publish(t, note("production", 3*time.Second))
+	m := f.join(t, "web-1", "production", nil)
+	m.checkIn(t)
+	cable := newLine(t, f.Local())
+	tb := newTab(t, f)
+	f.url = "https://" + cable.address()
+	tb.login(f.viewer)
+	tb.open("/ui/nodes")
+	tb.await("the stream", `document.getElementById("link").textContent === "Live."`)
+	cable.cut()
+	tb.await("what the page says of it", `document.getElementById("link").textContent.includes("Not connected")`)
+	f.awaitStale(t)
+	cable.mend()
+	tb.await("the stream again", `document.getElementById("link").textContent === "Live."`)
+	tb.await("what has happened", `document.querySelector("#node-web-1").innerText.includes("stale")`)
+	tb.expect("ERR_")
+}
+
 // TestLinkFromElsewhere is followed by who is logged in, although the cookie does not come along.
 func TestLinkFromElsewhere(t *testing.T) {
 	t.Parallel()
