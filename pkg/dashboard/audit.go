@@ -40,6 +40,6 @@ func (d *Dashboard) audit(r *http.Request, p *page) error {
 		a.Older = a.Entries[n-1].Seq
 	}
 	p.name, p.Title, p.Section, p.Body = "audit", "Audit", "audit", a
-	p.Command = commandOf("vigo audit", onlySet(map[string]string{"actor": a.Actor, "act": a.Act}))
+	p.Command = commandOf("vigo audit log", onlySet(map[string]string{"actor": a.Actor, "act": a.Act}))
 	return nil
 }

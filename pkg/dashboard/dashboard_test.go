@@ -85,7 +85,7 @@ func TestPagesShowWhatThereIs(t *testing.T) {
 		"/ui/alerts":                      {"inhibited by text", "muted", "vigo alert list"},
 		"/ui/hubs":                        {"text text", "stale"},
 		"/ui/events?kind=node.*":          {"1 shown", "node.back"},
-		"/ui/audit":                       {"vigo audit verify"},
+		"/ui/audit":                       {"vigo audit verify", "vigo audit log"},
 		"/ui/nowhere":                     {"there is no page /ui/nowhere"},
 	} {
 		_, body := r.get(t, path)
