@@ -26,6 +26,7 @@ type adopted struct {
 // secrets, changes nothing, repairs what goes wrong afterwards, and makes the same of a fresh machine.
 func TestAdopt(t *testing.T) {
 	fleet.Require(t)
+	t.Parallel() // it waits as much as it works
 	m := startWithAgent(t, "adopt")
 	m.CopyIn(t, filepath.Join(os.Getenv("VIGO_BIN"), "vigo"), "/usr/local/bin/vigo", 0o755)
 	shell(t, m, adoptScript(t, "by-hand.sh"))

@@ -90,6 +90,7 @@ func (d device) serve(t *testing.T) {
 // A device goes to a new system and stays with it, and goes back from one that does not work, over real boots.
 func TestFirmware(t *testing.T) {
 	fleet.Require(t)
+	t.Parallel() // it waits as much as it works
 	bin := os.Getenv("VIGO_BIN")
 	if bin == "" {
 		t.Fatal("set VIGO_BIN to the folder of the built programs (make build)")

@@ -20,6 +20,7 @@ const leastResources = 150
 // with expectations that were written by hand, and the tools that come with what is configured.
 func TestJudges(t *testing.T) {
 	fleet.Require(t)
+	t.Parallel() // it waits as much as it works
 	m := startWithAgent(t, "judges")
 	m.MustExec(t, "apt-get", "-qq", "-y", "install", "python3-testinfra", "python3-pytest", "fleet-demo")
 	const dir = "/srv/judges"

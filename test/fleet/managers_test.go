@@ -53,6 +53,7 @@ func managerCases() []managerCase {
 // install ten packages in one transaction.
 func TestPackageManagers(t *testing.T) {
 	fleet.Require(t)
+	t.Parallel() // it waits as much as it works
 	m := startWithAgent(t, "managers")
 	t.Run("apt", func(t *testing.T) { aptInstallsTogether(t, m) })
 	m.MustExec(t, "apt-get", "-qq", "-y", "install", "createrepo-c", "dnf", "pacman-package-manager", "rpm", "zypper")

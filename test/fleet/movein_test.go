@@ -33,6 +33,7 @@ var peerPackages = []string{
 // on what another has made: what people mean by a file, a user or a service is the same to all of them.
 func TestMoveIn(t *testing.T) {
 	fleet.Require(t)
+	t.Parallel() // it waits as much as it works
 	tools := startWithAgent(t, "tools")
 	tools.MustExec(t, append([]string{"apt-get", "-qq", "-y", "install"}, peerPackages...)...)
 	tools.CopyIn(t, filepath.Join(os.Getenv("VIGO_BIN"), "vigo"), "/usr/local/bin/vigo", 0o755)

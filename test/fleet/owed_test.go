@@ -16,6 +16,7 @@ import (
 // itself: a later run, which finds the file in order, tells the program. The program kills whoever runs it the first time.
 func TestTellingSurvivesAKill(t *testing.T) {
 	fleet.Require(t)
+	t.Parallel() // it waits as much as it works
 	bin := os.Getenv("VIGO_BIN")
 	if bin == "" {
 		t.Fatal("set VIGO_BIN to the folder of the built programs (make build)")

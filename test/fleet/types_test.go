@@ -53,6 +53,7 @@ func TestEveryTypeHasACase(t *testing.T) {
 // before each say exactly what happened then.
 func TestTypes(t *testing.T) {
 	fleet.Require(t)
+	t.Parallel() // it waits as much as it works
 	bin := os.Getenv("VIGO_BIN")
 	if bin == "" {
 		t.Fatal("set VIGO_BIN to the folder of the built programs (make build)")

@@ -13,6 +13,7 @@ import (
 )
 
 func TestVirtualMachine(t *testing.T) {
+	t.Parallel() // it waits as much as it works
 	began := time.Now()
 	v := fleet.StartVM(t, fleet.VMOptions{Name: "vm", Arguments: []string{"fleet.test=1"}})
 	t.Logf("up after %v", time.Since(began).Round(time.Millisecond))
