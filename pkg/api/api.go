@@ -140,7 +140,7 @@ type Gate interface {
 	// Operator returns who holds a bearer token; [ErrUnauthorized].
 	Operator(token string) (Operator, error)
 	// Admit counts a request against the rate of its sender (a node name, or an address before it is known); what is
-	// "enroll", "checkin", "upload" or, for all that a hub relays, "relay". [ErrTooMany].
+	// "enroll", "checkin", "upload", "operator" (who is not known), "person" or, for all that a hub relays, "relay". [ErrTooMany].
 	Admit(what, sender string) error
 }
 
