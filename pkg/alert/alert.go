@@ -149,7 +149,7 @@ func Step(setup Setup, s State, facts Facts, now time.Time) Change {
 	for _, name := range slices.Sorted(maps.Keys(receivers)) {
 		limit, known := setup.Caps[name]
 		if !known {
-			continue // it waits until the receiver is there again
+			continue // nobody is there to be told; what waits for them goes on to wait
 		}
 		old := s.Queues[name]
 		queue, notices := old.offer(limit, told[name], now)

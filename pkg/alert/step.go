@@ -142,7 +142,7 @@ func (m *moment) decide(key string, told map[string][]report.Transition) {
 	if firing > 0 {
 		next.Inhibited, next.Muted = m.inhibitor(rule, a), m.mute(a)
 		if next.ID == "" {
-			next.Began = m.now
+			next.Began = a.since()
 			next.ID = idOf("alert_", m.setup.Fleet, key, nanos(m.now))
 		}
 	}
@@ -191,6 +191,16 @@ func allTold(items map[string]Item) map[string]Item {
 		told[subject] = it
 	}
 	return told
+}
+
+// since is when the first began of what people are to know of.
+func (a *Alert) since() (first time.Time) {
+	for _, it := range a.Items {
+		if it.On && (first.IsZero() || it.Since.Before(first)) {
+			first = it.Since
+		}
+	}
+	return first
 }
 
 func (m *moment) receivers(rule *report.AlertRule) []string {

@@ -52,6 +52,12 @@ func (s *Service) ListAlerts(ctx context.Context) (report.Alerts, error) {
 		c := counts[name]
 		list.Receivers = append(list.Receivers, report.AlertReceiver{Name: name, Kind: s.Alerts.Kinds[name], Waiting: c.Waiting, Dead: c.Dead, Error: c.Error, Since: c.Since})
 	}
+	for name, c := range counts {
+		if s.Alerts == nil || s.Alerts.Senders[name] == nil {
+			list.Problems = append(list.Problems, fmt.Sprintf("%d notices wait for the receiver %s, and %d are given up: the service does not know it any more", c.Waiting, name, c.Dead))
+		}
+	}
+	slices.Sort(list.Problems)
 	if s.Alerts == nil {
 		list.Problems = append(list.Problems, "nobody is told: the service was started without --alerts")
 	} else {

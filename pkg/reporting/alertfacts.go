@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -30,15 +31,65 @@ func (s *Service) facts(ctx context.Context, now time.Time) alert.Facts {
 			skip[i] = true
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	looks := make([]*look, 0, len(s.alerts.rules))
 	for i, r := range s.alerts.rules {
-		if skip[i] {
-			continue
+		if !skip[i] {
+			looks = append(looks, &look{AlertRule: r.AlertRule, holds: holds[i], groups: map[string]*tally{}})
 		}
-		facts[r.Name] = s.findings(r.AlertRule, holds[i], now)
+	}
+	s.lookAll(looks, now)
+	for _, l := range looks {
+		facts[l.Name] = l.found
 	}
 	return facts
+}
+
+// look is a rule that is looked at, with what it has found.
+type look struct {
+	report.AlertRule
+	holds  map[string]bool // nil: there is no condition
+	found  []alert.Finding
+	groups map[string]*tally // of compliance.threshold
+}
+
+// tally counts the nodes of a group.
+type tally struct {
+	alert.Finding
+	all, well int
+}
+
+// atOnce is how many nodes are looked at before others, such as check-ins, have their turn.
+const atOnce = 1000
+
+// lookAll has rules look at all nodes and channels.
+func (s *Service) lookAll(looks []*look, now time.Time) {
+	s.mu.Lock()
+	nodes := slices.Collect(maps.Values(s.nodes))
+	for _, l := range looks {
+		switch l.Event {
+		case report.EventChannel:
+			l.found = s.channelFindings(l.AlertRule, now, "channel", "silent")
+		case report.EventFrozen:
+			l.found = s.channelFindings(l.AlertRule, now, "expired")
+		}
+	}
+	s.mu.Unlock()
+	for some := range slices.Chunk(nodes, atOnce) {
+		s.mu.Lock()
+		for _, n := range some {
+			if !n.Retired.IsZero() {
+				continue
+			}
+			at := s.presence(n, now)
+			for _, l := range looks {
+				s.look(l, n, at, now)
+			}
+		}
+		s.mu.Unlock()
+	}
+	for _, l := range looks {
+		l.count()
+	}
 }
 
 // condition is that over labels and traits.
@@ -79,31 +130,22 @@ func (s *Service) holds(ctx context.Context, r *rule, now time.Time) (map[string
 	return holds, nil
 }
 
-// findings is what a rule is true for; holds is nil when there is no condition. The caller holds the lock of the service.
-func (s *Service) findings(r report.AlertRule, holds map[string]bool, now time.Time) []alert.Finding {
-	switch r.Event {
-	case report.EventThreshold:
-		return s.belowThreshold(r, holds, now)
-	case report.EventChannel:
-		return s.channelFindings(r, now, "channel", "silent")
-	}
-	var found []alert.Finding
-	for _, n := range s.nodes {
-		if !n.Retired.IsZero() || holds != nil && !holds[n.Name] || n.Hub != (r.Event == report.EventDark) && r.Event != report.EventExpiring {
-			continue
-		}
-		at := s.presence(n, now)
-		if !s.selected(r, n, at) {
-			continue
-		}
-		if text, is := s.happens(r, n, at, now); is {
-			found = append(found, s.finding(n, text))
+// look has a rule look at a node. The caller holds the lock of the service.
+func (s *Service) look(l *look, n *node, at report.Presence, now time.Time) {
+	switch {
+	case l.Event == report.EventChannel || l.holds != nil && !l.holds[n.Name]:
+		return
+	case n.Hub != (l.Event == report.EventDark) && l.Event != report.EventExpiring:
+		return
+	case !s.selected(l.AlertRule, n, at):
+		return
+	case l.Event == report.EventThreshold:
+		l.add(s.finding(n, ""), n.account.State)
+	default:
+		if text, is := s.happens(l.AlertRule, n, at, now); is {
+			l.found = append(l.found, s.finding(n, text))
 		}
 	}
-	if r.Event == report.EventFrozen {
-		found = append(found, s.channelFindings(r, now, "expired")...)
-	}
-	return found
 }
 
 func (s *Service) finding(n *node, text string) alert.Finding {
@@ -131,9 +173,12 @@ func (s *Service) happens(r report.AlertRule, n *node, at report.Presence, now t
 	case "":
 		return cmp.Or(a.Reason, fmt.Sprintf("%s, %s", at, a.State)), true
 	case report.EventStale, report.EventDark:
-		return fmt.Sprintf("last seen %s (interval %s)", n.seen.UTC().Format(time.RFC3339), n.told), silent(at)
+		if !silent(at) {
+			return "", false
+		}
+		return fmt.Sprintf("last seen %s (interval %s)", n.seen.UTC().Format(time.RFC3339), n.told), true
 	case report.EventSetAside:
-		texts := []string{}
+		var texts []string
 		for _, refusal := range a.Last.Refusals {
 			texts = append(texts, refusal.Name+": "+refusal.Detail)
 		}
@@ -143,7 +188,10 @@ func (s *Service) happens(r report.AlertRule, n *node, at report.Presence, now t
 	case report.EventDrift:
 		return a.Reason, a.State == report.ComplianceDrift
 	case report.EventExpiring:
-		return "valid until " + n.CertExpires.UTC().Format(time.RFC3339), !silent(at) && !n.CertExpires.IsZero() && n.CertExpires.Sub(now) < r.Within
+		if silent(at) || n.CertExpires.IsZero() || n.CertExpires.Sub(now) >= r.Within {
+			return "", false
+		}
+		return "valid until " + n.CertExpires.UTC().Format(time.RFC3339), true
 	case report.EventDisk:
 		return fmt.Sprintf("a filesystem is %g %% full or more", r.Full), true
 	case report.EventFrozen, report.EventForked:
@@ -174,36 +222,30 @@ func (s *Service) channelFindings(r report.AlertRule, now time.Time, kinds ...st
 	return found
 }
 
-// belowThreshold finds the groups of nodes of which fewer comply than are to. A node that has not reported a run is not counted.
-func (s *Service) belowThreshold(r report.AlertRule, holds map[string]bool, now time.Time) []alert.Finding {
-	type tally struct {
-		alert.Finding
-		all, well int
+// add counts a node for its group. One that has not reported a run is not counted.
+func (l *look) add(f alert.Finding, state report.Compliance) {
+	if state == report.ComplianceNever {
+		return
 	}
-	groups := map[string]*tally{}
-	for _, n := range s.nodes {
-		if n.Hub || !n.Retired.IsZero() || holds != nil && !holds[n.Name] || n.account.State == report.ComplianceNever || !s.selected(r, n, s.presence(n, now)) {
-			continue
-		}
-		f := s.finding(n, "")
-		f.Subject = "fleet"
-		f.Subject = alert.GroupOf(&r, f)
-		g := groups[f.Subject]
-		if g == nil {
-			g = &tally{Finding: f}
-			groups[f.Subject] = g
-		}
-		g.all++
-		if n.account.State == report.ComplianceOK || n.account.State == report.ComplianceChanged {
-			g.well++
-		}
+	f.Subject = "fleet"
+	f.Subject = alert.GroupOf(&l.AlertRule, f)
+	g := l.groups[f.Subject]
+	if g == nil {
+		g = &tally{Finding: f}
+		l.groups[f.Subject] = g
 	}
-	var found []alert.Finding
-	for _, g := range groups {
-		if percent := 100 * float64(g.well) / float64(g.all); percent < r.Min {
-			g.Text = fmt.Sprintf("%.1f %% of %d nodes comply, not %g %%", percent, g.all, r.Min)
-			found = append(found, g.Finding)
+	g.all++
+	if state == report.ComplianceOK || state == report.ComplianceChanged {
+		g.well++
+	}
+}
+
+// count finds the groups of nodes of which fewer comply than are to.
+func (l *look) count() {
+	for _, g := range l.groups {
+		if percent := 100 * float64(g.well) / float64(g.all); percent < l.Min {
+			g.Text = fmt.Sprintf("%.1f %% of %d nodes comply, not %g %%", percent, g.all, l.Min)
+			l.found = append(l.found, g.Finding)
 		}
 	}
-	return found
 }

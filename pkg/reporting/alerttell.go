@@ -88,13 +88,18 @@ func (s *Service) tellOne(ctx context.Context, name string, o sqlstore.Outgoing)
 	if failure != nil {
 		failure = &deliver.Failure{Err: failure, Never: true}
 	} else {
-		failure = s.Alerts.Senders[name].Send(ctx, n)
+		failure = s.send(ctx, name, n)
 	}
 	if ctx.Err() != nil && failure != nil {
 		_ = s.DB.Failed(context.WithoutCancel(ctx), o) // the service stops: it is due as it was
 		return failure
 	}
 	s.troubled(name, failure)
+	result := "taken"
+	if failure != nil {
+		result = "refused"
+	}
+	s.metrics.notices.WithLabelValues(name, result).Inc()
 	if failure == nil {
 		// Also when the service stops now: what was taken is not sent again.
 		if err := s.DB.Delivered(context.WithoutCancel(ctx), name, o.ID); err != nil && !errors.Is(err, sqlstore.ErrNotFound) {
@@ -115,6 +120,17 @@ func (s *Service) tellOne(ctx context.Context, name string, o sqlstore.Outgoing)
 		s.Log.Warn("taking note that a notice was not delivered", "receiver", name, "id", o.ID, "err", err)
 	}
 	return failure
+}
+
+// grace is how long a notice that is being handed over when the service is stopped may still take: what was taken is known then.
+const grace = 5 * time.Second
+
+func (s *Service) send(ctx context.Context, name string, n report.Notice) error {
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stopped := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	defer stopped()
+	return s.Alerts.Senders[name].Send(sending, n)
 }
 
 // trouble is that a receiver does not take notices.

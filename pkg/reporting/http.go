@@ -37,6 +37,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	checkIns prometheus.Counter
 	refusals prometheus.Counter
+	notices  *prometheus.CounterVec
 	requests *prometheus.HistogramVec
 }
 
@@ -45,10 +46,12 @@ func newMetrics(s *Service) *metrics {
 		registry: prometheus.NewRegistry(),
 		checkIns: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_checkins_total", Help: "Check-ins that were accepted."}),
 		refusals: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_refusals_total", Help: "What nodes would not accept, once for each node and thing; the events name them."}),
+		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vigo_alert_notices_total", Help: "Notices of alerts that receivers were offered, by receiver and by what came of it: taken or refused."},
+			[]string{"receiver", "result"}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vigo_request_seconds", Help: "Time to answer, by route and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .05, .25, 1, 5}}, []string{"route", "status"}),
 	}
-	m.registry.MustRegister(m.checkIns, m.refusals, m.requests, &nodeCollector{s}, &storeCollector{s.DB}, &replicaCollector{s}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
+	m.registry.MustRegister(m.checkIns, m.refusals, m.notices, m.requests, &nodeCollector{s}, &storeCollector{s.DB}, &replicaCollector{s}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	return m
 }
 
