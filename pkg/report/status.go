@@ -144,7 +144,7 @@ type Problem struct {
 	// one within the last hour: forged, replayed, of a retired node, with a token that is used up); behind (it enforces an older
 	// bundle), frozen (it has an older pointer to the same bundle), ahead (it has a pointer nobody told the service of);
 	// or of a channel: channel (its commit does not compile, or cannot be published), expired, silent (the controller is
-	// not heard of); alert (a receiver of alerts takes no notices); or of a hub: dark (it is not heard of, nor are the nodes behind it), mirror (it does not show its site
+	// not heard of); alert (a receiver of alerts takes no notices, or is not known); or of a hub: dark (it is not heard of, nor are the nodes behind it), mirror (it does not show its site
 	// what is current).
 	Kind    string    `json:"kind"`
 	Node    string    `json:"node,omitempty"`

@@ -159,7 +159,7 @@ func (s *Service) finding(n *node, text string) alert.Finding {
 
 // selected is whether a rule looks at a node.
 func (s *Service) selected(r report.AlertRule, n *node, at report.Presence) bool {
-	return anyOf(r.Presence, at) && anyOf(r.Compliance, n.account.State) && anyOf(r.Channel, s.channelOf(n)) && anyOf(r.Hub, n.account.Last.Hub) &&
+	return anyOf(r.Presence, at) && anyOf(r.Compliance, n.account.State) && (len(r.Channel) == 0 || slices.Contains(r.Channel, s.channelOf(n))) && anyOf(r.Hub, n.account.Last.Hub) &&
 		(len(r.Node) == 0 || slices.ContainsFunc(r.Node, func(glob string) bool { ok, err := path.Match(glob, n.Name); return ok && err == nil }))
 }
 
@@ -195,7 +195,7 @@ func (s *Service) happens(r report.AlertRule, n *node, at report.Presence, now t
 	case report.EventDisk:
 		return fmt.Sprintf("a filesystem is %g %% full or more", r.Full), true
 	case report.EventFrozen, report.EventForked:
-		if at != report.Live {
+		if at != report.Live || n.account.Last.Pointer == s.channels[s.channelOf(n)].Pointer { // most nodes, and cheap to know
 			return "", false
 		}
 		kind, text, _ := s.lag(n, s.nodeStatus(n, now), now)

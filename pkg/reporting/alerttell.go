@@ -164,6 +164,9 @@ func (a *alerting) problems(now time.Time) []report.Problem {
 	a.failing.Lock()
 	defer a.failing.Unlock()
 	var list []report.Problem
+	for _, text := range a.mistold {
+		list = append(list, report.Problem{Kind: "alert", Text: "alerts of " + text})
+	}
 	for name, t := range a.trouble {
 		if now.Sub(t.since) >= undelivered {
 			list = append(list, report.Problem{Kind: "alert", Text: fmt.Sprintf("the receiver %s of alerts takes no notices: %s", name, t.text), First: t.since})

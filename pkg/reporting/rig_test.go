@@ -51,9 +51,10 @@ func (c *clock) pass(d time.Duration) { c.set(c.Now().Add(d)) }
 type rig struct {
 	*Service
 	*clock
-	path string
-	tell *deliver.Service // of alerts; nil: nobody is told
-	ca   *identity.CA
+	path   string
+	tell   *deliver.Service   // of alerts; nil: nobody is told
+	traits func(*expr.Schema) // nil: none are known
+	ca     *identity.CA
 }
 
 func newRig(t *testing.T) *rig {
@@ -74,6 +75,9 @@ func (r *rig) start(t *testing.T) {
 	db, err := sqlstore.Open(t.Context(), r.path, sqlstore.Options{})
 	must(t, err)
 	schema := expr.NewSchema()
+	if r.traits != nil {
+		r.traits(schema)
+	}
 	r.Service, err = New(t.Context(), Config{DB: db, CA: r.ca, Fleet: "acme", Channel: "stable", Interval: half, TrustRoot: []byte("root"),
 		Registry: []string{"registry/acme"}, Schema: schema, Alerts: r.tell, Log: slog.New(slog.DiscardHandler), Now: r.clock.Now})
 	must(t, err)
