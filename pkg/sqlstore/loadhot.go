@@ -68,14 +68,26 @@ func (d *DB) loadFacets(ctx context.Context, of map[string]Hot, where string, ar
 		return fmt.Errorf("reading the trait digests: %w", err)
 	}
 	defer rows.Close()
+	same := texts{}
 	for rows.Next() {
 		var node, name, digest string
 		if err := rows.Scan(&node, &name, &digest); err != nil {
 			return fmt.Errorf("reading the trait digests: %w", err)
 		}
 		if h, ok := of[node]; ok && h.Facets != nil {
-			h.Facets[name] = digest
+			h.Facets[same.of(name)] = same.of(digest)
 		}
 	}
 	return rows.Err()
+}
+
+// texts has those that are equal take memory once: many nodes have the same traits.
+type texts map[string]string
+
+func (t texts) of(s string) string {
+	if known, ok := t[s]; ok {
+		return known
+	}
+	t[s] = s
+	return s
 }

@@ -20,7 +20,7 @@ func showFigures(env *cli.Env, f fleetsim.Figures) error {
 		connections = fmt.Sprintf("shared, through %d hubs", f.Hubs)
 	}
 	add("nodes", fmt.Sprint(f.Nodes), fmt.Sprintf("every %s, for %s; connections: %s", f.Interval, f.Took.Round(time.Second), connections))
-	add("check-ins", fmt.Sprint(f.CheckIns), fmt.Sprintf("%.1f/s, %d with other packages, %d of runs that failed", f.Rate, f.Changes, f.Failures))
+	add("check-ins", fmt.Sprint(f.CheckIns), fmt.Sprintf("%.1f/s%s, %d with other packages, %d of runs that failed", f.Rate, wanted(f), f.Changes, f.Failures))
 	add("latency", latency(f.Latency), "of a check-in")
 	add("latency, first", latency(f.Introduced), "while connections and traits were new")
 	add("latency, uploads", latency(f.Upload), fmt.Sprintf("%d of traits and runs", f.Uploads))
@@ -56,4 +56,13 @@ func showFigures(env *cli.Env, f fleetsim.Figures) error {
 
 func latency(l fleetsim.Latency) string {
 	return fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, max %.1f ms", l.P50, l.P99, l.Max)
+}
+
+// wanted says that the rate was not reached, and what it should have been.
+func wanted(f fleetsim.Figures) string {
+	want := float64(f.Nodes) / f.Interval.Seconds()
+	if f.Rate >= .95*want || f.Stale != nil { // the silent ones are missing
+		return ""
+	}
+	return fmt.Sprintf(" instead of %.1f/s: see the delay", want)
 }
