@@ -29,7 +29,6 @@ type world struct {
 
 	mu       sync.Mutex
 	nodes    []report.NodeStatus
-	hidden   bool // no problems
 	tokens   map[string]api.AccessToken
 	refused  []string
 	question report.Question
