@@ -15,7 +15,7 @@ import (
 type replica struct {
 	feed  *sqlstore.Feed // nil: the store is of this service alone
 	begun atomic.Int64   // looks at the feed
-	leads atomic.Bool
+	term  atomic.Int64   // in which it leads; 0: it does not
 
 	looking sync.Mutex // held while the feed is read and taken over
 	err     error      // of the last look

@@ -57,14 +57,17 @@ func (s *Service) sameAuthority(ctx context.Context) error {
 
 // lead finds out whether this service leads; one that does so from now on learns what was told of presences before.
 func (s *Service) lead(ctx context.Context) (bool, error) {
-	leads, err := s.DB.Lead(ctx)
-	if err == nil && leads && !s.Leads() {
+	term, err := s.DB.Lead(ctx)
+	if err == nil && term > 0 && term != s.replica.term.Load() {
 		err = s.takeLead(ctx)
 	}
 	if ctx.Err() != nil { // it ends, and is what it was until then
 		return s.Leads(), err
 	}
-	s.replica.leads.Store(err == nil && leads)
+	if err != nil {
+		term = 0
+	}
+	s.replica.term.Store(term)
 	return s.Leads(), err
 }
 
@@ -91,7 +94,7 @@ func (s *Service) takeLead(ctx context.Context) error {
 }
 
 // Leads reports whether this is the one service on its store that does what must be done once: with a store of its own, it is.
-func (s *Service) Leads() bool { return s.replica.leads.Load() }
+func (s *Service) Leads() bool { return s.replica.term.Load() > 0 }
 
 // apart is how long the feed may not be read before what others hear counts as unknown: twice the time in which it is polled,
 // and less than the silence after which a node is stale at the shortest interval.

@@ -14,28 +14,31 @@ var ErrFollows = errors.New("another service on the database is the leader")
 // does not lead any more, and cannot write as if it did.
 const leader = 0x6c656164
 
-// Lead reports whether this service leads those on the database, and makes it the leader when there is none. Without other
-// services, it does. Ask every few seconds: the database takes the lead from who says nothing for [sessionIdle].
-func (d *DB) Lead(ctx context.Context) (leads bool, err error) {
+// Lead returns the term in which this service leads those on the database, and makes it the leader when there is none; 0: another
+// one is. A new term begins whenever it has not led in between. Without other services, it is always the first. Ask every few
+// seconds: the database takes the lead from who says nothing for [sessionIdle].
+func (d *DB) Lead(ctx context.Context) (term int64, err error) {
 	if !d.dialect.feeds {
-		return true, nil
+		return 1, nil
 	}
-	err = d.commit(ctx, func(t *tx) (err error) {
-		leads, err = t.lead()
-		return err
+	err = d.commit(ctx, func(t *tx) error {
+		if !t.leads() {
+			if err := t.row(fmt.Sprintf("SELECT pg_try_advisory_lock(%d)", leader)).Scan(&d.leads); err != nil {
+				return fmt.Errorf("asking who leads: %w", err)
+			}
+			if !d.leads {
+				return nil
+			}
+			d.term++
+		}
+		term = d.term
+		return nil
 	})
-	return leads, err
+	return term, err
 }
 
-func (t *tx) lead() (bool, error) {
-	if !t.d.dialect.feeds || t.d.leads {
-		return true, nil
-	}
-	if err := t.row(fmt.Sprintf("SELECT pg_try_advisory_lock(%d)", leader)).Scan(&t.d.leads); err != nil {
-		return false, fmt.Errorf("asking who leads: %w", err)
-	}
-	return t.d.leads, nil
-}
+// leads reports whether this service still leads.
+func (t *tx) leads() bool { return !t.d.dialect.feeds || t.d.leads }
 
 // giveLead lets another service lead at once: the database takes a moment to notice that a connection has ended. The writer
 // goroutine has ended.

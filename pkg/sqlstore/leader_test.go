@@ -10,9 +10,9 @@ import (
 
 func leads(t *testing.T, d *DB) bool {
 	t.Helper()
-	is, err := d.Lead(t.Context())
+	term, err := d.Lead(t.Context())
 	must(t, err)
-	return is
+	return term > 0
 }
 
 // TestLeader: one service leads, and when it has gone, or has lost its connection, another one does.
@@ -34,8 +34,12 @@ func TestLeader(t *testing.T) {
 		t.Errorf("a writes as if it still led: %v", err)
 	}
 	must(t, b.Close())
-	if !leads(t, a) {
-		t.Error("b has gone, and nobody leads")
+	if term, err := a.Lead(t.Context()); term != 2 || err != nil {
+		t.Errorf("b has gone, and a leads in term %d: %v", term, err)
+	}
+	cut(t, a)
+	if term, err := a.Lead(t.Context()); term != 3 || err != nil {
+		t.Errorf("anybody could have led in between, and a leads in term %d: %v", term, err)
 	}
 	file, _ := freshFile(t)
 	if !leads(t, file) {
@@ -59,6 +63,7 @@ func TestTurns(t *testing.T) {
 		d, again := fresh(t)
 		turn := func(p report.Presence, kind string) {
 			t.Helper()
+			leads(t, d)
 			for range 2 {
 				must(t, d.PutTurns(t.Context(), []Turn{{Node: "web-1", Presence: p, Event: report.Event{At: noon, Node: "web-1", Kind: kind}}}))
 			}

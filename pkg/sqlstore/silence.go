@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"vigo.dev/pkg/report"
@@ -20,11 +19,12 @@ func silent(p report.Presence) bool { return p == report.Stale || p == report.Mi
 
 // PutTurns keeps which nodes are silent, with the events that tell of it, and returns after that is on disk. A turn that is
 // kept already is left alone with its event: each is told once, also when who told of it did not live to hear that it was
-// kept. [ErrFollows] when another service leads.
+// kept. [ErrFollows] when this
+// service does not lead, or not any more.
 func (d *DB) PutTurns(ctx context.Context, turns []Turn) error {
 	return d.commit(ctx, func(t *tx) error {
-		if leads, err := t.lead(); err != nil || !leads {
-			return errors.Join(err, ErrFollows)
+		if !t.leads() {
+			return ErrFollows
 		}
 		for _, turn := range turns {
 			fresh, err := t.turn(turn)

@@ -62,6 +62,7 @@ type DB struct {
 	stats Stats
 	stmts map[string]*sql.Stmt // of the writer goroutine alone
 	leads bool                 // the session of conn has the lock of the leader; of the writer goroutine alone
+	term  int64                // how often it has got it; of the writer goroutine alone
 }
 
 // Open opens the SQLite file at path, makes it if there is none, and brings its schema up to date. Close it.
