@@ -59,6 +59,20 @@ func TestExampleIsTested(t *testing.T) {
 	}
 }
 
+// TestExampleAlertsSayWhatToDo: somebody is woken up by them.
+func TestExampleAlertsSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	rules, err := policy.LoadAlerts(os.DirFS(example))
+	if err != nil || len(rules) == 0 {
+		t.Fatalf("%d rules of alerts, %v", len(rules), err)
+	}
+	for _, r := range rules {
+		if r.About == "" {
+			t.Errorf("alerts/%s.yaml does not say what to do", r.Name)
+		}
+	}
+}
+
 // Every file of the example has a place in the policy: there is nothing that people would copy and nobody has tried.
 func TestExampleHasNoStrayFile(t *testing.T) {
 	t.Parallel()
@@ -78,7 +92,7 @@ func TestExampleHasNoStrayFile(t *testing.T) {
 	walkExample(t, func(file string) {
 		data, isData := strings.CutPrefix(file, "data/")
 		m := inModule.FindStringSubmatch(file)
-		ok := about.MatchString(file) || path.Dir(file) == "roles" && path.Ext(file) == ".yaml" ||
+		ok := about.MatchString(file) || slices.Contains([]string{"roles", "alerts"}, path.Dir(file)) && path.Ext(file) == ".yaml" ||
 			isData && slices.ContainsFunc(p.Fleet.Data, func(level policy.Text) bool { return hierarchy(level.S, data) }) ||
 			m != nil && (m[2] == "" || slices.ContainsFunc(mentioned[m[1]], func(f string) bool { return m[2] == f || strings.HasPrefix(m[2], f+"/") }))
 		if !ok {
