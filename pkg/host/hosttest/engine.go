@@ -147,7 +147,7 @@ func (e *engine) container(name, verb string, query url.Values) host.Answer {
 	case "GET json":
 		return answer(http.StatusOK, c.inspect())
 	case "POST start", "POST restart":
-		if broken, _ := c.labels()["test.start"]; broken != "" {
+		if broken := c.labels()["test.start"]; broken != "" {
 			return refusal(http.StatusInternalServerError, "%s", broken)
 		}
 		c.state = "running"
