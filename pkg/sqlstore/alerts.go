@@ -60,10 +60,8 @@ func (d *DB) PutAlerts(ctx context.Context, version int64, docs map[string][]byt
 		if err := t.putAlert(versionKey, []byte(strconv.FormatInt(version+1, 10))); err != nil {
 			return err
 		}
-		for key, doc := range docs {
-			if err := t.putAlert(key, doc); err != nil {
-				return err
-			}
+		if err := t.d.dialect.putAlerts(t, docs); err != nil {
+			return err
 		}
 		for _, o := range out {
 			if _, err := t.exec("INSERT INTO outbox (receiver, id, at, due, tries, died, error, doc) VALUES (?, ?, ?, ?, 0, 0, '', ?) ON CONFLICT (receiver, id) DO NOTHING",
@@ -73,6 +71,16 @@ func (d *DB) PutAlerts(ctx context.Context, version int64, docs map[string][]byt
 		}
 		return nil
 	})
+}
+
+// eachAlert keeps one document after the other.
+func eachAlert(t *tx, docs map[string][]byte) error {
+	for key, doc := range docs {
+		if err := t.putAlert(key, doc); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tx) putAlert(key string, doc []byte) error {

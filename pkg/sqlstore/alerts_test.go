@@ -2,6 +2,7 @@ package sqlstore
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -88,4 +89,31 @@ func TestOutbox(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestManyAlerts: a mass event is kept whole, and so is its end.
+func TestManyAlerts(t *testing.T) { everyDatabase(t, testManyAlerts) }
+
+func testManyAlerts(t *testing.T, fresh opener) {
+	d, _ := fresh(t)
+	docs := map[string][]byte{}
+	for i := range 12_000 {
+		docs[fmt.Sprint("a:r/web-", i)] = []byte("{}")
+	}
+	must(t, d.PutAlerts(t.Context(), 0, docs, nil))
+	for key := range docs {
+		docs[key] = nil
+	}
+	docs["a:r/web-7"] = []byte(`{"new":1}`)
+	kept, err := d.Alerts(t.Context())
+	must(t, err)
+	if len(kept.Docs) != 12_000 {
+		t.Errorf("%d of 12000 are kept", len(kept.Docs))
+	}
+	must(t, d.PutAlerts(t.Context(), 1, docs, nil))
+	kept, err = d.Alerts(t.Context())
+	must(t, err)
+	if len(kept.Docs) != 1 || string(kept.Docs["a:r/web-7"]) != `{"new":1}` || kept.Version != 2 {
+		t.Errorf("at the end: %d, version %d", len(kept.Docs), kept.Version)
+	}
 }

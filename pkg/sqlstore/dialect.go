@@ -32,6 +32,8 @@ type dialect struct {
 	feeds bool
 	// putHots keeps the last check-ins of many nodes, without their events.
 	putHots func(t *tx, all map[string]Hot) error
+	// putAlerts keeps the documents of many alerts; those that are nil are removed.
+	putAlerts func(t *tx, docs map[string][]byte) error
 	// size asks how many bytes the database takes on disk.
 	size string
 }

@@ -69,12 +69,13 @@ func postgresDialect() *dialect {
 		begin:    []string{"BEGIN", fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", turn)},
 		opened: []string{fmt.Sprintf("SET idle_session_timeout = %d", sessionIdle.Milliseconds()),
 			fmt.Sprintf("SET idle_in_transaction_session_timeout = %d", sessionIdle.Milliseconds())},
-		timeout: groupTimeout,
-		explain: explainPostgres,
-		feeds:   true,
-		pattern: patternOf,
-		putHots: putHotsAtOnce,
-		size:    "SELECT pg_database_size(current_database())",
+		timeout:   groupTimeout,
+		explain:   explainPostgres,
+		feeds:     true,
+		pattern:   patternOf,
+		putHots:   putHotsAtOnce,
+		putAlerts: putAlertsAtOnce,
+		size:      "SELECT pg_database_size(current_database())",
 	}
 }
 

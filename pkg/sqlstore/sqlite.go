@@ -15,12 +15,13 @@ import (
 // sqliteDialect is that of SQLite, in which the statements are written.
 func sqliteDialect() *dialect {
 	return &dialect{
-		words:   map[string]string{"items": "(SELECT value FROM json_each(?))", "globs": "GLOB ?"},
-		begin:   []string{"BEGIN IMMEDIATE"},
-		explain: explainSQLite,
-		pattern: func(glob string) string { return glob },
-		putHots: eachHot,
-		size:    "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+		words:     map[string]string{"items": "(SELECT value FROM json_each(?))", "globs": "GLOB ?"},
+		begin:     []string{"BEGIN IMMEDIATE"},
+		explain:   explainSQLite,
+		pattern:   func(glob string) string { return glob },
+		putHots:   eachHot,
+		putAlerts: eachAlert,
+		size:      "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
 	}
 }
 
