@@ -90,7 +90,7 @@ func TestSchemasAcceptTheExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []string{"fleet", "module", "role", "test"} {
+	for _, kind := range []string{"fleet", "module", "role", "test", "alert"} {
 		if seen[kind] == 0 {
 			t.Errorf("the example has no document of kind %s", kind)
 		}
