@@ -118,7 +118,7 @@ func TestBug13ACommandRunsInEveryRun(t *testing.T) {
 	t.Parallel()
 	s := programs.NewSite(t, "  - exec: tinsel\n    command: [\"true\"]\n")
 	said, code := programs.Refused(t, programs.Command(t, nil, "vigo", "lint", s.Policy))
-	if code != 1 || !strings.Contains(said, "modules/site/module.yaml:3:") || !strings.Contains(said, "creates, unless, only_if or refresh_only, or always: true") {
+	if code != 1 || !strings.Contains(said, "modules/site/module.yaml:3:") || !strings.Contains(said, "creates, removes, unless, only_if or refresh_only, or always: true") {
 		t.Errorf("exit status %d, %s", code, said)
 	}
 }
