@@ -76,7 +76,7 @@ func (s *server) accessRoutes() []route {
 		{"GET /v1/tokens", "operator", "List enrolment tokens", nil, nil, []identity.Grant{}, s.tokens},
 		{"POST /v1/tokens", "operator", "Make an enrolment token", nil, TokenRequest{}, TokenAnswer{}, s.createToken},
 		{"DELETE /v1/tokens/{id}", "operator", "Revoke an enrolment token", nil, nil, nil, s.revokeToken},
-		{"GET /v1/audit", "admin", "A page of the record of who did what", []param{
+		{"GET /v1/audit", "operator", "A page of the record of who did what", []param{
 			{name: "after", about: "number of the entry before the page"}, {name: "limit", about: "entries"}, {name: "since", about: "time of RFC 3339"},
 			{name: "actor", about: "name"}, {name: "act", about: "glob"}, {name: "newest", about: "1: the last entries"}}, nil, audit.Page{}, s.audit},
 		{"GET /v1/whoami", "anyone", "Who asks", nil, nil, Whoami{}, s.whoami},
