@@ -155,15 +155,24 @@ func (l *line) Referrers(ctx context.Context, d bundle.Descriptor, kind string) 
 type recorder struct {
 	mu       sync.Mutex
 	away     error
+	asked    int // check-ins, also while it is away
 	checkIns []report.CheckIn
 	runs     []report.Run
 	answer   report.Answer
 	onPut    func(report.Run) error
 }
 
+// times is how often it was asked to take a check-in.
+func (s *recorder) times() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
 func (s *recorder) CheckIn(_ context.Context, c report.CheckIn) (report.Answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asked++
 	if s.away != nil {
 		return report.Answer{}, s.away
 	}
