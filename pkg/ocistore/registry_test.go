@@ -219,7 +219,7 @@ func TestABodyThatStopsIsGivenUp(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	})
-	s := open(t, serve(t, h), ocistore.Options{Timeout: 50 * time.Millisecond})
+	s := open(t, serve(t, h), ocistore.Options{Timeout: time.Second})
 	_, err := bundle.Fetch(t.Context(), s, d, bundle.MaxLayer)
 	if err == nil || !strings.Contains(err.Error(), "nothing arrived") || errors.As(err, new(*bundle.Refusal)) || errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
