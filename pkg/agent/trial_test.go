@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -57,6 +58,38 @@ func TestABundleThatCrashesTheAgentIsPutAside(t *testing.T) {
 	if better.Descriptor.Digest == r.pointed() {
 		t.Error("the pointer did not move")
 	}
+}
+
+// TestOnlyABundleThatIsProvenIsGoneBackTo: between the good one and the bad one there was one that no run came to its end
+// with. Whatever it is, it must not be what is left, nor may nothing be left.
+func TestOnlyABundleThatIsProvenIsGoneBackTo(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	good := r.publish(motdPolicy("good"))
+	r.once(r.start())
+	r.publish(motdPolicy("cut short"))
+	for range crashLimit - 1 {
+		r.crash()
+	}
+	r.publish(motdPolicy("bad"))
+	for range crashLimit {
+		r.crash()
+	}
+	for range 2 * crashLimit { // by now it is neither of them
+		a := r.start()
+		set := a.collect(t.Context(), a.NewHost())
+		if err := a.update(t.Context(), set); err != nil && !errors.Is(err, errAside) && !strings.Contains(err.Error(), "aside") {
+			t.Fatal(err)
+		}
+		if _, err := a.catalog(t.Context(), set); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if run := r.once(r.start()); run.Bundle != good.Descriptor.Digest || run.Error != "" {
+		t.Errorf("the run: %+v", run)
+	}
+	r.wantMotd("good")
+	r.wantRefusal("aside")
 }
 
 func TestANewerAgentTriesAgain(t *testing.T) {

@@ -17,7 +17,7 @@ type trustDoc struct {
 	Pointer  bundle.Pointer `json:"pointer"`
 	Signers  []string       `json:"signers,omitempty"` // IDs of the keys that signed it, sorted
 	Enforced release        `json:"enforced,omitzero"` // verified, complete in the cache and known to compile
-	// Previous is what was enforced before, for going back when Enforced crashes the agent.
+	// Previous is what was enforced before and had come to the end of a run, for going back when Enforced crashes the agent.
 	Previous release `json:"previous,omitzero"`
 	// Promoted is where the channel was when what people approved last was asked for.
 	Promoted trust.Base `json:"promoted,omitzero"`

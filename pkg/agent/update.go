@@ -116,7 +116,10 @@ func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stag
 		return errors.Join(a.trouble(err), a.trouble(a.survived(digest)))
 	}
 	doc = a.trustCopy()
-	doc.Previous, doc.Enforced, doc.Aside = doc.Enforced, release{d, l.config.Source.Commit, secretsTarget(p)}, nil
+	if doc.Attempts[doc.Enforced.Digest] == 0 {
+		doc.Previous = doc.Enforced // else no run has come to its end with it, and it is nothing to go back to
+	}
+	doc.Enforced, doc.Aside = release{d, l.config.Source.Commit, secretsTarget(p)}, nil
 	if len(approval.Keys) > 0 {
 		doc.Promoted = approval.Request.From
 	}

@@ -38,7 +38,7 @@ func (b *bench) publish(ctx context.Context) (err error) {
 	if err := os.WriteFile(secret, []byte(hook), 0o600); err != nil {
 		return err
 	}
-	s, err := b.up(ctx, "publish-up", bare, "--poll", "1h", "--hook-token-file", secret)
+	s, err := b.up(ctx, "publish-up", bare, "--poll", "1h", "--hook-token-file", secret, "--registry-pull", "anyone")
 	if err != nil {
 		return err
 	}
