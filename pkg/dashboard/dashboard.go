@@ -28,7 +28,7 @@ type Door interface {
 	Admit(what, sender string) error
 }
 
-// Config is what a dashboard is made of; every field is needed.
+// Config is what a dashboard is made of; every field but SignIn is needed.
 type Config struct {
 	Fleet     string
 	Operators api.Operators
@@ -37,6 +37,8 @@ type Config struct {
 	Dead      api.DeadNotices
 	Auditor   api.Auditor
 	Door      Door
+	Logins    api.Logins
+	SignIn    SignIn // nil: people log in with tokens only
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -86,6 +88,8 @@ func (d *Dashboard) Handler() http.Handler {
 	mux.HandleFunc("GET /ui/live", d.stream)
 	mux.HandleFunc("GET /ui/login", d.loginPage)
 	mux.HandleFunc("POST /ui/login", d.login)
+	mux.HandleFunc("GET "+beginPath, d.begin)
+	mux.HandleFunc("GET "+backPath, d.back)
 	mux.HandleFunc("POST /ui/logout", d.logout)
 	mux.Handle("GET /ui/static/", d.assets)
 	return secured(http.NewCrossOriginProtection().Handler(mux))

@@ -33,6 +33,7 @@ type world struct {
 	refused  []string
 	question report.Question
 	failing  error
+	provider provider
 }
 
 func newWorld(text string) *world {
@@ -156,6 +157,21 @@ func (w *world) OpenSession(_ context.Context, token string) (api.AccessAnswer, 
 	return api.AccessAnswer{AccessToken: t, Token: t.ID}, nil
 }
 
+func (w *world) LoginOffer() (api.LoginOffer, error) { return api.LoginOffer{}, nil }
+
+// Login takes the role for an ID token.
+func (w *world) Login(_ context.Context, idToken string) (api.AccessAnswer, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t, ok := w.tokens[idToken]
+	if !ok {
+		return api.AccessAnswer{}, api.Refuse(api.ErrForbidden, "no rule for %s", w.text)
+	}
+	t.ID, t.Kind = "login of "+idToken, "login"
+	w.tokens[t.ID] = t
+	return api.AccessAnswer{AccessToken: t, Token: t.ID}, nil
+}
+
 func (w *world) Operator(token string) (api.Operator, error) {
 	t, err := w.AccessToken(token)
 	return api.Operator{Name: t.Operator, Role: t.Role}, err
@@ -189,7 +205,7 @@ type rig struct {
 
 func newRig(t *testing.T, w *world) *rig {
 	t.Helper()
-	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Alerts: w, Dead: w, Auditor: w, Door: w, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
+	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Alerts: w, Dead: w, Auditor: w, Door: w, Logins: w, SignIn: &w.provider, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,10 +52,13 @@ func setCookie(w http.ResponseWriter, value string) {
 	http.SetCookie(w, c)
 }
 
+// maxNext bounds the address of the page that is shown after the login, in bytes: a cookie has room for it.
+const maxNext = 1500
+
 // wanted is the page somebody is sent to after the login: one of ours.
 func wanted(next string) string {
 	u, err := url.Parse(next)
-	if err != nil || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(u.Path, "/ui/") || strings.HasPrefix(u.Path, "/ui/log") || strings.ContainsAny(next, "\\\r\n") {
+	if err != nil || len(next) > maxNext || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(u.Path, "/ui/") || strings.HasPrefix(u.Path, "/ui/log") || strings.ContainsAny(next, "\\\r\n") {
 		return "/ui/"
 	}
 	return u.RequestURI()
@@ -66,36 +69,42 @@ type loginForm struct {
 	Next    string
 	Problem string
 	Hint    string
+	// Provider is where a login through an identity provider begins; "": there is none.
+	Provider string
 }
 
 func (d *Dashboard) loginPage(w http.ResponseWriter, r *http.Request) {
-	d.render(w, r, http.StatusOK, "login", &page{Title: "Log in", Body: loginForm{Next: wanted(r.URL.Query().Get("next"))}})
+	next := wanted(r.URL.Query().Get("next"))
+	d.render(w, r, http.StatusOK, "login", &page{Title: "Log in", Body: loginForm{Next: next, Provider: d.providerLink(next)}})
 }
 
 func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	form := loginForm{Next: wanted(r.PostFormValue("next"))}
-	caller := &audit.Caller{Address: address(r)}
+	next := wanted(r.PostFormValue("next"))
 	answer, err := func() (api.AccessAnswer, error) {
 		if err := d.Door.Admit("operator", address(r)); err != nil {
 			return api.AccessAnswer{}, err
 		}
-		return d.Door.OpenSession(audit.WithCaller(r.Context(), caller), strings.TrimSpace(r.PostFormValue("token")))
+		return d.Door.OpenSession(audit.WithCaller(r.Context(), &audit.Caller{Address: address(r)}), strings.TrimSpace(r.PostFormValue("token")))
 	}()
 	if err != nil {
-		status, e := d.explain(r, err)
-		if errors.Is(err, api.ErrUnauthorized) || errors.Is(err, api.ErrForbidden) {
-			d.Auditor.Refused(*caller, "POST /ui/login", e.Code, e.Message)
-		}
-		if errors.Is(err, api.ErrUnauthorized) {
-			e.Message, e.Advice = "This token is not valid here.", "`vigo operator token create` makes one; the file that `vigo login` writes has one too."
-		}
-		form.Problem, form.Hint = e.Message, e.Advice
-		d.render(w, r, status, "login", &page{Title: "Log in", Body: form})
+		d.failLogin(w, r, next, err)
 		return
 	}
 	setCookie(w, answer.Token)
-	http.Redirect(w, r, form.Next, http.StatusSeeOther)
+	http.Redirect(w, r, next, http.StatusSeeOther)
+}
+
+// failLogin says why somebody is not let in, and keeps that in the audit log.
+func (d *Dashboard) failLogin(w http.ResponseWriter, r *http.Request, next string, err error) {
+	status, e := d.explain(r, err)
+	if errors.Is(err, api.ErrUnauthorized) || errors.Is(err, api.ErrForbidden) {
+		d.Auditor.Refused(audit.Caller{Address: address(r)}, r.Method+" "+r.URL.Path, e.Code, e.Message)
+	}
+	if e.Message == api.ErrUnauthorized.Message {
+		e.Message, e.Advice = "This token is not valid here.", "`vigo operator token create` makes one; the file that `vigo login` writes has one too."
+	}
+	d.render(w, r, status, "login", &page{Title: "Log in", Body: loginForm{Next: next, Problem: e.Message, Hint: e.Advice, Provider: d.providerLink(next)}})
 }
 
 // logout ends the session here, not only in the browser.
@@ -104,7 +113,7 @@ func (d *Dashboard) logout(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		ctx := audit.WithCaller(r.Context(), &audit.Caller{Name: who.Name, Role: string(who.Role), Address: address(r)})
 		var known api.AccessToken
-		if known, err = d.Door.AccessToken(token); err == nil && known.Kind == "session" {
+		if known, err = d.Door.AccessToken(token); err == nil && (known.Kind == "session" || known.Kind == "login") {
 			err = d.Door.RevokeAccess(ctx, known.ID)
 		}
 	}

@@ -32,7 +32,9 @@ type Config struct {
 	// Name is the claim that names a person; default: email, which must be verified then.
 	Name    string        `yaml:"name"`
 	Session time.Duration `yaml:"session"` // how long a login is good for; default 8 h, at most 24 h
-	Roles   []Rule        `yaml:"roles"`   // the first that fits; who fits none is not let in
+	// Dashboard is where people find the dashboard, https://HOST[:PORT]; "": they do not log in to it through the provider.
+	Dashboard string `yaml:"dashboard"`
+	Roles     []Rule `yaml:"roles"` // the first that fits; who fits none is not let in
 }
 
 // A Rule gives a role to who has a value in a claim: the claim is that string, or a list that holds it.
@@ -78,6 +80,9 @@ func (c *Config) complete() error {
 		return fmt.Errorf("session: %s is not between 0 and %s", c.Session, maxSession)
 	case len(c.Roles) == 0:
 		return fault.WithHint(errors.New("roles: there are none, so nobody could log in"), "roles: [{claim: groups, value: sre, role: operator}]")
+	}
+	if u, err := url.Parse(c.Dashboard); c.Dashboard != "" && (err != nil || u.Scheme != "https" || u.Host == "" || c.Dashboard != "https://"+u.Host) {
+		return fault.WithHint(fmt.Errorf("dashboard: %q cannot be used", c.Dashboard), "write https://HOST or https://HOST:PORT, as people open it")
 	}
 	for i, r := range c.Roles {
 		if r.Claim == "" || r.Value == "" {

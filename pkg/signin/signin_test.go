@@ -228,6 +228,9 @@ func TestReadConfig(t *testing.T) {
 		"issuer: https://id.example.com\nclientID: v\nroles: [{claim: a, role: admin}]":               "number 1",
 		"issuer: https://id.example.com\nclientID: v\nroles: [{claim: a, value: '', role: admin}]":    "number 1",
 		"issuer: https://id.example.com\nclientID: v\nsession: 720h" + rules:                          "session",
+		"issuer: https://id.example.com\nclientID: v\ndashboard: vigo.example.com" + rules:            "dashboard",
+		"issuer: https://id.example.com\nclientID: v\ndashboard: https://vigo.example.com/ui" + rules: "dashboard",
+		"issuer: https://id.example.com\nclientID: v\ndashboard: http://vigo.example.com" + rules:     "dashboard",
 		"issuer: https://id.example.com\nclientID: v\nsecret: s" + rules:                              "secret",
 		"": "EOF",
 	} {

@@ -18,6 +18,7 @@ import (
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/controller"
+	"vigo.dev/pkg/dashboard"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/gitsource"
 	"vigo.dev/pkg/hook"
@@ -67,6 +68,7 @@ type Config struct {
 	Approve      func(context.Context, hook.Request) error
 	Alerts       *deliver.Config         // who is told of alerts; nil: nobody
 	OIDC         reporting.LoginVerifier // lets people in; nil: only operators of the service
+	SignIn       dashboard.SignIn        // lets them in to the dashboard; nil: with tokens only
 	Poll         time.Duration
 	PointerTTL   time.Duration
 	HookToken    string

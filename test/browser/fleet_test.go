@@ -41,14 +41,19 @@ type fleet struct {
 	client   *api.OperatorClient
 }
 
-func newFleet(t *testing.T) *fleet {
+func newFleet(t *testing.T) *fleet { t.Helper(); return newFleetWith(t, func(*up.Config) {}) }
+
+// newFleetWith starts a service that is otherwise than usual.
+func newFleetWith(t *testing.T, edit func(*up.Config)) *fleet {
 	t.Helper()
 	keys, err := up.Keys(t.Context(), t.TempDir(), controller.KeyringOptions{Now: time.Now})
 	must(t, err)
 	schema := expr.NewSchema()
 	traits.Schema(schema)
-	stack, err := up.Open(t.Context(), up.Config{Data: t.TempDir(), Fleet: "acme", Listen: "127.0.0.1:0", Channel: "production", TrustRoot: keys.Root(), Version: "test",
-		Language: catalog.Language{Kinds: resources.Registry(), Schema: schema}, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	conf := up.Config{Data: t.TempDir(), Fleet: "acme", Listen: "127.0.0.1:0", Channel: "production", TrustRoot: keys.Root(), Version: "test",
+		Language: catalog.Language{Kinds: resources.Registry(), Schema: schema}, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	edit(&conf)
+	stack, err := up.Open(t.Context(), conf)
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -70,10 +75,15 @@ func newFleet(t *testing.T) *fleet {
 	t.Cleanup(f.client.Close)
 	conn, err := tls.Dial("tcp", stack.Local(), &tls.Config{InsecureSkipVerify: true}) // to learn the key that the browser is told to accept
 	must(t, err)
-	sum := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
-	f.pin = base64.StdEncoding.EncodeToString(sum[:])
+	f.pin = pinOf(conn.ConnectionState().PeerCertificates[0])
 	must(t, conn.Close())
 	return f
+}
+
+// pinOf is the key of a certificate as chromium takes it.
+func pinOf(c *x509.Certificate) string {
+	sum := sha256.Sum256(c.RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func must(t *testing.T, err error) {

@@ -171,7 +171,7 @@ func (tb *tab) await(what, expression string) {
 		if err == nil {
 			return
 		}
-		if !strings.Contains(err.Error(), "Cannot find context") {
+		if !strings.Contains(err.Error(), "Cannot find context") && !strings.Contains(err.Error(), "navigated") {
 			tb.t.Fatalf("waiting for %s: %v\n%s", what, err, tb.text())
 		}
 	}

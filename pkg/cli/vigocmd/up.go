@@ -71,8 +71,15 @@ func (o *serviceFlags) config(env *cli.Env) (up.Config, error) {
 	if err != nil {
 		return c, err
 	}
-	c.OIDC, err = signin.NewProvider(conf, env.Now)
-	return c, err
+	provider, err := signin.NewProvider(conf, env.Now)
+	if err != nil {
+		return c, err
+	}
+	c.OIDC = provider
+	if web := provider.Web(); web != nil {
+		c.SignIn = web
+	}
+	return c, nil
 }
 
 func newUpCommand(env *cli.Env) *cobra.Command {

@@ -40,6 +40,7 @@ type Issuer struct {
 	codes  map[string]request // codes that were given out, and devices by their device code
 	users  map[string]string  // user code to device code
 	denied bool
+	known  string // address that it sends browsers back to, beside loopback ones
 }
 
 // request is what an authorization was asked for with.
@@ -77,6 +78,13 @@ func (i *Issuer) Be(claims map[string]any) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.claims = claims
+}
+
+// Register has the provider send browsers back to an address of the client that is not on loopback without TLS.
+func (i *Issuer) Register(redirect string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.known = redirect
 }
 
 // Deny has the person refuse from now on.
@@ -146,14 +154,14 @@ func (i *Issuer) sign(key *ecdsa.PrivateKey, claims map[string]any, edit func(ma
 // authorize sends the browser back with a code.
 func (i *Issuer) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	back, err := url.Parse(q.Get("redirect_uri"))
-	if err != nil || back.Scheme != "http" || back.Hostname() != "127.0.0.1" || q.Get("client_id") != ClientID ||
+	if err != nil || (back.Scheme != "http" || back.Hostname() != "127.0.0.1") && (i.known == "" || back.String() != i.known) || q.Get("client_id") != ClientID ||
 		q.Get("code_challenge_method") != "S256" || q.Get("code_challenge") == "" || q.Get("response_type") != "code" {
 		http.Error(w, "this is no request of the client", http.StatusBadRequest)
 		return
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	answer := url.Values{"state": {q.Get("state")}}
 	if i.denied {
 		answer.Set("error", "access_denied")
