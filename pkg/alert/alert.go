@@ -24,6 +24,8 @@ type Finding struct {
 	Hub     string // that a node is behind, or a hub itself
 	Channel string
 	Labels  map[string]string
+	// Maintained is the ID of the maintenance that its node is in; "": none.
+	Maintained string
 }
 
 // Facts is what is true now, by the name of the rule. A rule that is not in it could not be looked at: its alerts stay.
@@ -46,6 +48,8 @@ type Item struct {
 	Told  bool      `json:"told,omitempty"` // somebody was told of it
 	Text  string    `json:"text,omitempty"` // when it was last true
 	Hub   string    `json:"hub,omitempty"`
+	// Maintained is the ID of the maintenance that its node is in.
+	Maintained string `json:"maintained,omitempty"`
 }
 
 // An Alert is a rule and a group of what it found. It is replaced, never changed.
@@ -63,7 +67,7 @@ type Alert struct {
 	Severity  string `json:"severity,omitempty"`
 	About     string `json:"about,omitempty"`
 	Inhibited string `json:"inhibited,omitempty"` // key of the alert that does
-	Muted     string `json:"muted,omitempty"`     // ID of the mute
+	Muted     string `json:"muted,omitempty"`     // ID of the mute, or of the maintenance
 }
 
 // Key is the same each time that the same happens.

@@ -59,8 +59,10 @@ func (m *moment) advance(rule *report.AlertRule, a *Alert, found map[string]Find
 	changed := false
 	for subject, it := range a.Items {
 		f, there := found[subject]
+		there = there && (it.On || f.Maintained == "") // what begins during maintenance begins when that ends
 		next := it.next(rule, there, m.now)
 		if there {
+			next.Maintained = f.Maintained
 			next.Hub = f.Hub
 			if next.Text == "" || next.On && !it.On {
 				next.Text = f.Text
@@ -74,7 +76,7 @@ func (m *moment) advance(rule *report.AlertRule, a *Alert, found map[string]Find
 		}
 	}
 	for subject, f := range found {
-		if _, known := a.Items[subject]; !known {
+		if _, known := a.Items[subject]; !known && f.Maintained == "" {
 			items[subject] = Item{Since: m.now, On: rule.For <= 0, Text: f.Text, Hub: f.Hub}
 			changed = true
 		}
@@ -305,7 +307,28 @@ func (m *moment) mute(a *Alert) string {
 			return mute.ID
 		}
 	}
-	return ""
+	return a.maintained()
+}
+
+// maintained is the ID of a maintenance, if all that was found is in one.
+func (a *Alert) maintained() (id string) {
+	for _, it := range a.Items {
+		if it.On && it.Maintained == "" {
+			return ""
+		}
+		if it.On {
+			id = max(id, it.Maintained)
+		}
+	}
+	return id
+}
+
+// MaintainedBy is the maintenance that a node is in: its own, or, if it is not heard of, that of the hub it is behind.
+func MaintainedBy(own, hub string, silent bool) string {
+	if own == "" && silent {
+		return hub
+	}
+	return own
 }
 
 // matches compares with a glob in which a slash is a letter like others; "" matches all.

@@ -25,6 +25,7 @@ func alertSchema() object {
 		"node":         listOrOne("Only nodes whose name matches one of these globs."),
 		"min":          share("Least percentage of nodes that must be as declared; of " + report.EventThreshold + "."),
 		"full":         share("Percentage at which a file system counts as full; of " + report.EventDisk + "."),
+		"runs":         says(object{"type": "integer", "minimum": 1, "maximum": 1000}, "So many runs in a row; of "+report.EventFailed+" and "+report.EventDrift+"."),
 		"within":       span("How long before the end of a certificate people are told; of " + report.EventExpiring + "."),
 		"for":          span("How long it must be so before people are told."),
 		"leave":        span("How long it must not be so before people are told that it is over."),

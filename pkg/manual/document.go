@@ -12,7 +12,7 @@ const draft = "http://json-schema.org/draft-07/schema#" // the draft that editor
 
 // Documents returns the names of what there are schemas of: the kinds of documents in a policy repository, and one
 // resource.
-func Documents() []string { return []string{"fleet", "module", "role", "test", "alert", "resource"} }
+func Documents() []string { return []string{"fleet", "module", "role", "test", "alert", "alerttest", "resource"} }
 
 // DocumentSchema returns the JSON Schema of one kind of document, by a name of [Documents]. With no name it is that of
 // any of them, told apart by the key "kind", so that an editor needs one schema for a whole repository.
@@ -21,7 +21,7 @@ func (m *Manual) DocumentSchema(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	documents := map[string]object{"fleet": fleetSchema(), "module": moduleSchema(resource), "role": roleSchema(), "test": testSchema(), "alert": alertSchema()}
+	documents := map[string]object{"fleet": fleetSchema(), "module": moduleSchema(resource), "role": roleSchema(), "test": testSchema(), "alert": alertSchema(), "alerttest": alertTestSchema()}
 	var s object
 	switch {
 	case name == "":
@@ -63,7 +63,7 @@ func anyDocument(documents map[string]object) object {
 // document is a schema with the keys that every document has.
 func document(kind, about string, required []string, own object) object {
 	own["kind"] = object{"const": kind, "description": "What this document is."}
-	if kind != "Test" {
+	if kind != "Test" && kind != "AlertTest" {
 		own["name"] = says(object{"type": "string", "pattern": "^[a-z][a-z0-9_-]{0,62}$"}, "Name; that of the file if it is left out.")
 	}
 	own["about"] = says(object{"type": "string"}, "What it is for, in a sentence.")

@@ -90,7 +90,7 @@ func TestSchemasAcceptTheExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kind := range []string{"fleet", "module", "role", "test", "alert"} {
+	for _, kind := range []string{"fleet", "module", "role", "test", "alert", "alerttest"} {
 		if seen[kind] == 0 {
 			t.Errorf("the example has no document of kind %s", kind)
 		}
@@ -198,15 +198,32 @@ func TestSchemasHaveTheKeysOfTheLanguage(t *testing.T) {
 	for at, typ := range map[string]reflect.Type{
 		"": reflect.TypeFor[policytest.Test](), "given": reflect.TypeFor[policytest.Given](), "expect": reflect.TypeFor[policytest.Expect](),
 	} {
-		var tags []string
-		for i := range typ.NumField() {
-			tags = append(tags, typ.Field(i).Tag.Get("yaml"))
-		}
-		slices.Sort(tags)
-		if diff := cmp.Diff(tags, keys(t, m, "test", at)); diff != "" {
+		if diff := cmp.Diff(tags(typ), keys(t, m, "test", at)); diff != "" {
 			t.Errorf("test, %q (-struct +schema):\n%s", at, diff)
 		}
 	}
+	for at, typ := range map[string]reflect.Type{
+		"": reflect.TypeFor[policytest.AlertTest](), "given": reflect.TypeFor[policytest.Scene](), "timeline.items": reflect.TypeFor[policytest.Scene](),
+		"given.nodes.additionalProperties": reflect.TypeFor[policytest.NodeFacts](), "given.hubs.additionalProperties": reflect.TypeFor[policytest.HubFacts](),
+		"given.channels.additionalProperties": reflect.TypeFor[policytest.ChannelFacts](), "given.mute": reflect.TypeFor[policytest.MuteFacts](),
+		"expect.items": reflect.TypeFor[policytest.Told](),
+	} {
+		if diff := cmp.Diff(tags(typ), keys(t, m, "alerttest", at)); diff != "" {
+			t.Errorf("test of alerts, %q (-struct +schema):\n%s", at, diff)
+		}
+	}
+}
+
+// tags are the keys of a struct that a document is read into, sorted.
+func tags(typ reflect.Type) []string {
+	var list []string
+	for i := range typ.NumField() {
+		if tag := typ.Field(i).Tag.Get("yaml"); tag != "" {
+			list = append(list, tag)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // known reads the keys out of the hint at an unknown one.
@@ -239,6 +256,8 @@ func keys(t *testing.T, m *manual.Manual, name, at string) []string {
 		for step := range strings.SplitSeq(rest, ".") {
 			switch step {
 			case "":
+			case "nodes", "hubs", "channels", "mute":
+				s = s["properties"].(map[string]any)[step].(map[string]any)
 			case "1":
 			case "anyOf":
 				s = s[step].([]any)[1].(map[string]any)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,7 +81,7 @@ func (r *reader) alert(n *yaml.Node, name string) *Alert {
 	if !ok || !r.kind(entries, n, "Alert", name) {
 		return nil
 	}
-	r.only(entries, "kind", "name", "about", "severity", "event", "where", "presence", "compliance", "channel", "hub", "node", "min", "within", "full",
+	r.only(entries, "kind", "name", "about", "severity", "event", "where", "presence", "compliance", "channel", "hub", "node", "min", "within", "full", "runs",
 		"for", "leave", "repeat", "group_by", "inhibited_by", "notify")
 	a := &Alert{Pos: r.pos(n)}
 	event, given := "", false
@@ -92,8 +93,8 @@ func (r *reader) alert(n *yaml.Node, name string) *Alert {
 	}
 	a.Rule = report.NewAlertRule(name, event)
 	for _, e := range entries {
-		if of := map[string]string{"min": report.EventThreshold, "within": report.EventExpiring, "full": report.EventDisk}[e.key]; of != "" && of != event {
-			r.fail(e.node, "unknown-key", "event: "+of, "%s is a key of rules about %s alone", e.key, of)
+		if of := ofEvents(e.key); len(of) > 0 && !slices.Contains(of, event) {
+			r.fail(e.node, "unknown-key", "event: "+of[0], "%s is a key of rules about %s alone", e.key, strings.Join(of, " and "))
 			continue
 		}
 		r.alertKey(a, e)
@@ -102,6 +103,21 @@ func (r *reader) alert(n *yaml.Node, name string) *Alert {
 		r.fail(n, "missing-key", "event: node.stale", `a rule needs an event, or a condition: "event", "where", "presence" or "compliance"`)
 	}
 	return a
+}
+
+// ofEvents are the events that rules with a key are about; none: the key is one of every rule.
+func ofEvents(key string) []string {
+	switch key {
+	case "min":
+		return []string{report.EventThreshold}
+	case "within":
+		return []string{report.EventExpiring}
+	case "full":
+		return []string{report.EventDisk}
+	case "runs":
+		return []string{report.EventFailed, report.EventDrift}
+	}
+	return nil
 }
 
 func (r *reader) alertKey(a *Alert, e entry) {
@@ -128,6 +144,8 @@ func (r *reader) alertKey(a *Alert, e entry) {
 		rule.Min = r.percent(e.value, "min")
 	case "full":
 		rule.Full = r.percent(e.value, "full")
+	case "runs":
+		rule.Runs = r.upToNumber(e.value, "runs", 1000)
 	case "within":
 		rule.Within = r.upTo(e.value, "within", 90*24*time.Hour)
 	case "for":
@@ -208,6 +226,16 @@ func (r *reader) percent(n *yaml.Node, what string) float64 {
 		return 0
 	}
 	return p
+}
+
+// upToNumber reads a whole number from 1 on.
+func (r *reader) upToNumber(n *yaml.Node, what string, most int) int {
+	v, err := strconv.Atoi(n.Value)
+	if n.Kind != yaml.ScalarNode || err != nil || v < 1 || v > most {
+		r.fail(n, "bad-value", "", "%s must be a whole number from 1 to %d, not %s", what, most, describe(n))
+		return 0
+	}
+	return v
 }
 
 // upTo reads a duration that is not longer than another.

@@ -54,6 +54,8 @@ func (p place) order(kinds *resource.Registry) []string {
 		return []string{"kind", "about", "", "given", "expect"}
 	case "Alert":
 		return []string{"kind", "name", "about", "severity", "event", "where", "", "for", "leave", "repeat", "group_by", "inhibited_by", "notify"}
+	case "AlertTest":
+		return []string{"kind", "about", "rules", "given", "timeline", "", "expect", "until"}
 	case "Fleet":
 		return []string{"kind", "name", "about", ""}
 	}

@@ -1,6 +1,7 @@
 // Package policytest runs the unit tests that live beside the modules of a policy: given labels, traits and parameters,
-// expect resources, their absence, or a mistake; given a host as text, too, expect what is done on it. A test takes about a
-// millisecond, since no real host is involved.
+// expect resources, their absence, or a mistake; given a host as text, too, expect what is done on it. And those that live beside
+// the rules of alerts: given what is so at which time, expect what people are told. A test takes about a millisecond, since no real
+// host is involved and time is not waited for.
 //
 // It refuses to touch a host and to read anything outside the policy.
 package policytest
@@ -53,7 +54,7 @@ type Expect struct {
 
 // A Result is how one test went.
 type Result struct {
-	Module   string   `json:"module"`
+	Module   string   `json:"module,omitempty"` // "": it is a test of alerts
 	File     string   `json:"file"`
 	About    string   `json:"about,omitempty"`
 	Failures []string `json:"failures,omitempty"` // none: it passed

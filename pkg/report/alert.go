@@ -47,6 +47,7 @@ type AlertRule struct {
 	Min    float64       `json:"min,omitempty"`    // of compliance.threshold: percent of nodes
 	Within time.Duration `json:"within,omitempty"` // of certificate.expiring: before its end
 	Full   float64       `json:"full,omitempty"`   // of disk.full: percent
+	Runs   int           `json:"runs,omitempty"`   // of node.failed and node.drift: so many runs in a row; 0: one
 
 	For         time.Duration `json:"for,omitempty"`     // it has to be true before anybody is told
 	Leave       time.Duration `json:"leave,omitempty"`   // it has to be false before it is over

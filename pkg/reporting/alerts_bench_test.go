@@ -26,16 +26,16 @@ func BenchmarkAlerts(b *testing.B) {
 			}
 			state := alert.State{}
 			for b.Loop() {
-				looks := []*look{}
+				looks := []*alert.Look{}
 				for _, r := range s.alerts.rules {
-					if r.condition() == "" {
-						looks = append(looks, &look{AlertRule: r.AlertRule})
+					if alert.Condition(&r.AlertRule) == "" {
+						looks = append(looks, alert.NewLook(r.AlertRule, nil))
 					}
 				}
 				s.lookAll(looks, noon)
 				facts := alert.Facts{}
 				for _, l := range looks {
-					facts[l.Name] = l.found
+					facts[l.Name] = l.Found()
 				}
 				state = state.With(alert.Step(s.alertSetup(), state, facts, noon))
 			}

@@ -32,12 +32,17 @@ func loadExample(t *testing.T) (catalog.Language, *policy.Policy, *policy.Conten
 	return l, p, policy.ContentOf(layers)
 }
 
-// Every module of the example has unit tests, all pass, and every module is used by a role.
+// Every module of the example has unit tests, its alerts have some, all pass, and every module is used by a role.
 func TestExampleIsTested(t *testing.T) {
 	t.Parallel()
 	l, p, content := loadExample(t)
 	tested, used := map[string]bool{}, map[string]bool{}
 	results, _ := policytest.Run(l, p, content)
+	alerts, err := policytest.RunAlerts(l, p, os.DirFS(example))
+	if err != nil || len(alerts) == 0 {
+		t.Fatalf("%d tests of alerts, %v", len(alerts), err)
+	}
+	results = append(results, alerts...)
 	for _, r := range results {
 		tested[r.Module] = true
 		for _, failure := range r.Failures {
@@ -92,7 +97,7 @@ func TestExampleHasNoStrayFile(t *testing.T) {
 	walkExample(t, func(file string) {
 		data, isData := strings.CutPrefix(file, "data/")
 		m := inModule.FindStringSubmatch(file)
-		ok := about.MatchString(file) || slices.Contains([]string{"roles", "alerts"}, path.Dir(file)) && path.Ext(file) == ".yaml" ||
+		ok := about.MatchString(file) || slices.Contains([]string{"roles", "alerts", "alerts/tests"}, path.Dir(file)) && path.Ext(file) == ".yaml" ||
 			isData && slices.ContainsFunc(p.Fleet.Data, func(level policy.Text) bool { return hierarchy(level.S, data) }) ||
 			m != nil && (m[2] == "" || slices.ContainsFunc(mentioned[m[1]], func(f string) bool { return m[2] == f || strings.HasPrefix(m[2], f+"/") }))
 		if !ok {

@@ -18,7 +18,7 @@ var floors = []struct {
 	{"pkg/audit", 1}, {"pkg/resource", 1}, {"pkg/policy", 1}, {"pkg/expr", 1}, {"pkg/seal", 1},
 
 	{"pkg/resources", 2}, {"pkg/traits", 2}, {"pkg/machine", 2}, {"pkg/catalog", 2}, {"pkg/converge", 2},
-	{"pkg/trust", 2}, {"pkg/identity", 2}, {"pkg/manual", 2}, {"pkg/policytest", 3}, {"pkg/policyfmt", 2}, {"pkg/starter", 2}, {"pkg/adopt", 3}, {"pkg/devices/hcfg", 2},
+	{"pkg/trust", 2}, {"pkg/identity", 2}, {"pkg/manual", 2}, {"pkg/policytest", 4}, {"pkg/policyfmt", 2}, {"pkg/starter", 2}, {"pkg/adopt", 3}, {"pkg/devices/hcfg", 2},
 
 	{"pkg/ocistore", 3}, {"pkg/gitsource", 3}, {"pkg/forge", 3}, {"pkg/sqlstore", 3}, {"pkg/inventory", 3}, {"pkg/keys", 3}, {"pkg/hook", 3}, {"pkg/prune", 3}, {"pkg/ceremony", 3}, {"pkg/secrets", 3}, {"pkg/guard", 3}, {"pkg/api", 3}, {"pkg/alert", 3}, {"pkg/devices", 3},
 

@@ -32,7 +32,7 @@ func newFmtCommand(env *cli.Env) *cobra.Command {
 		Long: `Lay out the documents of a policy repository in one way: two spaces, the keys of a resource in the order of its manual, file
 modes in double quotes. Comments stay with what they stand above or behind, and no value changes.
 
-Of a folder these are fleet.yaml, roles, modules with their tests, and data; a file that is named may be any. What was
+Of a folder these are fleet.yaml, roles, modules and alerts with their tests, and data; a file that is named may be any. What was
 changed is listed. If one file is no YAML, no file is changed. With - the document is read from standard input, and the
 result written to standard output.
 
@@ -174,7 +174,7 @@ func documents(args []string) ([]string, error) {
 			files = append(files, arg)
 			continue
 		}
-		for _, pattern := range []string{"fleet.yaml", "roles/*.yaml", "alerts/*.yaml", "modules/*/module.yaml", "modules/*/tests/*.yaml"} {
+		for _, pattern := range []string{"fleet.yaml", "roles/*.yaml", "alerts/*.yaml", "alerts/tests/*.yaml", "modules/*/module.yaml", "modules/*/tests/*.yaml"} {
 			found, err := fs.Glob(os.DirFS(arg), pattern)
 			if err != nil {
 				return nil, fmt.Errorf("formatting %s: %w", arg, err)

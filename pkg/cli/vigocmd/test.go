@@ -16,9 +16,10 @@ func newTestCommand(env *cli.Env) *cobra.Command {
 	var verbose, coverage bool
 	c := &cobra.Command{
 		Use:   "test [DIR]",
-		Short: "Run the unit tests beside the modules of a policy repository",
-		Long: `Run the unit tests beside the modules of a policy repository (modules/*/tests/*.yaml). With --coverage, show how many
-resources some test expects, in how many of their branches conditions were seen, and what no test looks at.
+		Short: "Run the unit tests beside the modules and the alerts of a policy repository",
+		Long: `Run the unit tests beside the modules of a policy repository (modules/*/tests/*.yaml), and beside its rules of alerts
+(alerts/tests/*.yaml). With --coverage, show how many resources some test expects, in how many of their branches conditions were
+seen, and what no test looks at.
 
 EXIT STATUS
   0  all passed    1  some failed, or the policy has mistakes`,
@@ -31,6 +32,15 @@ EXIT STATUS
 			}
 			began := env.Now()
 			results, covered := policytest.Run(language(), p, content)
+			fsys, err := cli.Folder(directory(args))
+			if err != nil {
+				return err
+			}
+			alerts, err := policytest.RunAlerts(language(), p, fsys)
+			if err != nil {
+				return err
+			}
+			results = append(results, alerts...)
 			failed := 0
 			for _, r := range results {
 				if len(r.Failures) > 0 {
