@@ -1,0 +1,101 @@
+package rollout
+
+import "time"
+
+// A Snapshot is what is known at a moment.
+type Snapshot struct {
+	Now time.Time
+	// Open says that a window of the rollout is open, or that it has none.
+	Open bool
+	// Blind says that nothing can be told of who is silent, such as because the service was down itself a moment ago.
+	Blind bool
+	Nodes []Node
+}
+
+// A Node is what is known of one node of the channel. What it says of itself comes from reports that it signed.
+type Node struct {
+	ID       string
+	Stages   uint32 // bit i: its labels meet the condition of stage i
+	Seen     time.Time
+	Interval time.Duration
+	Live     bool   // heard of within three intervals
+	Dark     bool   // silent together with the hub it is behind
+	Digest   string // of the bundle in force
+	Adopting string // of the bundle that it said it is about to put in force
+	Failed   int    // resources that failed in its last run
+	PutAside bool   // it could not run the candidate, and went back by itself
+	Pinned   bool   // to a bundle, by an operator of the node
+	Muted    bool   // it is maintained
+	Waiting  bool   // for a window of its own, to take the candidate over
+	// Rebooting says that it announced a reboot, Unconfirmed that it has yet to say that it came up well.
+	Rebooting, Unconfirmed bool
+	Bad                    uint32 // bit i: check i does not hold
+}
+
+// A Word says where a node is in a rollout.
+type Word string
+
+// The words. A node has exactly one.
+const (
+	Ineligible   Word = "ineligible" // it meets the condition of no stage
+	Pinned       Word = "pinned"
+	Pending      Word = "pending"        // its turn is yet to come
+	Offline      Word = "offline"        // silent since before it adopted: excused
+	Waiting      Word = "waiting-window" // its turn has come, and it waits for a window: excused
+	Admitted     Word = "admitted"       // its turn has come
+	Adopting     Word = "adopting"       // it said that it is about to
+	Applied      Word = "applied"        // it has the candidate, and is watched
+	Healthy      Word = "healthy"
+	Failed       Word = "failed"
+	SelfReverted Word = "self-reverted"
+	Lost         Word = "lost" // silent since it adopted
+)
+
+// Words are all of them, in the order in which a node goes through them.
+func Words() []Word {
+	return []Word{Ineligible, Pinned, Pending, Offline, Waiting, Admitted, Adopting, Applied, Healthy, Failed, SelfReverted, Lost}
+}
+
+// adopter reports whether a node has, or had, the candidate in force.
+func (w Word) adopter() bool {
+	switch w {
+	case Adopting, Applied, Healthy, Failed, SelfReverted, Lost:
+		return true
+	default:
+		return false
+	}
+}
+
+// inFlight reports whether a node is between admission and health. Failed and lost nodes stay in flight, so that outages do
+// not add up.
+func (w Word) inFlight() bool { return w == Admitted || w.adopter() && w != Healthy }
+
+// A Command is what an operator wants. Whether they may is decided before.
+type Command struct {
+	Do    Do     `json:"do"`
+	Stage string `json:"stage,omitempty"` // of an approval; empty: the one that waits
+	By    string `json:"by"`
+}
+
+// Do is what a command does.
+type Do string
+
+// The commands.
+const (
+	DoPause   Do = "pause"
+	DoResume  Do = "resume"
+	DoApprove Do = "approve"
+	DoAbort   Do = "abort"
+	DoRevert  Do = "revert"
+)
+
+// A Transition is a change that people are told of.
+type Transition struct {
+	At     time.Time `json:"at"`
+	From   Phase     `json:"from"`
+	To     Phase     `json:"to"`
+	Reason Reason    `json:"reason"`
+	Stage  string    `json:"stage,omitempty"`
+	By     string    `json:"by,omitempty"`
+	Detail string    `json:"detail,omitempty"`
+}

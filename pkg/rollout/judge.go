@@ -1,0 +1,163 @@
+package rollout
+
+import "time"
+
+// judge says where each node is, and counts them.
+func (m *machine) judge() {
+	m.s.Counts = make(map[Word]int, 12)
+	here := make(map[string]bool, len(m.in.Nodes))
+	for i := range m.in.Nodes {
+		n := &m.in.Nodes[i]
+		here[n.ID] = true
+		p, known := m.s.Nodes[n.ID]
+		if !p.Admitted && m.s.Phase == Running {
+			p.Stage, p.Admitted = m.admittedTo(n)
+		}
+		was := p
+		p.Word = m.word(n, &p)
+		m.s.Counts[p.Word]++
+		if known || p.Admitted || p.Adopted || p.Members != 0 {
+			if !known || !same(p, was) || p.Word != was.Word {
+				m.s.Nodes[n.ID] = p
+			}
+		}
+		m.words[i] = p.Word
+	}
+	for id := range m.s.Nodes {
+		if !here[id] {
+			delete(m.s.Nodes, id) // retired
+		}
+	}
+}
+
+// same compares what is remembered, but for the word.
+func same(p, q Progress) bool {
+	return p.Stage == q.Stage && p.Members == q.Members && p.Admitted == q.Admitted && p.Adopted == q.Adopted &&
+		p.Good.Equal(q.Good) && p.Seen.Equal(q.Seen) && p.Reports == q.Reports && p.Check == q.Check && string(p.Strikes) == string(q.Strikes)
+}
+
+// admittedTo returns the stage whose threshold lets a node in, as the node finds it itself from the pointer.
+func (m *machine) admittedTo(n *Node) (int, bool) {
+	if n.Stages == 0 {
+		return 0, false
+	}
+	bucket := BucketOf(m.s.Salt, n.ID)
+	for i, st := range m.s.Stages {
+		if st.open() && n.Stages&(1<<i) != 0 && st.Max > 0 && bucket <= st.Max {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+func (m *machine) word(n *Node, p *Progress) Word {
+	has := n.Digest == m.s.Candidate
+	switch {
+	case n.Pinned:
+		return Pinned
+	case has || n.Adopting == m.s.Candidate || n.PutAside:
+		p.Adopted = true
+	case p.Adopted && n.Live && n.Seen.After(p.Seen):
+		// It has another one and does not say why: it was installed anew, or is being taken back.
+		p.Adopted, p.Reports, p.Good, p.Strikes, p.Check = false, 0, time.Time{}, nil, ""
+	}
+	if !p.Adopted {
+		return m.before(n, p)
+	}
+	switch {
+	case n.PutAside:
+		p.Good = time.Time{}
+		return SelfReverted
+	case !n.Live:
+		return m.silent(n, p)
+	case !has:
+		return Adopting
+	default:
+		return m.well(n, p)
+	}
+}
+
+// before is the word of a node that does not have the candidate.
+func (m *machine) before(n *Node, p *Progress) Word {
+	switch {
+	case !p.Admitted && n.Stages == 0:
+		return Ineligible
+	case !n.Live:
+		return Offline
+	case !p.Admitted:
+		return Pending
+	case n.Waiting:
+		return Waiting
+	default:
+		return Admitted
+	}
+}
+
+// silent is the word of an adopter that nothing is heard of. When nothing is heard of many, or of its hub, that says nothing
+// of the node; it counts as lost an interval late, so that an outage of many is seen as one first.
+func (m *machine) silent(n *Node, p *Progress) Word {
+	limit := time.Duration(m.s.Spec.LostAfter+1) * n.Interval
+	if n.Rebooting {
+		limit = max(limit, m.s.Spec.RebootGrace)
+	}
+	if p.Word != Lost && (m.blind || n.Dark || m.now.Sub(n.Seen) <= limit) {
+		if p.Word.adopter() {
+			return p.Word
+		}
+		return Adopting
+	}
+	p.Good = time.Time{}
+	return Lost
+}
+
+// well is the word of a node that has the candidate and reports.
+func (m *machine) well(n *Node, p *Progress) Word {
+	if n.Seen.After(p.Seen) {
+		p.Seen = n.Seen
+		p.Reports++
+		m.strike(n, p)
+	}
+	p.Check = ""
+	for i, c := range m.s.Spec.Checks {
+		if i < len(p.Strikes) && int(p.Strikes[i]) >= c.For {
+			p.Check = c.Name
+			break
+		}
+	}
+	if n.Failed > 0 || p.Check != "" {
+		p.Good = time.Time{}
+		return Failed
+	}
+	// One report in which a check does not hold takes nobody's health, but nobody becomes healthy with it.
+	if n.Unconfirmed || p.Strikes != nil && p.Word != Healthy {
+		p.Good = time.Time{}
+		return Applied
+	}
+	if p.Good.IsZero() {
+		p.Good = n.Seen
+	}
+	gate := m.s.Spec.Stages[min(p.Stage, len(m.s.Spec.Stages)-1)].Gate
+	if p.Reports >= gate.Checkins && n.Seen.Sub(p.Good) >= gate.Soak {
+		return Healthy
+	}
+	return Applied
+}
+
+// strike counts how often in sequence each check did not hold. It looks at each report once.
+func (m *machine) strike(n *Node, p *Progress) {
+	if n.Bad == 0 {
+		p.Strikes = nil
+		return
+	}
+	strikes := make([]uint8, len(m.s.Spec.Checks))
+	copy(strikes, p.Strikes)
+	for i := range strikes {
+		switch {
+		case n.Bad&(1<<i) == 0:
+			strikes[i] = 0
+		case strikes[i] < 255:
+			strikes[i]++
+		}
+	}
+	p.Strikes = strikes
+}

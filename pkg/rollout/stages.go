@@ -1,0 +1,218 @@
+package rollout
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// agreement is how many steps in sequence must find a gate open, so that one odd moment does not decide.
+const agreement = 2
+
+func (m *machine) stage() *StageInfo { return &m.s.Stages[min(m.s.Stage, len(m.s.Stages)-1)] }
+
+// proceed moves the stage that is under way as far as it goes.
+func (m *machine) proceed() {
+	st, spec := m.stage(), m.s.Spec.Stages[m.s.Stage]
+	if m.blind || m.membersDark() {
+		st.Agreed = 0
+		st.Blind += m.elapsed
+		m.because(EvidenceBlind, "too many nodes went silent at once")
+		if st.Blind > m.s.Spec.Deadline {
+			m.enter(Paused, EvidenceBlind, "", fmt.Sprintf("nothing could be told of the nodes for %s", m.s.Spec.Deadline))
+		}
+		return
+	}
+	st.Blind = 0
+	if !m.in.Open {
+		st.Agreed = 0
+		m.because(WaitingWindow, "")
+		return
+	}
+	st.Used += m.elapsed
+	switch {
+	case st.open():
+		m.widen()
+		m.gate()
+	case len(st.Approved) < spec.Approve.Count:
+		m.because(WaitingApproval, fmt.Sprintf("%d of %d have approved", len(st.Approved), spec.Approve.Count))
+	default:
+		m.draw()
+	}
+	if m.s.Phase == Running && m.s.Stages[min(m.s.Stage, len(m.s.Stages)-1)].Used > m.s.Spec.Deadline {
+		m.enter(Paused, ProgressDeadline, "", fmt.Sprintf("stage %s took more than %s: %s", spec.Name, m.s.Spec.Deadline, m.s.Reason))
+	}
+}
+
+// membersDark says whether a quarter of the adopters among the members are behind hubs that are dark.
+func (m *machine) membersDark() bool {
+	bit := uint32(1) << m.s.Stage
+	dark, all := 0, 0
+	for i := range m.in.Nodes {
+		n := &m.in.Nodes[i]
+		if p, ok := m.s.Nodes[n.ID]; ok && p.Members&bit != 0 && p.Adopted {
+			all++
+			if n.Dark && !n.Live {
+				dark++
+			}
+		}
+	}
+	return dark > 0 && dark*4 >= all
+}
+
+// draw chooses the members of a stage: of the live nodes that meet its condition, those that have been admitted before, and
+// then as many of the others as are missing, by their place.
+func (m *machine) draw() {
+	st, spec := m.stage(), m.s.Spec.Stages[m.s.Stage]
+	type drawn struct {
+		id     string
+		bucket Bucket
+		had    bool
+	}
+	var eligible []drawn
+	for i := range m.in.Nodes {
+		n := &m.in.Nodes[i]
+		if n.Stages&(1<<m.s.Stage) == 0 || !n.Live || n.Pinned || n.Muted {
+			continue
+		}
+		p := m.s.Nodes[n.ID]
+		eligible = append(eligible, drawn{n.ID, BucketOf(m.s.Salt, n.ID), p.Admitted || p.Adopted})
+	}
+	if len(eligible) == 0 {
+		if spec.Gate.OnEmpty == Skip {
+			st.Skipped = true
+			m.pass()
+			return
+		}
+		m.because(NoEligibleNodes, "no live node meets the condition of the stage")
+		return
+	}
+	slices.SortFunc(eligible, func(a, b drawn) int {
+		switch {
+		case a.had != b.had && a.had:
+			return -1
+		case a.had != b.had:
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.bucket, b.bucket), cmp.Compare(a.id, b.id))
+	})
+	want := spec.Size.Of(len(eligible))
+	for i, d := range eligible {
+		if i >= want && !d.had {
+			break
+		}
+		p := m.s.Nodes[d.id]
+		if p.Word == "" {
+			p.Word = Pending
+		}
+		p.Members |= 1 << m.s.Stage
+		m.s.Nodes[d.id] = p
+		st.Members++
+	}
+	st.Began = m.now
+	m.because(Applying, "")
+	m.widen()
+}
+
+// widen admits members of the stage, in the order of their places, as far as the nodes in flight allow.
+func (m *machine) widen() {
+	st, bit := m.stage(), uint32(1)<<m.s.Stage
+	live, flying := 0, 0
+	type member struct {
+		i      int
+		bucket Bucket
+	}
+	var next []member
+	for i := range m.in.Nodes {
+		n := &m.in.Nodes[i]
+		if n.Live {
+			live++
+		}
+		p, known := m.s.Nodes[n.ID]
+		if known && m.words[i].inFlight() {
+			flying++
+		}
+		if known && p.Members&bit != 0 && !p.Admitted {
+			next = append(next, member{i, BucketOf(m.s.Salt, n.ID)})
+		}
+	}
+	slices.SortFunc(next, func(a, b member) int { return cmp.Compare(a.bucket, b.bucket) })
+	room := len(next)
+	if limit := m.s.Spec.MaxInFlight; !limit.IsZero() {
+		room = min(room, max(0, max(1, limit.Of(live))-flying))
+	}
+	for _, d := range next[:room] {
+		n := &m.in.Nodes[d.i]
+		p := m.s.Nodes[n.ID]
+		m.s.Counts[m.words[d.i]]--
+		p.Admitted, p.Stage = true, m.s.Stage
+		p.Word = m.word(n, &p)
+		m.words[d.i] = p.Word
+		m.s.Counts[p.Word]++
+		m.s.Nodes[n.ID] = p
+		st.Max = max(st.Max, d.bucket)
+	}
+	if room == len(next) && m.s.Stage == len(m.s.Stages)-1 {
+		st.Max = Everyone // whoever comes back or joins later, too
+	}
+}
+
+// gate looks whether the stage has shown enough.
+func (m *machine) gate() {
+	st, spec, bit := m.stage(), m.s.Spec.Stages[m.s.Stage], uint32(1)<<m.s.Stage
+	members, healthy, settled, outside, waiting := 0, 0, 0, 0, 0
+	for i := range m.in.Nodes {
+		p := m.s.Nodes[m.in.Nodes[i].ID]
+		if p.Members&bit == 0 {
+			continue
+		}
+		if !p.Admitted && !p.Adopted {
+			outside++
+		}
+		w := m.words[i]
+		if w == Waiting {
+			waiting++
+		}
+		if w == Pinned || w == Offline || w == Waiting || m.in.Nodes[i].Muted {
+			continue // excused
+		}
+		members++
+		if w == Healthy {
+			healthy++
+		}
+		if w == Healthy || w == Applied {
+			settled++
+		}
+	}
+	open := outside == 0 && members > 0 && float64(healthy)*100 >= spec.Gate.Success*float64(members)
+	switch {
+	case open:
+		st.Agreed++
+	default:
+		st.Agreed = 0
+	}
+	switch {
+	case st.Agreed >= agreement:
+		m.pass()
+	case members == 0 && waiting > 0:
+		m.because(WaitingWindow, "the members wait for windows of their own")
+	case members == 0:
+		m.because(NoEligibleNodes, "every member is offline, pinned or maintained")
+	case outside == 0 && settled == members:
+		m.because(Soaking, fmt.Sprintf("%d of %d healthy", healthy, members))
+	default:
+		m.because(Applying, fmt.Sprintf("%d of %d healthy", healthy, members))
+	}
+}
+
+// pass ends a stage.
+func (m *machine) pass() {
+	m.stage().Ended = m.now
+	if m.s.Stage == len(m.s.Stages)-1 {
+		m.s.Stage++
+		m.enter(Completed, Done, "", "")
+		return
+	}
+	m.s.Stage++
+	m.enter(Running, Applying, "", "the next stage")
+}

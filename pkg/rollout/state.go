@@ -1,0 +1,188 @@
+package rollout
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// A Phase is where a rollout is as a whole.
+type Phase string
+
+// The phases. Completed, reverted and superseded are the end; from aborted the nodes can still be taken back.
+const (
+	Running    Phase = "running"
+	Paused     Phase = "paused"
+	Aborted    Phase = "aborted"
+	Reverting  Phase = "reverting"
+	Reverted   Phase = "reverted"
+	Completed  Phase = "completed"
+	Superseded Phase = "superseded"
+)
+
+// Over reports whether nothing follows.
+func (p Phase) Over() bool { return p == Completed || p == Reverted || p == Superseded }
+
+// A Reason is why a rollout is where it is.
+type Reason string
+
+// The reasons. Those of an abort by a check are "abort:check:" and its name.
+const (
+	Applying         Reason = "applying"          // members have yet to apply the candidate
+	Soaking          Reason = "soaking"           // they have, and are watched
+	WaitingWindow    Reason = "waiting-window"    // outside of the windows
+	WaitingApproval  Reason = "waiting-approval"  // somebody must agree
+	NoEligibleNodes  Reason = "no-eligible-nodes" // the stage has no node that could show anything
+	EvidenceBlind    Reason = "evidence-blind"    // too many nodes went silent at once to say anything of them
+	ProgressDeadline Reason = "progress-deadline" // a stage took too long
+	ByOperator       Reason = "by-operator"
+	AbortFailed      Reason = "abort:failed"
+	AbortLost        Reason = "abort:lost"
+	ByNewer          Reason = "newer-bundle"
+	Done             Reason = "done"
+)
+
+// A State is all that a rollout remembers. It is a value: [Step] returns another one.
+type State struct {
+	ID        string `json:"id"`
+	Spec      Spec   `json:"spec"` // as it was when the rollout began
+	Salt      string `json:"salt"`
+	Candidate string `json:"candidate"`
+	Stable    string `json:"stable"` // what was stable when it began
+	// Keep are bundles of rollouts before this one that did not come to their end; nodes may have them still.
+	Keep []string `json:"keep,omitempty"`
+	// Taken are bundles that nodes must leave.
+	Taken []string `json:"taken,omitempty"`
+
+	Phase  Phase     `json:"phase"`
+	Reason Reason    `json:"reason"`
+	Detail string    `json:"detail,omitempty"`
+	By     string    `json:"by,omitempty"` // who gave the command
+	Began  time.Time `json:"began"`
+	Since  time.Time `json:"since"`  // when the phase or the reason changed
+	Ticked time.Time `json:"ticked"` // the last step
+
+	Stage  int         `json:"stage"` // index; the number of stages: all are over
+	Stages []StageInfo `json:"stages"`
+	Heard  Heard       `json:"heard"`
+	// Counts is how many nodes there are of each word; they add up to the population.
+	Counts map[Word]int `json:"counts,omitempty"`
+	// Nodes is what is remembered of each node that was drawn, admitted, or has the candidate.
+	Nodes map[string]Progress `json:"nodes,omitempty"`
+}
+
+// StageInfo is how far a stage is.
+type StageInfo struct {
+	Began    time.Time     `json:"began,omitzero"` // when its members were drawn
+	Ended    time.Time     `json:"ended,omitzero"`
+	Skipped  bool          `json:"skipped,omitempty"`
+	Used     time.Duration `json:"used,omitempty"`    // of its deadline
+	Blind    time.Duration `json:"blind,omitempty"`   // without evidence, since it last had some
+	Members  int           `json:"members,omitempty"` // when it began
+	Max      Bucket        `json:"max,omitempty"`
+	Agreed   int           `json:"agreed,omitempty"` // steps in sequence in which its gate was open
+	Approved []string      `json:"approved,omitempty"`
+}
+
+func (s StageInfo) open() bool { return !s.Began.IsZero() }
+
+// Heard are two moments, two intervals or more apart: who was live at the first and is not now went silent with others.
+type Heard struct {
+	At     time.Time `json:"at,omitzero"`
+	Before time.Time `json:"before,omitzero"`
+}
+
+// Progress is what is remembered of a node.
+type Progress struct {
+	Word     Word      `json:"word"`
+	Stage    int       `json:"stage"`             // that admitted it
+	Members  uint32    `json:"members,omitempty"` // bit i: it is a member of stage i
+	Admitted bool      `json:"admitted,omitempty"`
+	Adopted  bool      `json:"adopted,omitempty"`
+	Good     time.Time `json:"good,omitzero"`     // since when it has been well
+	Seen     time.Time `json:"seen,omitzero"`     // the last report that was counted
+	Reports  int       `json:"reports,omitempty"` // since it adopted
+	Strikes  []uint8   `json:"strikes,omitempty"` // of each check: how often in sequence it did not hold
+	Check    string    `json:"check,omitempty"`   // that made it count as failed
+}
+
+// Begin starts a rollout. Of the one before it remains what nodes may still have.
+func Begin(id string, spec Spec, stable, candidate string, prev *State, now time.Time) State {
+	s := State{
+		ID: id, Spec: spec, Candidate: candidate, Stable: stable, Salt: candidate,
+		Phase: Running, Reason: Applying, Began: now, Since: now, Ticked: now, Heard: Heard{At: now, Before: now}, Nodes: map[string]Progress{},
+	}
+	if spec.Cohort == Fixed {
+		s.Salt = spec.Channel
+	}
+	if spec.Immediate {
+		last := spec.Stages[len(spec.Stages)-1]
+		last.Approve = Approve{}
+		s.Spec.Stages, s.Spec.MaxInFlight = []Stage{last}, Share{}
+	}
+	s.Stages = make([]StageInfo, len(s.Spec.Stages))
+	if prev != nil && prev.Phase != Completed {
+		s.Keep, s.Taken = slices.Clone(prev.Keep), slices.Clone(prev.Taken)
+		if prev.Candidate != candidate && !slices.Contains(s.Taken, prev.Candidate) && !slices.Contains(s.Keep, prev.Candidate) {
+			s.Keep = append(s.Keep, prev.Candidate)
+		}
+		s.Keep = slices.DeleteFunc(s.Keep, func(d string) bool { return d == candidate })
+		s.Taken = slices.DeleteFunc(s.Taken, func(d string) bool { return d == candidate }) // somebody wants it again
+	}
+	return s
+}
+
+// MaxKept is how many bundles of rollouts that did not come to their end nodes may still have before a newer one has to wait:
+// each of them is in every pointer.
+const MaxKept = 64
+
+// Yields says whether a newer bundle may take the place of the candidate now.
+func (s State) Yields() bool {
+	switch {
+	case !s.Phase.Over() && len(s.Keep) >= MaxKept:
+		return false
+	case s.Phase != Running:
+		return true
+	case s.Spec.Supersede == FinishStage:
+		return s.Stage >= len(s.Stages) || !s.Stages[s.Stage].open()
+	default:
+		return s.Spec.Supersede == Restart
+	}
+}
+
+// Supersede ends a rollout because there is a newer bundle.
+func (s State) Supersede(by string, now time.Time) (State, Transition) {
+	m := machine{s: s.clone(), now: now}
+	if !s.Phase.Over() {
+		m.enter(Superseded, ByNewer, by, "")
+	}
+	return m.s, m.last()
+}
+
+func (s State) clone() State {
+	s.Stages = slices.Clone(s.Stages)
+	for i := range s.Stages {
+		s.Stages[i].Approved = slices.Clone(s.Stages[i].Approved)
+	}
+	s.Keep, s.Taken, s.Nodes = slices.Clone(s.Keep), slices.Clone(s.Taken), maps.Clone(s.Nodes)
+	if s.Nodes == nil {
+		s.Nodes = map[string]Progress{}
+	}
+	return s
+}
+
+// Signed is what the pointer of the channel has to say now.
+func (s State) Signed() Signed {
+	if s.Phase == Completed {
+		return Signed{Stable: s.Candidate}
+	}
+	d := &Directive{ID: s.ID, Salt: s.Salt, Paused: s.Phase == Paused, Keep: s.Keep, Revert: s.Taken}
+	if s.Phase == Running || s.Phase == Paused {
+		for i, st := range s.Stages {
+			if st.open() && st.Max > 0 {
+				d.Admit = append(d.Admit, Admit{Stage: s.Spec.Stages[i].Name, When: s.Spec.Stages[i].When, Max: st.Max})
+			}
+		}
+	}
+	return Signed{Stable: s.Stable, Candidate: s.Candidate, Directive: d}
+}
