@@ -69,7 +69,7 @@ func TestHistories(t *testing.T) {
 // the deadlines of its stages are over, whoever is offline.
 func TestNothingWaitsForEver(t *testing.T) {
 	t.Parallel()
-	each(histories(t)/4, func(seed uint64) {
+	each(histories(t)/20, func(seed uint64) {
 		w := newWorld(t, seed, true)
 		until := w.now.Add(4*w.state.Spec.Deadline + 10*time.Minute)
 		for w.now.Before(until) && w.state.Phase == rollout.Running {

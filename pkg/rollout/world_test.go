@@ -302,4 +302,3 @@ func (w *world) step() []rollout.Transition {
 	w.publish()
 	return told
 }
-
