@@ -6,7 +6,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TAGS := grpcnotrace
 export CGO_ENABLED ?= 0
 
-.PHONY: help build demo test race lint docs bench size fuzz fleet screenshots clean
+.PHONY: help build demo test race lint docs bench load size fuzz fleet screenshots clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,12 @@ docs: ## generate docs/reference from the code
 
 bench: build ## our figures beside physical limits and peers
 	go run ./test/bench -bin bin
+
+load: build ## the service under the load of a simulated fleet: silence, kill -9, no database; NODES=1000 INTERVAL=2s
+	@mkdir -p out
+	VIGO_BIN=$(CURDIR)/bin VIGO_LOAD_NODES=$(NODES) VIGO_LOAD_INTERVAL=$(INTERVAL) VIGO_LOAD_TABLE=$(CURDIR)/out/load.md \
+		go test -count=1 -timeout 60m ./test/load
+	@cat out/load.md
 
 size: ## binary sizes per platform, and the agent's idle memory
 	go run ./test/size

@@ -65,35 +65,43 @@ func (s *Sim) worn(e enrolled) bool {
 	return err != nil || identity.NeedsRenewal(cert, s.Now())
 }
 
-func (s *Sim) enrolHubs(ctx context.Context) error {
+func (s *Sim) enrolHubs(ctx context.Context) (err error) {
 	for i := range s.Hubs {
-		name := fmt.Sprintf("%s-hub-%02d", s.Prefix, i)
-		kept, ok := s.state.hubs[name]
-		if !ok || s.worn(kept) {
-			token, err := s.People.CreateToken(ctx, api.TokenRequest{Names: name, Hub: true, Uses: 1, Life: time.Hour, Note: "vigo bench fleet"})
-			if err != nil {
-				return fmt.Errorf("making a token for a simulated hub: %w", err)
-			}
-			key, text, err := keyOf(kept)
-			if err != nil {
-				return err
-			}
-			answer, err := api.Enrolling{URL: s.URL, Token: token.Token, Node: name, Agent: s.Version, Hub: true, Key: key, Now: s.Now}.Enroll(ctx)
-			if err != nil {
-				return err
-			}
-			kept = enrolled{Name: name, Key: text, Certificate: leafOf(answer.Certificate), Authority: answer.CA, Hub: true}
-			if err := errors.Join(s.state.put(kept), s.state.flush()); err != nil {
-				return fmt.Errorf("keeping %s: %w", name, err)
-			}
-		}
-		h, err := s.openHub(kept)
+		h, err := s.enrolHub(ctx, fmt.Sprintf("%s-hub-%02d", s.Prefix, i))
 		if err != nil {
 			return err
 		}
 		s.hubs = append(s.hubs, h)
 	}
-	return nil
+	if s.Dark > 0 {
+		s.dark, err = s.enrolHub(ctx, s.darkHub())
+	}
+	return err
+}
+
+// enrolHub gives a hub an identity, unless it has one.
+func (s *Sim) enrolHub(ctx context.Context, name string) (*hub, error) {
+	kept, ok := s.state.hubs[name]
+	if ok && !s.worn(kept) {
+		return s.openHub(kept)
+	}
+	token, err := s.People.CreateToken(ctx, api.TokenRequest{Names: name, Hub: true, Uses: 1, Life: time.Hour, Note: "vigo bench fleet"})
+	if err != nil {
+		return nil, fmt.Errorf("making a token for a simulated hub: %w", err)
+	}
+	key, text, err := keyOf(kept)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := api.Enrolling{URL: s.URL, Token: token.Token, Node: name, Agent: s.Version, Hub: true, Key: key, Now: s.Now}.Enroll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kept = enrolled{Name: name, Key: text, Certificate: leafOf(answer.Certificate), Authority: answer.CA, Hub: true}
+	if err := errors.Join(s.state.put(kept), s.state.flush()); err != nil {
+		return nil, fmt.Errorf("keeping %s: %w", name, err)
+	}
+	return s.openHub(kept)
 }
 
 // keyOf is the key that is kept, or a new one.

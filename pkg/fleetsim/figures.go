@@ -36,18 +36,23 @@ type Figures struct {
 	Service   *Service         `json:"service,omitempty"` // nil: its metrics cannot be read
 	Verify    float64          `json:"verify"`            // µs of one Ed25519 verification on this machine
 	Stale     *Staleness       `json:"stale,omitempty"`
+	Dark      *Darkness        `json:"dark,omitempty"`
+	Wrong     int              `json:"wrong"` // nodes and hubs that went on, and were called silent
+	Outages   []Outage         `json:"outages,omitempty"`
+	Runs      Ledger           `json:"runs"`
 	Presences report.Presences `json:"presences"` // in the end
 }
 
 // Service is what the service says of itself.
 type Service struct {
-	CheckIns   int     `json:"checkIns"`   // that it counts
-	Cores      float64 `json:"cores"`      // CPU seconds a second
-	CPU        float64 `json:"cpu"`        // µs per check-in, of all it did meanwhile
-	Memory     int64   `json:"memory"`     // resident bytes, in the end
-	Store      int64   `json:"store"`      // bytes
-	PerNode    int64   `json:"perNode"`    // of the store
-	CommitTime float64 `json:"commitTime"` // ms of one group
+	Anew       bool    `json:"anew,omitempty"` // it was started meanwhile: the figures are since then
+	CheckIns   int     `json:"checkIns"`       // that it counts
+	Cores      float64 `json:"cores"`          // CPU seconds a second
+	CPU        float64 `json:"cpu"`            // µs per check-in, of all it did meanwhile
+	Memory     int64   `json:"memory"`         // resident bytes, in the end
+	Store      int64   `json:"store"`          // bytes
+	PerNode    int64   `json:"perNode"`        // of the store
+	CommitTime float64 `json:"commitTime"`     // ms of one group
 }
 
 // Lost is how many requests of nodes had no good end.
@@ -67,18 +72,36 @@ func (s *Sim) figures(intro, c counts, took time.Duration, before, after scraped
 	if before == nil || after == nil {
 		return f
 	}
-	grown := func(name string) float64 { return after[name] - before[name] }
+	f.Service = s.service(took, before, after)
+	return f
+}
+
+// started is the metric of when the service was started.
+const started = "process_start_time_seconds"
+
+// service compares two readings of the metrics; counters of one that was started between began at zero.
+func (s *Sim) service(took time.Duration, before, after scraped) *Service {
+	anew := before[started] != after[started]
+	grown := func(name string) float64 {
+		if anew {
+			return after[name]
+		}
+		return after[name] - before[name]
+	}
+	if anew {
+		took = max(time.Second, s.Now().Sub(time.Unix(0, int64(after[started]*1e9))))
+	}
 	n := grown("vigo_checkins_total")
-	f.Service = &Service{CheckIns: int(n), Memory: int64(after["process_resident_memory_bytes"]), Store: int64(after["vigo_store_bytes"]),
+	out := &Service{Anew: anew, CheckIns: int(n), Memory: int64(after["process_resident_memory_bytes"]), Store: int64(after["vigo_store_bytes"]),
 		Cores: grown("process_cpu_seconds_total") / took.Seconds()}
-	f.Service.PerNode = f.Service.Store / int64(s.Nodes)
+	out.PerNode = out.Store / int64(s.Nodes)
 	if n > 0 {
-		f.Service.CPU = grown("process_cpu_seconds_total") / n * 1e6
+		out.CPU = grown("process_cpu_seconds_total") / n * 1e6
 	}
 	if commits := grown("vigo_store_commits_total"); commits > 0 {
-		f.Service.CommitTime = grown("vigo_store_commit_seconds_total") / commits * 1000
+		out.CommitTime = grown("vigo_store_commit_seconds_total") / commits * 1000
 	}
-	return f
+	return out
 }
 
 // verification is what one Ed25519 verification takes, in µs: the least of many batches, so that others on the machine do

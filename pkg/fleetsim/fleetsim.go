@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"vigo.dev/pkg/api"
@@ -31,6 +32,7 @@ type Config struct {
 	Changes  float64       // share of the nodes whose packages change in an interval
 	Failures float64       // share of the runs that fail
 	Silent   int           // nodes that go silent at half time
+	Dark     int           // nodes behind a hub of their own that goes dark with them at half time
 	Hubs     int           // identities of hubs; 0: as many as the rate needs
 	Shared   Sharing
 	Others   bool // the service may have other nodes, too
@@ -77,11 +79,19 @@ type Sim struct {
 	tally tally
 	bytes traffic
 	docs  documents
+
+	ledger   ledger
+	quiet    atomic.Int64 // nodes that went silent
+	dark     *hub         // nil: none goes dark
+	darkened context.Context
+	darken   context.CancelFunc
 }
 
 // Run enrols what is not enrolled yet, introduces every node, and measures.
 func Run(ctx context.Context, c Config) (_ Figures, err error) {
 	s := &Sim{Config: c}
+	s.darkened, s.darken = context.WithCancel(ctx)
+	defer s.darken()
 	if s.state, err = openState(c.Dir, c.Prefix); err != nil {
 		return Figures{}, err
 	}
@@ -172,9 +182,12 @@ func (s *Sim) connect(st report.Status) error {
 		}
 		n := &node{name: s.nameOf(i), index: i, key: key, channel: kept.Channel, note: note}
 		n.count.Store(start)
-		if s.Shared == Own {
+		switch {
+		case s.behindDark(i):
+			n.dark, n.link = true, &relayed{hub: s.dark, node: n, now: s.Now}
+		case s.Shared == Own:
 			n.link, err = s.ownLink(n, kept)
-		} else {
+		default:
 			n.link = &relayed{hub: s.hubs[i%len(s.hubs)], node: n, now: s.Now}
 		}
 		if err != nil {
@@ -193,6 +206,9 @@ func (s *Sim) disconnect() {
 	}
 	for _, h := range s.hubs {
 		h.client.Close()
+	}
+	if s.dark != nil {
+		s.dark.client.Close()
 	}
 }
 

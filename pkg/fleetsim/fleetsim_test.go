@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -121,6 +122,26 @@ func TestSharedPackages(t *testing.T) {
 		digest(3+images, 2, true): true, digest(3, 2+installed, false): true}
 	if len(all) != 6 {
 		t.Errorf("%d are different, want 6", len(all))
+	}
+}
+
+// An outage begins with the first bad second, and ends when it is as before for two: not when the first answers come.
+func TestOutages(t *testing.T) {
+	t.Parallel()
+	var o outages
+	at := time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)
+	for _, p := range []struct{ done, lost int }{
+		{0, 0}, {98, 0}, {102, 0}, {100, 5}, // normal: nobody was there to answer, then a few are lost
+		{60, 40}, {0, 100}, {20, 60}, {95, 0}, {80, 0}, {99, 0}, {100, 1}, // down from the fifth second on
+		{100, 0}, {0, 0}, {0, 0}, // and once more, to the end: nobody answers
+	} {
+		at = at.Add(time.Second)
+		o.take(pulse{at: at, done: p.done, lost: p.lost}, 100)
+	}
+	second := func(n int) time.Time { return time.Date(2026, 1, 2, 3, 4, n-1, 0, time.UTC) }
+	want := []Outage{{From: second(5), Normal: second(10), Lost: 201}, {From: second(13)}}
+	if !slices.Equal(o.list, want) {
+		t.Errorf("got %+v, want %+v", o.list, want)
 	}
 }
 

@@ -57,6 +57,7 @@ type tally struct {
 	second histogram // check-ins of the running second
 	behind time.Duration
 	lost   int
+	pulse  pulse // of the running second
 }
 
 type counts struct {

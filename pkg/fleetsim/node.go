@@ -25,6 +25,8 @@ type node struct {
 	count   counter
 	busy    atomic.Bool
 	silent  atomic.Bool
+	dark    bool        // behind the hub that goes dark
+	owed    *report.Run // that the service has not acknowledged yet
 
 	packages int    // state of its packages: rises with each change
 	odd      bool   // its packages are as on no other node

@@ -16,63 +16,84 @@ type Staleness struct {
 	// After is from three times the interval after the last check-in, when a node is stale by definition, to when the service
 	// said so; by its clock.
 	After Latency `json:"after"`
-	Wrong int     `json:"wrong"` // nodes that were called stale and were not silent
 }
 
-// silence has the nodes that are to go silent do so; spread over all, so that none is alike.
+// silence has the nodes that are to go silent do so, spread over all, so that none is alike, and the hub that goes dark.
 func (s *Sim) silence() time.Time {
-	for i := range min(s.Silent, len(s.nodes)) {
-		s.nodes[i*len(s.nodes)/s.Silent].silent.Store(true)
+	s.darken()
+	var others []*node
+	for _, n := range s.nodes {
+		if n.dark {
+			n.silent.Store(true)
+			continue
+		}
+		others = append(others, n)
 	}
+	for i := range s.Silent {
+		others[i*len(others)/s.Silent].silent.Store(true)
+	}
+	s.quiet.Store(int64(s.Silent + s.Dark))
 	return s.Now()
 }
 
-// watch goes on with the others until every silent node is stale, or should long be.
-func (s *Sim) watch(ctx context.Context, p *play, since time.Time) (*Staleness, error) {
+// wait goes on with the others until every silent node is stale, or should long be.
+func (s *Sim) wait(ctx context.Context, p *play, since time.Time) {
 	told := max(s.told, s.Interval)
 	rest := since.Add(3*told + 5*time.Second).Sub(s.Now())
 	if rest > 0 {
-		s.say("waiting %s for %d silent nodes to be found stale", rest.Round(time.Second), s.Silent)
+		s.say("waiting %s for %d silent nodes to be found stale", rest.Round(time.Second), s.Silent+s.Dark)
 		p.run(ctx, "waiting", rest, s.Changes)
 	}
-	return s.stale(ctx, since)
 }
 
-// stale compares the events of the service with what it knew of the nodes.
-func (s *Sim) stale(ctx context.Context, since time.Time) (*Staleness, error) {
+// judge compares what the service said of nodes since a moment with what it knew of them.
+func (s *Sim) judge(ctx context.Context, f *Figures, since time.Time) error {
 	list, err := s.People.Nodes(ctx, report.Query{Presence: report.Stale, Name: s.Prefix + "-*"})
 	if err != nil {
-		return nil, fmt.Errorf("asking who is stale: %w", err)
+		return fmt.Errorf("asking who is stale: %w", err)
 	}
-	events, err := s.People.Events(ctx, 10000)
+	events, err := s.since(ctx, since)
 	if err != nil {
-		return nil, fmt.Errorf("asking who is stale: %w", err)
+		return err
 	}
 	said := map[string]time.Time{}
 	for _, e := range events {
-		if e.Kind == "node.stale" && e.At.After(since) && strings.HasPrefix(e.Node, s.Prefix+"-") {
+		if (e.Kind == "node.stale" || e.Kind == "hub.dark") && strings.HasPrefix(e.Node, s.Prefix+"-") {
 			said[e.Node] = e.At
 		}
 	}
-	silent := map[string]bool{}
+	goesOn := map[string]bool{}
+	silent := map[string]*node{}
+	for _, h := range s.hubs {
+		goesOn[h.name] = true
+	}
 	for _, n := range s.nodes {
 		if n.silent.Load() {
-			silent[n.name] = true
-		}
-	}
-	out := &Staleness{Silent: len(silent)}
-	var h histogram
-	for _, n := range list {
-		if at, ok := said[n.Name]; ok && silent[n.Name] {
-			out.Found++
-			h.add(at.Sub(n.Seen.Add(3 * n.Interval)))
+			silent[n.name] = n
+		} else {
+			goesOn[n.name] = true
 		}
 	}
 	for name := range said {
-		if !silent[name] {
-			out.Wrong++
+		if goesOn[name] {
+			f.Wrong++
 		}
 	}
-	out.After = h.latency()
-	return out, nil
+	stale := map[string]bool{}
+	found := Staleness{Silent: s.Silent}
+	var h histogram
+	for _, n := range list {
+		stale[n.Name] = true
+		if at, ok := said[n.Name]; ok && silent[n.Name] != nil && !silent[n.Name].dark {
+			found.Found++
+			h.add(at.Sub(n.Seen.Add(3 * n.Interval)))
+		}
+	}
+	if found.After = h.latency(); s.Silent > 0 {
+		f.Stale = &found
+	}
+	if s.Dark > 0 {
+		f.Dark, err = s.darkness(ctx, events, stale)
+	}
+	return err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -26,6 +25,7 @@ func (s *Sim) simulate(ctx context.Context) (Figures, error) {
 	for _, h := range s.hubs {
 		group.Go(func() error { return h.report(ctx, s.Nodes/len(s.hubs), s.Version) })
 	}
+	group.Go(func() error { return s.reportDark(ctx) })
 	var f Figures
 	group.Go(func() (err error) {
 		defer cancel()
@@ -53,30 +53,44 @@ func (s *Sim) measure(ctx context.Context) (Figures, error) {
 		return Figures{}, fmt.Errorf("introducing the simulated nodes: no check-in was answered (%d without an answer, %d busy, refused: %v)",
 			intro.unanswered, intro.pressure, intro.refused)
 	}
-	before, sent, received := s.scrape(ctx), s.bytes.sent.Load(), s.bytes.received.Load()
-	s.say("measuring for %s: %.0f check-ins a second", s.Duration, float64(s.Nodes)/s.Interval.Seconds())
-	began := s.Now()
-	halves := play
-	halves.run(ctx, "measuring", s.Duration/2, s.Changes)
-	silence := s.silence()
-	halves.run(ctx, "measuring", s.Duration-s.Duration/2, s.Changes)
-	took := s.Now().Sub(began)
-	after := s.scrape(ctx)
-	f := s.figures(intro, s.tally.take(), took, before, after)
-	f.Sent, f.Received = s.bytes.sent.Load()-sent, s.bytes.received.Load()-received
-	if s.Silent > 0 && ctx.Err() == nil {
-		stale, err := s.watch(ctx, play, silence)
-		if err != nil {
-			return f, err
-		}
-		f.Stale = stale
+	f, err := s.figure(ctx, play, intro)
+	if err != nil {
+		return f, err
 	}
 	st, err := s.People.Status(ctx, 0)
 	if err != nil {
 		return f, err
 	}
 	f.Presences = st.Presences
-	return f, nil
+	f.Runs, err = s.audit(ctx)
+	return f, err
+}
+
+// figure measures, and sees what the service makes of those that go silent at half time.
+func (s *Sim) figure(ctx context.Context, play *play, intro counts) (Figures, error) {
+	before, sent, received := s.scrape(ctx), s.bytes.sent.Load(), s.bytes.received.Load()
+	s.say("measuring for %s: %.0f check-ins a second", s.Duration, float64(s.Nodes)/s.Interval.Seconds())
+	listening, stop := context.WithCancel(ctx)
+	defer stop()
+	heard := make(chan []Outage, 1)
+	go func() { heard <- s.listen(listening) }()
+	began := s.Now()
+	play.run(ctx, "measuring", s.Duration/2, s.Changes)
+	silence := s.silence()
+	play.run(ctx, "measuring", s.Duration-s.Duration/2, s.Changes)
+	took := s.Now().Sub(began)
+	after := s.scrape(ctx)
+	f := s.figures(intro, s.tally.take(), took, before, after)
+	f.Sent, f.Received = s.bytes.sent.Load()-sent, s.bytes.received.Load()-received
+	if ctx.Err() != nil {
+		return f, ctx.Err()
+	}
+	if s.Silent+s.Dark > 0 {
+		s.wait(ctx, play, silence)
+	}
+	stop()
+	f.Outages = <-heard
+	return f, s.judge(ctx, &f, began)
 }
 
 func (s *Sim) how() string {
@@ -84,72 +98,6 @@ func (s *Sim) how() string {
 		return "each with a connection of its own"
 	}
 	return fmt.Sprintf("over shared connections of %d hubs", len(s.hubs))
-}
-
-// A play has the nodes take their turns, evenly over the interval, for as long as it is run; it goes on where it stopped.
-type play struct {
-	s    *Sim
-	next int // turns that were given out
-}
-
-func (s *Sim) newPlay() *play { return &play{s: s} }
-
-type due struct {
-	node *node
-	at   time.Time
-}
-
-// run gives out turns for a time, and returns when all are over.
-func (p *play) run(ctx context.Context, phase string, length time.Duration, changes float64) {
-	s := p.s
-	turns := make(chan due, len(s.nodes)) // a generator that is behind shows by how much, and does not slow down
-	var all sync.WaitGroup
-	for range min(workers, len(s.nodes)) {
-		all.Go(func() {
-			for d := range turns {
-				s.take(ctx, d, changes)
-			}
-		})
-	}
-	ended := make(chan struct{})
-	told := make(chan struct{})
-	go func() {
-		defer close(told)
-		s.tell(ended, func(elapsed time.Duration, _ int) Progress { return s.progress(phase, elapsed, length) }, nil)
-	}()
-	p.pace(ctx, length, turns)
-	close(turns)
-	all.Wait()
-	close(ended)
-	<-told
-}
-
-func (p *play) pace(ctx context.Context, length time.Duration, turns chan<- due) {
-	s := p.s
-	each := float64(s.Interval) / float64(len(s.nodes))
-	began, first := s.Now(), p.next
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		elapsed := s.Now().Sub(began)
-		upTo := first + int(float64(min(elapsed, length))/each)
-		for ; p.next < upTo; p.next++ {
-			at := began.Add(time.Duration(float64(p.next-first) * each))
-			select {
-			case turns <- due{s.nodes[p.next%len(s.nodes)], at}:
-			case <-ctx.Done():
-				return
-			}
-		}
-		if elapsed >= length {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // tell calls Progress each second until ended is closed.
@@ -237,10 +185,8 @@ func (s *Sim) converse(ctx context.Context, n *node, t turn) error {
 		}
 	}
 	n.acked = t.checkIn.Traits
-	if t.run != nil {
-		if err := s.upload(func() error { return n.link.PutRuns(ctx, []report.Run{*t.run}) }); err != nil {
-			return err
-		}
+	if err := s.deliver(ctx, n, t.run); err != nil {
+		return err
 	}
 	if len(answer.Need) == 0 {
 		return nil
@@ -262,6 +208,30 @@ func (s *Sim) converse(ctx context.Context, n *node, t turn) error {
 	return s.upload(func() error { return n.link.PutFacets(ctx, up) })
 }
 
+// deliver sends the run of a turn, if it is to be told whole, and the one before that was not acknowledged.
+func (s *Sim) deliver(ctx context.Context, n *node, run *report.Run) error {
+	var runs []report.Run
+	for _, r := range []*report.Run{n.owed, run} {
+		if r != nil {
+			runs = append(runs, *r)
+		}
+	}
+	if len(runs) == 0 {
+		return nil
+	}
+	if run != nil {
+		n.owed = run
+	}
+	if err := s.upload(func() error { return n.link.PutRuns(ctx, runs) }); err != nil {
+		return err
+	}
+	n.owed = nil
+	for _, r := range runs {
+		s.ledger.add(r)
+	}
+	return nil
+}
+
 func (s *Sim) checkIn(ctx context.Context, n *node, c report.CheckIn) (report.Answer, error) {
 	sent := s.Now()
 	answer, err := n.link.CheckIn(ctx, c)
@@ -270,6 +240,7 @@ func (s *Sim) checkIn(ctx context.Context, n *node, c report.CheckIn) (report.An
 		s.tally.with(func(t *tally) {
 			t.checkIns.add(took)
 			t.second.add(took)
+			t.pulse.done++
 		})
 	}
 	return answer, err
@@ -293,6 +264,7 @@ func (s *Sim) failed(ctx context.Context, err error) {
 	var said *api.Error
 	s.tally.with(func(t *tally) {
 		t.lost++
+		t.pulse.lost++
 		switch {
 		case errors.As(err, &said) && said.Retry > 0:
 			t.pressure++

@@ -23,6 +23,9 @@ func newBenchCommand(env *cli.Env) *cobra.Command {
 	return c
 }
 
+// maxSilent is how many nodes may go silent: the events of all must be among those that a service tells.
+const maxSilent = 9000
+
 // benchFlags are what a simulated fleet is to be.
 type benchFlags struct {
 	conn              connection
@@ -45,9 +48,12 @@ on; the service lets 60,000 requests of a hub pass in a minute. Keys and certifi
 next run enrols only what is missing. Retire the nodes with --retire when you are done.
 
 Every node has a connection of its own as far as this process may have as many open files (ulimit -n); beyond that, nodes
-share the connections of hubs, and sign as before.`,
+share the connections of hubs, and sign as before.
+
+Stop the service meanwhile, kill it, or take its database away: the figures say for how long nodes had no answers, whether what
+was acknowledged is there, and whether nodes that went on were called silent.`,
 		Example: `  vigo bench fleet --nodes 1000 --duration 1m
-  vigo bench fleet --nodes 100000 --interval 30s --duration 5m --changes 1% --silent 2000 -o json
+  vigo bench fleet --nodes 100000 --interval 30s --duration 5m --changes 1% --silent 2000 --dark-hub 400 -o json
   vigo bench fleet --retire`,
 		Args: cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return b.run(c, env) },
@@ -60,6 +66,7 @@ share the connections of hubs, and sign as before.`,
 	f.Var(&b.changes, "changes", "share of the nodes whose packages change in an interval")
 	f.Var(&b.failures, "failures", "share of the runs that fail")
 	f.IntVar(&b.conf.Silent, "silent", 0, "nodes that go silent at half time, to see how soon they are called stale")
+	f.IntVar(&b.conf.Dark, "dark-hub", 0, "nodes behind a hub of their own that goes dark with them at half time, to see that it is told once")
 	f.IntVar(&b.conf.Hubs, "hubs", 0, "identities of hubs (default: as many as the rate needs)")
 	cli.ChoiceFlag(c, &b.conf.Shared, "connections", "", "whether nodes share connections", fleetsim.Auto, fleetsim.Own, fleetsim.Shared)
 	f.StringVar(&b.conf.Prefix, "prefix", "bench", "what the names of the nodes begin with")
@@ -121,8 +128,8 @@ func (b *benchFlags) check(env *cli.Env) error {
 	if conf.Duration < time.Second {
 		errs = append(errs, errors.New("--duration is at least 1s"))
 	}
-	if conf.Silent < 0 || conf.Silent > conf.Nodes {
-		errs = append(errs, errors.New("--silent is at most --nodes"))
+	if conf.Silent < 0 || conf.Dark < 0 || conf.Silent+conf.Dark > min(conf.Nodes, maxSilent) {
+		errs = append(errs, fault.WithHint(fmt.Errorf("--silent and --dark-hub are together at most --nodes, and %d", maxSilent), "a service tells its last 10,000 events"))
 	}
 	if conf.Hubs < 0 || conf.Hubs > 99 {
 		errs = append(errs, errors.New("--hubs is at most 99"))

@@ -33,16 +33,18 @@ func showFigures(env *cli.Env, f fleetsim.Figures) error {
 	}
 	add("sent", size(f.Sent), fmt.Sprintf("received %s; %s per check-in", size(f.Received), size((f.Sent+f.Received)/int64(max(f.CheckIns, 1)))))
 	if s := f.Service; s != nil {
-		add("CPU of the service", fmt.Sprintf("%.2f cores", s.Cores), fmt.Sprintf("%.0f µs per check-in, of all it did; it counts %d", s.CPU, s.CheckIns))
+		add("CPU of the service", fmt.Sprintf("%.2f cores", s.Cores), fmt.Sprintf("%.0f µs per check-in, of all it did; it counts %d%s", s.CPU, s.CheckIns, since(s)))
 		add("memory of the service", size(s.Memory), "resident, in the end")
 		add("store", size(s.Store), fmt.Sprintf("%s per node; a group takes %.1f ms", size(s.PerNode), s.CommitTime))
 	} else {
 		add("service", "-", "its metrics cannot be read")
 	}
 	add("Ed25519 verification", fmt.Sprintf("%.1f µs", f.Verify), "one, on this machine")
-	if s := f.Stale; s != nil {
-		add("stale", fmt.Sprintf("%d of %d", s.Found, s.Silent), fmt.Sprintf("found %s after three intervals; %d others were called stale", latency(s.After), s.Wrong))
+	addSilence(add, f)
+	for _, o := range f.Outages {
+		add("outage", outage(o), fmt.Sprintf("from %s on; %d turns were lost", o.From.Format(time.TimeOnly), o.Lost))
 	}
+	add("runs", fmt.Sprintf("%d lost", f.Runs.Lost), fmt.Sprintf("of %d that were acknowledged and asked for in the end; %d were acknowledged", f.Runs.Checked, f.Runs.Acknowledged))
 	p := f.Presences
 	add("in the end", fmt.Sprintf("%d live", p.Live), fmt.Sprintf("%d late, %d stale, %d never heard of", p.Late, p.Stale, p.Never))
 	if err := env.Columns([]string{"WHAT", "VALUE", "NOTE"}, rows); err != nil {
@@ -54,6 +56,32 @@ func showFigures(env *cli.Env, f fleetsim.Figures) error {
 	return nil
 }
 
+// addSilence says what the service made of those that went silent, and of the others.
+func addSilence(add func(what, value, note string), f fleetsim.Figures) {
+	if s := f.Stale; s != nil {
+		add("silent nodes", fmt.Sprintf("%d of %d", s.Found, s.Silent), fmt.Sprintf("called stale %s after three intervals", latency(s.After)))
+	}
+	if d := f.Dark; d != nil {
+		add("dark hub", fmt.Sprintf("told %d times", d.Events), fmt.Sprintf("%.1f ms after three intervals; of %d nodes behind it %d count as silent, %d were told of", d.After, d.Nodes, d.Silent, d.Told))
+	}
+	add("wrongly silent", fmt.Sprint(f.Wrong), "nodes and hubs that went on, and were called silent")
+}
+
+// since says of a service that was started meanwhile what its figures are of.
+func since(s *fleetsim.Service) string {
+	if s.Anew {
+		return " since it was started anew"
+	}
+	return ""
+}
+
+func outage(o fleetsim.Outage) string {
+	if o.Normal.IsZero() {
+		return "to the end"
+	}
+	return o.Normal.Sub(o.From).String()
+}
+
 func latency(l fleetsim.Latency) string {
 	return fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, max %.1f ms", l.P50, l.P99, l.Max)
 }
@@ -61,7 +89,7 @@ func latency(l fleetsim.Latency) string {
 // wanted says that the rate was not reached, and what it should have been.
 func wanted(f fleetsim.Figures) string {
 	want := float64(f.Nodes) / f.Interval.Seconds()
-	if f.Rate >= .95*want || f.Stale != nil { // the silent ones are missing
+	if f.Rate >= .95*want || f.Stale != nil || f.Dark != nil { // the silent ones are missing
 		return ""
 	}
 	return fmt.Sprintf(" instead of %.1f/s: see the delay", want)
