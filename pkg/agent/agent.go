@@ -85,7 +85,8 @@ type Agent struct {
 	last     report.Run        // the last run
 	digests  map[string]string // trait name to facet digest
 	facets   map[string]trait.Facet
-	acked    string // trait root the service has
+	controls trait.Facet // which resources serve which control; without a name there are none
+	acked    string      // trait root the service has
 	troubles []string
 	past     *remembered   // secrets to be masked; nil until the first is opened
 	wake     chan struct{} // check in now

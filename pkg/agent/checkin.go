@@ -118,13 +118,14 @@ func (a *Agent) compose() (report.CheckIn, map[string]trait.Facet) {
 		in.Pointer = a.trust.Pointer.Version()
 		in.Age = a.Now().Sub(a.trust.Pointer.Issued)
 	}
-	if len(a.digests) > 0 {
-		in.Traits = trait.Root(a.digests)
+	digests, facets := a.tells()
+	if len(digests) > 0 {
+		in.Traits = trait.Root(digests)
 		if in.Traits != a.acked {
-			in.Facets = maps.Clone(a.digests)
+			in.Facets = digests
 		}
 	}
-	return in, maps.Clone(a.facets)
+	return in, facets
 }
 
 // heed follows what the service answered, also after a restart without a network.

@@ -63,6 +63,7 @@ func (s *server) fleetRoutes() []route {
 		{"GET /v1/inventory", "viewer", "Find nodes by what they have", nodeFilters(
 			param{name: "where", about: "condition over labels and traits"}, param{name: "show", about: "path of a value", many: true},
 			param{name: "count", about: "path whose values are counted"}, param{name: "limit", about: "nodes to list"}), nil, report.Inventory{}, s.inventory},
+		{"GET /v1/controls", "viewer", "Count nodes by the controls that their policy serves", []param{{name: "control", about: "only this one, with its nodes"}}, nil, report.Controls{}, s.controls},
 		{"GET /v1/questions", "viewer", "List saved questions", nil, nil, []report.SavedQuestion{}, s.questions},
 		{"PUT /v1/questions/{name}", "operator", "Save a question", nil, report.SavedQuestion{}, nil, s.putQuestion},
 		{"DELETE /v1/questions/{name}", "operator", "Forget a question", nil, nil, nil, s.removeQuestion},

@@ -22,6 +22,7 @@ type Backend struct {
 	Hubs         Hubs
 	Gate         Gate
 	Operators    Operators
+	Compliance   Compliance
 	Inventory    Inventory
 	Alerts       Alerts
 	DeadNotices  DeadNotices

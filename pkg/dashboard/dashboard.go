@@ -30,17 +30,18 @@ type Door interface {
 
 // Config is what a dashboard is made of; every field but SignIn is needed.
 type Config struct {
-	Fleet     string
-	Operators api.Operators
-	Inventory api.Inventory
-	Alerts    api.Alerts
-	Dead      api.DeadNotices
-	Auditor   api.Auditor
-	Door      Door
-	Logins    api.Logins
-	SignIn    SignIn // nil: people log in with tokens only
-	Log       *slog.Logger
-	Now       func() time.Time
+	Fleet      string
+	Operators  api.Operators
+	Inventory  api.Inventory
+	Compliance api.Compliance
+	Alerts     api.Alerts
+	Dead       api.DeadNotices
+	Auditor    api.Auditor
+	Door       Door
+	Logins     api.Logins
+	SignIn     SignIn // nil: people log in with tokens only
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // A Dashboard serves the pages below /ui/. It is safe for concurrent use.
@@ -77,7 +78,7 @@ func (d *Dashboard) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, show := range map[string]func(*http.Request, *page) error{
 		"GET /ui/{$}": d.overview, "GET /ui/nodes": d.nodes, "GET /ui/nodes/{name}": d.node,
-		"GET /ui/inventory": d.inventory, "GET /ui/channels": d.channels, "GET /ui/alerts": d.alerts, "GET /ui/hubs": d.hubs, "GET /ui/events": d.events,
+		"GET /ui/inventory": d.inventory, "GET /ui/compliance": d.compliance, "GET /ui/channels": d.channels, "GET /ui/alerts": d.alerts, "GET /ui/hubs": d.hubs, "GET /ui/events": d.events,
 	} {
 		mux.Handle(pattern, d.inside(show, readers()...))
 	}

@@ -17,7 +17,7 @@ import (
 // everyPage is the address of each page, as somebody can reach it for a node.
 func everyPage(node string) []string {
 	return []string{"/ui/", "/ui/nodes", "/ui/nodes?name=*&presence=stale&label=a%3Db&sort=seen", "/ui/nodes/" + url.PathEscape(node), "/ui/inventory",
-		"/ui/inventory?where=x&show=a,b", "/ui/inventory?count=os.id", "/ui/inventory?where=broken", "/ui/channels", "/ui/alerts", "/ui/hubs", "/ui/events", "/ui/audit"}
+		"/ui/inventory?where=x&show=a,b", "/ui/inventory?count=os.id", "/ui/inventory?where=broken", "/ui/compliance", "/ui/compliance?name=e", "/ui/channels", "/ui/alerts", "/ui/hubs", "/ui/events", "/ui/audit"}
 }
 
 // TestHostileStrings has every string that somebody else decides be one that would run script if it were not escaped.
@@ -28,7 +28,7 @@ func TestHostileStrings(t *testing.T) {
 		r := newRig(t, w)
 		r.login(t, identity.RoleAdmin)
 		for _, path := range append(everyPage(w.nodes[2].Name), "/ui/nodes?name="+url.QueryEscape(hostile), "/ui/inventory?where="+url.QueryEscape(hostile)+"&show="+url.QueryEscape(hostile),
-			"/ui/events?kind="+url.QueryEscape(hostile), "/ui/audit?actor="+url.QueryEscape(hostile), "/ui/"+url.PathEscape(hostile), "/ui/login?next="+url.QueryEscape(hostile)) {
+			"/ui/events?kind="+url.QueryEscape(hostile), "/ui/audit?actor="+url.QueryEscape(hostile), "/ui/compliance?control="+url.QueryEscape(hostile), "/ui/compliance?name="+url.QueryEscape(hostile), "/ui/"+url.PathEscape(hostile), "/ui/login?next="+url.QueryEscape(hostile)) {
 			resp, body := r.get(t, path)
 			if resp.StatusCode >= 500 {
 				t.Errorf("%s: %s", path, resp.Status)
@@ -70,23 +70,29 @@ func TestPagesShowWhatThereIs(t *testing.T) {
 	r := newRig(t, newWorld("text"))
 	r.login(t, identity.RoleAdmin)
 	for path, wants := range map[string][]string{
-		"/ui/":                            {"<title>Overview · acme · Vigo</title>", "1/4 live", "4 problems", `href="/ui/nodes?presence=stale"`, "stale", "channel"},
-		"/ui/nodes":                       {"1–4 of 4", `href="/ui/nodes/livetext"`, "vigo nodes"},
-		"/ui/nodes?presence=stale":        {"1–1 of 1", "staletext", "vigo nodes --presence stale"},
-		"/ui/nodes?name=ive":              {"1–1 of 1", "livetext", "vigo nodes &#39;*ive*&#39;"},
-		"/ui/nodes?name=nobody":           {"No node matches."},
-		"/ui/nodes?label=text":            {"is not key=value"},
-		"/ui/nodes/staletext":             {"compliance is what was reported last", `class="del"`, "<summary>bare", "list[1].a", "Timeline", "<svg class=\"runs\""},
-		"/ui/nodes/nobody":                {"there is no node"},
-		"/ui/inventory?where=x&show=a,+b": {"1 node matches", "vigo inventory x --show a,b", "{&#34;a&#34;:&#34;text&#34;}"},
-		"/ui/inventory?count=os.id":       {"<svg", "vigo inventory --count os.id"},
-		"/ui/inventory?where=broken":      {"unknown name text", `value="broken"`},
-		"/ui/channels":                    {"waiting", "0 of 2 approved"},
-		"/ui/alerts":                      {"inhibited by text", "muted", "vigo alert list"},
-		"/ui/hubs":                        {"text text", "stale"},
-		"/ui/events?kind=node.*":          {"1 shown", "node.back"},
-		"/ui/audit":                       {"vigo audit verify", "vigo audit log"},
-		"/ui/nowhere":                     {"there is no page /ui/nowhere"},
+		"/ui/":                                    {"<title>Overview · acme · Vigo</title>", "1/4 live", "4 problems", `href="/ui/nodes?presence=stale"`, "stale", "channel"},
+		"/ui/nodes":                               {"1–4 of 4", `href="/ui/nodes/livetext"`, "vigo nodes"},
+		"/ui/nodes?presence=stale":                {"1–1 of 1", "staletext", "vigo nodes --presence stale"},
+		"/ui/nodes?name=ive":                      {"1–1 of 1", "livetext", "vigo nodes &#39;*ive*&#39;"},
+		"/ui/nodes?name=nobody":                   {"No node matches."},
+		"/ui/nodes?label=text":                    {"is not key=value"},
+		"/ui/nodes/staletext":                     {"compliance is what was reported last", `class="del"`, "<summary>bare", "list[1].a", "Timeline", "<svg class=\"runs\""},
+		"/ui/nodes/nobody":                        {"there is no node"},
+		"/ui/inventory?where=x&show=a,+b":         {"1 node matches", "vigo inventory x --show a,b", "{&#34;a&#34;:&#34;text&#34;}"},
+		"/ui/inventory?count=os.id":               {"<svg", "vigo inventory --count os.id"},
+		"/ui/inventory?where=broken":              {"unknown name text", `value="broken"`},
+		"/ui/compliance":                          {"1 of 2 controls are met on every node", `href="/ui/compliance?control=text&amp;state=failed"`, "1–2 of 2", "vigo controls"},
+		"/ui/compliance?name=met":                 {"1–1 of 1", "all controls"},
+		"/ui/compliance?control=text":             {"1–5 of 5 nodes", `href="/ui/nodes/staletext"`, "vigo controls text"},
+		"/ui/compliance?control=text&state=drift": {"1–1 of 1 nodes that are drift", "vigo controls text --state drift"},
+		"/ui/compliance?control=other":            {"no node serves"},
+		"/ui/compliance?control=text&state=good":  {"is none of a control"},
+		"/ui/channels":                            {"waiting", "0 of 2 approved"},
+		"/ui/alerts":                              {"inhibited by text", "muted", "vigo alert list"},
+		"/ui/hubs":                                {"text text", "stale"},
+		"/ui/events?kind=node.*":                  {"1 shown", "node.back"},
+		"/ui/audit":                               {"vigo audit verify", "vigo audit log"},
+		"/ui/nowhere":                             {"there is no page /ui/nowhere"},
 	} {
 		_, body := r.get(t, path)
 		for _, want := range wants {

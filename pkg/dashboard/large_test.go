@@ -17,7 +17,7 @@ func BenchmarkLarge(b *testing.B) {
 	for i := range 100_000 {
 		w.nodes = append(w.nodes, report.NodeStatus{Name: fmt.Sprintf("node-%05d", i), Channel: "production", Presence: report.Live, Compliance: report.ComplianceOK, Seen: noon, Bundle: "sha256:1"})
 	}
-	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Alerts: w, Dead: w, Auditor: w, Door: w, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
+	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Compliance: w, Alerts: w, Dead: w, Auditor: w, Door: w, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
 	if err != nil {
 		b.Fatal(err)
 	}

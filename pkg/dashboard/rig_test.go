@@ -111,6 +111,21 @@ func (w *world) Inventory(_ context.Context, q report.Question) (report.Inventor
 	return report.Inventory{Matched: 1, Show: q.Show, Nodes: []report.Found{{Node: w.text, Presence: report.Live, Values: []any{w.text, map[string]any{"a": w.text}}}}}, nil
 }
 
+func (w *world) Controls(_ context.Context, control string) (report.Controls, error) {
+	one := report.Control{Name: w.text, Nodes: 5, OK: 1, Failed: 1, Drift: 1, Skipped: 1, Unknown: 1, Silent: 2}
+	switch control {
+	case "":
+		return report.Controls{Controls: []report.Control{{Name: "met", Nodes: 3, OK: 3}, one}, Of: 5}, nil
+	case w.text:
+		list := report.Controls{Controls: []report.Control{one}, Of: 5}
+		for i, state := range report.ControlStates() {
+			list.Nodes = append(list.Nodes, report.ControlNode{Node: w.nodes[min(i, 3)].Name, State: state, Presence: report.Live, Resources: []string{w.text}})
+		}
+		return list, nil
+	}
+	return report.Controls{}, nil
+}
+
 func (w *world) Questions(context.Context) ([]report.SavedQuestion, error) {
 	return []report.SavedQuestion{{Name: w.text, Note: w.text, By: w.text, Where: w.text, Show: []string{w.text}}}, nil
 }
@@ -205,7 +220,7 @@ type rig struct {
 
 func newRig(t *testing.T, w *world) *rig {
 	t.Helper()
-	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Alerts: w, Dead: w, Auditor: w, Door: w, Logins: w, SignIn: &w.provider, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
+	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Compliance: w, Alerts: w, Dead: w, Auditor: w, Door: w, Logins: w, SignIn: &w.provider, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,13 +55,14 @@ type Config struct {
 // A Service is the report service. Its state of nodes is in memory, and on disk within the flush interval of the store.
 type Service struct {
 	Config
-	metrics *metrics
-	limits  limits
-	away    turnedAway
-	auditor auditor
-	uses    uses
-	replica replica
-	alerts  alerting
+	metrics     *metrics
+	limits      limits
+	away        turnedAway
+	auditor     auditor
+	uses        uses
+	replica     replica
+	alerts      alerting
+	controlDocs controlDocs
 
 	mu        sync.Mutex
 	nodes     map[string]*node
@@ -101,7 +102,7 @@ type account struct {
 	Reason  string            `json:"reason,omitempty"`
 	First   time.Time         `json:"first,omitzero"` // of the failures in a row
 	Changed time.Time         `json:"changed,omitzero"`
-	Failed  map[string]string `json:"failed,omitempty"` // resource to outcome, of the last run that was reported whole
+	Failed  map[string]string `json:"failed,omitempty"` // resource to outcome, of the last run that was reported whole; skipped ones if they serve a control
 	Whole   time.Time         `json:"whole,omitzero"`   // start of the run that Failed and Reason are of
 	Ahead   time.Time         `json:"ahead,omitzero"`   // since when it has a pointer the service was not told of
 	Heard   time.Time         `json:"heard,omitzero"`   // its own last check-in, not the word of a hub

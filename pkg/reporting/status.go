@@ -179,7 +179,10 @@ func (s *Service) channelProblems(n report.ChannelNote, now time.Time) []report.
 // modulesOf are the modules of the resources that fail.
 func modulesOf(failed map[string]string) map[string]bool {
 	modules := map[string]bool{}
-	for id := range failed {
+	for id, outcome := range failed {
+		if outcome == string(report.Skipped) {
+			continue
+		}
 		module, _, _ := strings.Cut(id, "/")
 		modules[module] = true
 	}
