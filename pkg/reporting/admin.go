@@ -76,6 +76,7 @@ func (s *Service) Retire(ctx context.Context, name string) error {
 	defer s.mu.Unlock()
 	if n, ok := s.nodes[name]; ok {
 		n.Retired = now.UTC()
+		s.expect(n, now)
 		s.indexed(n)
 	}
 	s.Log.Info("a node was retired", "node", name)

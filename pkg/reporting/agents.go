@@ -58,7 +58,7 @@ func (s *Service) Enroll(ctx context.Context, r api.EnrollRequest) (api.EnrollAn
 	if old, err := s.active(n.Name); err == nil && bytes.Equal(old.Key, n.Key) {
 		old.Node = n
 	} else { // a new machine, also when a retired one had the name: it begins to count anew
-		s.nodes[n.Name] = &node{Node: n, told: interval, account: account{State: report.ComplianceNever}}
+		s.nodes[n.Name] = &node{Node: n, told: interval, shown: report.Never, account: account{State: report.ComplianceNever}}
 	}
 	s.indexed(s.nodes[n.Name])
 	s.mu.Unlock()
@@ -145,6 +145,7 @@ func (s *Service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer,
 			answer.Need = append(answer.Need, digest)
 		}
 	}
+	s.expect(n, now)
 	s.judge(n, c, now)
 	return answer, s.keepHeard(n, before, c.Facets, now)
 }

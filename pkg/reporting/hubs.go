@@ -75,6 +75,7 @@ func (s *Service) HubReport(_ context.Context, name string, r report.HubReport) 
 	}
 	answer := report.HubAnswer{Interval: s.hubEvery()}
 	hub.seen, hub.told = now, answer.Interval
+	s.expect(hub, now)
 	for _, sighting := range r.Seen {
 		n, err := s.active(sighting.Node)
 		if err != nil || !s.vouched(n, name, now) {
@@ -85,6 +86,7 @@ func (s *Service) HubReport(_ context.Context, name string, r report.HubReport) 
 		s.rate.add(now)
 		if seen := now.Add(-max(0, sighting.Age)); seen.After(n.seen) {
 			n.seen = seen
+			s.expect(n, now)
 			s.DB.PutHot(sqlstore.Hot{Node: n.Name, Seen: n.seen, Told: n.told, Counter: n.window.Highest()})
 		}
 	}

@@ -67,10 +67,7 @@ func (s *Service) presence(n *node, now time.Time) report.Presence {
 	if n.seen.IsZero() || !n.seen.Before(h.back) {
 		return report.PresenceAt(now, n.seen, n.told)
 	}
-	seen := n.seen.Add(h.down)
-	if seen.After(h.back) {
-		seen = h.back
-	}
+	seen := s.heardAs(n)
 	at := report.PresenceAt(now, seen, n.told)
 	if silent(at) && now.Before(h.amnesty(n.told)) && !silent(report.PresenceAt(h.back, seen, n.told)) {
 		return report.Late
@@ -89,11 +86,35 @@ func (s *Service) Tick(ctx context.Context) {
 			s.Log.Warn("keeping events", "err", err)
 		}
 	}
-	leads, err := s.lead(ctx)
-	if err != nil && ctx.Err() == nil {
+	if _, err := s.lead(ctx); err != nil && ctx.Err() == nil {
 		s.Log.Debug("finding out which service leads", "err", err) // what cannot be written says it louder
 	}
-	for _, turns := range s.turns(s.Now(), leads) {
+	s.keepTurns(ctx)
+}
+
+// lookEvery is how often it is looked who has become silent: that is known so soon, and as long as a commit takes.
+const lookEvery = 200 * time.Millisecond
+
+// second waits for a second, and looks meanwhile who has become silent.
+func (s *Service) second(ctx context.Context, look <-chan time.Time) {
+	for left := time.Second / lookEvery; ; left-- {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look:
+		}
+		if left == 1 {
+			return
+		}
+		if s.DB.Stats().Failing == nil { // else once a second is often enough
+			s.keepTurns(ctx)
+		}
+	}
+}
+
+// keepTurns writes who has become silent, or is back.
+func (s *Service) keepTurns(ctx context.Context) {
+	for _, turns := range s.turns(s.Now(), s.Leads()) {
 		err := s.DB.PutTurns(ctx, turns)
 		if errors.Is(err, sqlstore.ErrFollows) || ctx.Err() != nil {
 			return
@@ -122,24 +143,25 @@ func (s *Service) turns(now time.Time, leads bool) [][]sqlstore.Turn {
 	if s.replica.parted = s.replica.parted || !s.inStep(now); !s.inStep(now) { // others may hear nodes that are silent here
 		return nil
 	}
+	back := s.hearing.back
 	s.hearing.tick(now, s.longest(), s.replica.parted) // what others heard meanwhile takes a moment to arrive
+	s.agenda.all = s.agenda.all || !s.hearing.back.Equal(back)
 	s.replica.parted = false
 	if !leads {
 		return nil
 	}
 	var turns []sqlstore.Turn
-	for name, n := range s.nodes {
+	for _, n := range s.agenda.take(now, s.nodes) {
 		at := s.presence(n, now)
-		if at == n.shown {
-			continue
-		}
-		if !silent(at) && !silent(n.shown) {
+		if at == n.shown || !silent(at) && !silent(n.shown) {
 			n.shown = at
+			s.agenda.put(n, s.lookAgain(n, now))
 			continue
 		}
-		turn := sqlstore.Turn{Node: name, Presence: at}
+		s.agenda.put(n, now) // until it is written
+		turn := sqlstore.Turn{Node: n.Name, Presence: at}
 		if kind := s.eventOf(n, transition(n.shown, at), now); kind != "" {
-			turn.Event = report.Event{At: now.UTC(), Node: name, Kind: kind, Text: fmt.Sprintf("last seen %s", n.seen.UTC().Format(time.RFC3339))}
+			turn.Event = report.Event{At: now.UTC(), Node: n.Name, Kind: kind, Text: fmt.Sprintf("last seen %s", n.seen.UTC().Format(time.RFC3339))}
 		}
 		turns = append(turns, turn)
 	}

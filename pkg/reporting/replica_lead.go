@@ -81,6 +81,7 @@ func (s *Service) takeLead(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.agenda.all = true
 	for name, n := range s.nodes {
 		n.shown = silences[name]
 		if n.shown == "" {

@@ -113,10 +113,11 @@ func (s *Service) takeDocuments(c sqlstore.Change, all map[string]bool) {
 func (s *Service) takeNode(n sqlstore.Node) {
 	known, ok := s.nodes[n.Name]
 	if !ok || !bytes.Equal(known.Key, n.Key) { // another machine: it begins to count anew
-		known = &node{told: s.interval(n.Channel), account: account{State: report.ComplianceNever}}
+		known = &node{told: s.interval(n.Channel), shown: report.Never, account: account{State: report.ComplianceNever}}
 		s.nodes[n.Name] = known
 	}
 	known.Node = n
+	s.expect(known, s.Now())
 	s.indexed(known)
 }
 
@@ -132,6 +133,7 @@ func (s *Service) takeHot(h sqlstore.Hot) error {
 	newer := h.Seen.After(n.seen)
 	if newer {
 		n.seen, n.told = h.Seen, h.Told
+		s.expect(n, s.Now())
 		s.rate.add(h.Seen)
 	}
 	if len(h.Doc) == 0 {

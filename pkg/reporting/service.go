@@ -74,6 +74,7 @@ type Service struct {
 	unread    []inventory.Document // for the index, to be read from the store
 	began     time.Time
 	hearing   hearing
+	agenda    agenda
 	rate      rate
 
 	noting sync.Mutex // held while the notes of channels are replaced
@@ -86,7 +87,8 @@ type node struct {
 	told    time.Duration
 	window  identity.Window
 	facets  map[string]string // trait name to digest
-	shown   report.Presence   // as last written to the events
+	shown   report.Presence   // as last written to the events; among those that are not silent, any
+	due     int64             // when it is looked at, see [agenda]; 0: it is not
 	news    []report.Event    // to be written with the check-in
 	refused budget            // of events of refusals
 	written time.Time         // when the account was given to the store last
@@ -199,8 +201,8 @@ func (s *Service) loadNotes(ctx context.Context) error {
 
 // Run does what nobody asks for: presence events, the mark that the service listens, retention. It returns when ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	second := time.NewTicker(time.Second)
-	defer second.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	var reading sync.WaitGroup
 	defer reading.Wait()
 	listening := ctx
@@ -236,6 +238,7 @@ func (s *Service) Run(ctx context.Context) error {
 		if leads && n%60 == 30 {
 			s.pruneFeed(ctx)
 		}
+		s.second(ctx, look.C)
 		select {
 		case <-ctx.Done():
 			ctx = context.WithoutCancel(ctx)
@@ -245,7 +248,7 @@ func (s *Service) Run(ctx context.Context) error {
 				return nil
 			}
 			return s.markAlive(ctx)
-		case <-second.C:
+		default:
 		}
 	}
 }
