@@ -92,12 +92,12 @@ func (a *Agent) openSecrets(ctx context.Context, src bundle.Source, t bundle.Tar
 	return &opened{digest: t.Digest, values: catalog.NewSecrets(values, salt), known: a.remember(all)}, nil
 }
 
-// secretsTarget is the artifact of a pointer; the zero target if it names none.
-func secretsTarget(p bundle.Pointer) bundle.Target {
-	if p.Secrets == nil {
+// secretsTarget is the artifact that a pointer names; the zero target if it names none.
+func secretsTarget(t *bundle.Target) bundle.Target {
+	if t == nil {
 		return bundle.Target{}
 	}
-	return *p.Secrets
+	return *t
 }
 
 // takeSecrets takes over other secrets for the bundle in force.

@@ -7,6 +7,7 @@ import (
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/rollout"
 	"vigo.dev/pkg/trust"
 )
 
@@ -19,6 +20,8 @@ type trustDoc struct {
 	Enforced release        `json:"enforced,omitzero"` // verified, complete in the cache and known to compile
 	// Previous is what was enforced before and had come to the end of a run, for going back when Enforced crashes the agent.
 	Previous release `json:"previous,omitzero"`
+	// Turn is why the node runs what it runs.
+	Turn turned `json:"turn,omitzero"`
 	// Promoted is where the channel was when what people approved last was asked for.
 	Promoted trust.Base `json:"promoted,omitzero"`
 	// Attempts counts, for a bundle that no run has come to its end with, the processes that began to work with it.
@@ -34,6 +37,12 @@ type release struct {
 	Commit string `json:"commit,omitempty"`
 	// Secrets are what is sealed to the nodes of the channel, as the pointer named it with the bundle.
 	Secrets bundle.Target `json:"secrets,omitzero"`
+}
+
+// turned is the outcome of a decision between stable and candidate.
+type turned struct {
+	Why   rollout.Why `json:"why"`
+	Stage string      `json:"stage,omitempty"` // of the rollout, that let the node in
 }
 
 type aside struct {

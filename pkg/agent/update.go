@@ -53,11 +53,7 @@ func (a *Agent) look(ctx context.Context, set trait.Set) error {
 	}
 	slices.Sort(shown.Keys)
 	if p.Compare(doc.Pointer) != 0 || !slices.Equal(shown.Keys, doc.Signers) {
-		was, isAside := doc.Aside[p.Stable.Digest]
-		doc.Memory, doc.Pointer, doc.Signers, doc.Aside = memory, p, shown.Keys, nil
-		if isAside {
-			doc.Aside = map[string]aside{p.Stable.Digest: was}
-		}
+		doc.Memory, doc.Pointer, doc.Signers, doc.Aside = memory, p, shown.Keys, asideStill(doc.Aside, p)
 		// On disk before it is acted on, so that no crash lets an older pointer in again.
 		if err := a.saveTrust(doc); err != nil {
 			return a.trouble(err)
@@ -66,27 +62,31 @@ func (a *Agent) look(ctx context.Context, set trait.Set) error {
 			return a.trouble(err)
 		}
 	}
-	if p.Stable.Digest == doc.Enforced.Digest {
-		if secretsTarget(p).Digest == doc.Enforced.Secrets.Digest {
+	t, err := a.decide(p)
+	if err != nil {
+		return err
+	}
+	if t.Digest == doc.Enforced.Digest {
+		if t.secrets.Digest == doc.Enforced.Secrets.Digest {
 			return nil
 		}
-		return a.takeSecrets(ctx, stage, secretsTarget(p), func() error { return a.keepStaged(ctx, stage) })
+		return a.takeSecrets(ctx, stage, t.secrets, func() error { return a.keepStaged(ctx, stage) })
 	}
-	return a.adopt(ctx, p, set, stage)
+	return a.adopt(ctx, p, t, set, stage)
 }
 
-// adopt takes over the bundle that pointer p names.
-func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stage *ocistore.Stage) error {
+// adopt takes over the bundle that it is this node's turn to have under pointer p.
+func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, t turn, set trait.Set, stage *ocistore.Stage) error {
 	const doing = "taking over a bundle"
 	doc := a.trustCopy()
-	digest := p.Stable.Digest
+	digest := t.Digest
 	if was, ok := doc.Aside[digest]; ok && was.Agent == a.Version {
 		return fmt.Errorf("%s: %w", doing, &trust.Refusal{Name: "aside", Detail: was.Reason, What: digest})
 	}
 	if slices.Contains(p.Revoked, digest) {
 		return fmt.Errorf("%s: %w", doing, &trust.Refusal{Name: bundle.Revoked, Detail: "the pointer names a bundle that it revokes", What: digest})
 	}
-	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: digest, Size: p.Stable.Size}
+	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: digest, Size: t.Size}
 	l, err := a.open(ctx, stage, d)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
@@ -95,7 +95,7 @@ func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stag
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
-	secrets, err := a.openSecrets(ctx, stage, secretsTarget(p))
+	secrets, err := a.openSecrets(ctx, stage, t.secrets)
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
@@ -115,11 +115,14 @@ func (a *Agent) adopt(ctx context.Context, p bundle.Pointer, set trait.Set, stag
 		// What is not whole in the cache could not be enforced after a restart without a network.
 		return errors.Join(a.trouble(err), a.trouble(a.survived(digest)))
 	}
+	if p.Rollout != nil {
+		a.announce(ctx, digest)
+	}
 	doc = a.trustCopy()
 	if doc.Attempts[doc.Enforced.Digest] == 0 {
 		doc.Previous = doc.Enforced // else no run has come to its end with it, and it is nothing to go back to
 	}
-	doc.Enforced, doc.Aside = release{d, l.config.Source.Commit, secretsTarget(p)}, nil
+	doc.Enforced, doc.Aside = release{d, l.config.Source.Commit, t.secrets}, asideStill(doc.Aside, p)
 	if len(approval.Keys) > 0 {
 		doc.Promoted = approval.Request.From
 	}

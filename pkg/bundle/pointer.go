@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"time"
+
+	"vigo.dev/pkg/rollout"
 )
 
 // PointerPredicate is the in-toto predicate type of a signed channel pointer.
@@ -24,7 +26,11 @@ type Pointer struct {
 	Revoked   []string        `json:"revoked,omitempty"` // bundle digests that must not run
 	Modes     map[string]bool `json:"modes,omitempty"`
 	Secrets   *Target         `json:"secrets,omitempty"` // what is sealed to the nodes of the channel
-	Prev      string          `json:"prev,omitempty"`    // digest of the previous pointer's payload
+	// CandidateSecrets are sealed to the nodes that have the candidate.
+	CandidateSecrets *Target `json:"candidateSecrets,omitempty"`
+	// Rollout says who may take the candidate; there is a candidate if and only if there is one.
+	Rollout *rollout.Directive `json:"rollout,omitempty"`
+	Prev    string             `json:"prev,omitempty"` // digest of the previous pointer's payload
 }
 
 // A Target is a manifest a pointer names: of a bundle, or of sealed secrets.
@@ -63,8 +69,19 @@ func (p Pointer) Names() []string {
 	for _, t := range p.Prefetch {
 		names = append(names, t.Digest)
 	}
-	if p.Secrets != nil {
-		names = append(names, p.Secrets.Digest)
+	for _, t := range []*Target{p.Secrets, p.CandidateSecrets} {
+		if t != nil {
+			names = append(names, t.Digest)
+		}
 	}
 	return names
+}
+
+// Signed is what the pointer says of who runs which bundle.
+func (p Pointer) Signed() rollout.Signed {
+	s := rollout.Signed{Stable: p.Stable.Digest}
+	if p.Candidate != nil && p.Rollout != nil {
+		s.Candidate, s.Directive = p.Candidate.Digest, p.Rollout
+	}
+	return s
 }

@@ -74,6 +74,28 @@ func Compile(src string, s *Schema) (*Cond, error) {
 	return &Cond{src: src, program: program, labelsOnly: c.labelsOnly, traits: c.traits}, nil
 }
 
+// CompileLabels compiles a condition over labels of which it is not known which there are, as of the stages of a rollout in a
+// channel pointer. One that is not set is null. The error is an [*Error], also for a condition that looks at anything else.
+func CompileLabels(src string) (*Cond, error) {
+	s := NewSchema()
+	s.any = true
+	c, err := Compile(src, s)
+	if err == nil && !c.LabelsOnly() {
+		return nil, &Error{Msg: "the condition looks at more than labels and the name of the node"}
+	}
+	return c, err
+}
+
+// OfLabels evaluates a condition over labels for one node.
+func (c *Cond) OfLabels(node string, labels map[string]string) (bool, error) {
+	vars := make(map[string]any, len(labels)+1)
+	for name, value := range labels {
+		vars[name] = value
+	}
+	vars["node"] = node
+	return c.Eval(vars)
+}
+
 func parseError(err error) error {
 	var fe *file.Error
 	if errors.As(err, &fe) {
@@ -181,7 +203,7 @@ func (c *checker) path(id *ast.IdentifierNode, members []string) {
 	switch name := id.Value; {
 	case s.locals[name]:
 		c.labelsOnly = false
-	case name == "node" || s.labels[name] || len(members) == 0 && slices.Contains(functionNames, name):
+	case name == "node" || s.labels[name] || s.any && s.traits[name] == nil || len(members) == 0 && slices.Contains(functionNames, name):
 	case name == "param" || name == "mode":
 		c.labelsOnly = c.labelsOnly && name == "mode"
 		known := s.params

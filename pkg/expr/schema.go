@@ -18,6 +18,7 @@ type Schema struct {
 	params map[string]bool
 	modes  map[string]bool
 	locals map[string]bool
+	any    bool // every name is a label
 }
 
 // NewSchema returns a schema that knows "node" and the functions only.

@@ -8,16 +8,19 @@ import (
 
 // A CheckIn is what a node says every interval. Unchanged, it is about 250 bytes.
 type CheckIn struct {
-	Node     string            `json:"node"`
-	Seq      int64             `json:"seq"` // rises with every request of the node, also over restarts; the service sets it, whatever is sent
-	Boot     string            `json:"boot,omitempty"`
-	Agent    string            `json:"agent"` // version
-	Interval time.Duration     `json:"interval"`
-	Channel  string            `json:"channel"`
-	Root     int64             `json:"root,omitempty"`    // version of the trust root in force
-	Pointer  string            `json:"pointer,omitempty"` // version of the last accepted pointer
-	Bundle   string            `json:"bundle,omitempty"`  // digest that is enforced
-	Age      time.Duration     `json:"age,omitempty"`     // since the pointer was issued
+	Node     string        `json:"node"`
+	Seq      int64         `json:"seq"` // rises with every request of the node, also over restarts; the service sets it, whatever is sent
+	Boot     string        `json:"boot,omitempty"`
+	Agent    string        `json:"agent"` // version
+	Interval time.Duration `json:"interval"`
+	Channel  string        `json:"channel"`
+	Root     int64         `json:"root,omitempty"`    // version of the trust root in force
+	Pointer  string        `json:"pointer,omitempty"` // version of the last accepted pointer
+	Bundle   string        `json:"bundle,omitempty"`  // digest that is enforced
+	Age      time.Duration `json:"age,omitempty"`     // since the pointer was issued
+	// Adopting is the digest of the bundle that it is about to enforce: said before it does, so that a node that dies of it
+	// is not taken for one that was off.
+	Adopting string            `json:"adopting,omitempty"`
 	Run      Summary           `json:"run"`
 	Traits   string            `json:"traits,omitempty"` // trait root
 	Facets   map[string]string `json:"facets,omitempty"` // name to digest; sent when the root has changed since the last acknowledged check-in

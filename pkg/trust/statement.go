@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/rollout"
 )
 
 const (
@@ -131,6 +133,7 @@ const (
 	maxPrefetch = 64
 	maxRevoked  = 1024
 	maxModes    = 64
+	maxWhen     = 4096 // characters of the condition of a stage
 )
 
 func checkPointer(p bundle.Pointer) error {
@@ -151,8 +154,13 @@ func checkPointer(p bundle.Pointer) error {
 	if p.Secrets != nil {
 		targets = append(targets, *p.Secrets)
 	}
-	if p.Candidate != nil {
-		targets = append(targets, *p.Candidate)
+	for _, t := range []*bundle.Target{p.Candidate, p.CandidateSecrets} {
+		if t != nil {
+			targets = append(targets, *t)
+		}
+	}
+	if err := checkDirective(p, refuse); err != nil {
+		return err
 	}
 	for _, t := range targets {
 		if _, err := bundle.ParseDigest(t.Digest); err != nil {
@@ -168,6 +176,30 @@ func checkPointer(p bundle.Pointer) error {
 		}
 		if digest == p.Stable.Digest || p.Candidate != nil && digest == p.Candidate.Digest {
 			return &Refusal{Name: bundle.Revoked, Detail: "pointer " + p.Version() + " names a bundle that it revokes", What: digest}
+		}
+	}
+	return nil
+}
+
+// checkDirective bounds what a pointer says of a rollout, which every node of the channel reads.
+func checkDirective(p bundle.Pointer, refuse func(name, detail string) error) error {
+	d := p.Rollout
+	switch {
+	case d == nil:
+		return nil
+	case p.Candidate == nil || d.ID == "" || len(d.ID) > 128 || len(d.Salt) > 128:
+		return refuse(bundle.BadFormat, "the pointer has a rollout without a candidate or a name")
+	case len(d.Admit) > rollout.MaxStages || len(d.Keep) > rollout.MaxKept || len(d.Revert) > rollout.MaxKept:
+		return refuse(bundle.TooLarge, fmt.Sprintf("more than %d stages, or %d bundles to keep or to leave", rollout.MaxStages, rollout.MaxKept))
+	}
+	for _, a := range d.Admit {
+		if a.Stage == "" || len(a.Stage) > 128 || len(a.When) > maxWhen {
+			return refuse(bundle.BadFormat, "a stage of the rollout has no name, or a condition that is too long")
+		}
+	}
+	for _, digest := range append(slices.Clone(d.Keep), d.Revert...) {
+		if _, err := bundle.ParseDigest(digest); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -35,6 +35,8 @@ var floors = []struct {
 var meant = map[[2]string]bool{
 	{"pkg/report", "pkg/change"}: true,
 	{"pkg/report", "pkg/trait"}:  true,
+
+	{"pkg/bundle", "pkg/rollout"}: true, // a pointer carries a directive
 }
 
 // floorOf returns the floor of a package given relative to the module, and whether it has one. A package ending in
