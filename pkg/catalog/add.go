@@ -12,7 +12,7 @@ import (
 const maxResources = policy.MaxResources
 
 // full says once that the catalog is too large.
-func (b *builder) full(d policy.Declaration) {
+func (b *builder) full(d *policy.Declaration) {
 	if n := len(b.problems); n == 0 || b.problems[n-1].Code != "too-large" {
 		b.fail(d.Pos, "too-large", "", "a node has at most %d resources", maxResources)
 	}
@@ -27,33 +27,27 @@ func (b *builder) expectMore(n int) {
 
 // add puts an item into the catalog and returns where it is. The same resource declared again by another module, in the same
 // words, is shared; in others it is an error that names both places.
-func (b *builder) add(it resource.Item, d declared, name string) (at int, ok bool) {
-	key := it.ID.String()
-	at, twice := b.byID[key]
-	if !twice {
-		at = len(b.items)
-		b.byID[key] = at
-		b.items = append(b.items, it)
-		b.decls = append(b.decls, d)
-	} else if !b.share(at, it, d) {
-		return 0, false
+func (b *builder) add(it *resource.Item, d declared) (at int, ok bool) {
+	at, twice := b.byID[it.ID]
+	if twice {
+		return at, b.share(at, it, d)
 	}
-	b.byName[name] = at
-	if it.Meta.Alias != "" {
-		b.byName[d.module+"/"+it.Meta.Alias] = at
-	}
+	at = len(b.items)
+	b.byID[it.ID] = at
+	b.items = append(b.items, *it)
+	b.decls = append(b.decls, d)
 	return at, true
 }
 
 // share makes one resource of two declarations that say the same: it is in order after all that either of them names, and
 // is changed if one of them wants it changed.
-func (b *builder) share(at int, it resource.Item, d declared) bool {
+func (b *builder) share(at int, it *resource.Item, d declared) bool {
 	first := &b.items[at]
 	switch {
 	case b.decls[at].module == d.module && it.Pos == first.Pos:
 		b.fail(it.Pos, "duplicate", "use {{ .key }} in the identity", "two items of foreach make %s", it.ID)
 		return false
-	case b.decls[at].digest != d.digest:
+	case first.Digest != it.Digest:
 		b.fail(it.Pos, "duplicate", "two identical declarations would be shared; make them equal, or remove one",
 			"%s is declared here and, differently, at %s", it.ID, first.Pos)
 		return false

@@ -29,10 +29,12 @@ type builder struct {
 	files    []string // of the data hierarchy; nil until asked for
 	problems fault.Problems
 
+	scratch []byte // what the digest of a declaration is made over
+
 	items    []resource.Item
 	decls    []declared
-	byName   map[string]int   // module/type:identity and module/alias to index in items
-	byID     map[string]int   // type:identity to index in items
+	byName   map[string]int // module/type:identity and module/alias to index in items; nil until a reference is looked up
+	byID     map[resource.ID]int
 	groups   map[string][]int // module/alias of a foreach to indexes in items
 	inactive map[string]bool  // names whose condition does not hold
 	given    map[string]bool  // modules that roles give to the node; whether they apply
@@ -44,13 +46,11 @@ type condition struct {
 	schema *expr.Schema
 }
 
-// declared is what an item was made of.
+// declared is what an item was made of, as far as its order depends on it.
 type declared struct {
-	decl   policy.Declaration
-	module string
-	digest string
-	env    env        // its references are rendered with
-	also   []declared // by other modules, in the same words
+	module, alias string
+	refs          *refs      // nil: it refers to nothing
+	also          []declared // by other modules, in the same words
 }
 
 // use is a module of a role that applies.
@@ -75,7 +75,7 @@ func (b *builder) fail(pos fault.Pos, code, hint, format string, args ...any) {
 
 func (l Language) builder(p *policy.Policy, c *policy.Content, in Input) *builder {
 	return &builder{Language: l, policy: p, content: c, schema: l.schema(p), vars: l.vars(p, in), alone: in.Alone, onNode: in.OnNode, watch: in.Watch, secrets: in.Secrets,
-		conds: map[condition]*expr.Cond{}, byName: map[string]int{}, byID: map[string]int{}, groups: map[string][]int{},
+		conds: map[condition]*expr.Cond{}, byID: map[resource.ID]int{}, groups: map[string][]int{},
 		inactive: map[string]bool{}, given: map[string]bool{}}
 }
 
@@ -122,7 +122,7 @@ func (b *builder) expect(p *policy.Policy, modules []string) {
 		}
 	}
 	b.items, b.decls = make([]resource.Item, 0, n), make([]declared, 0, n)
-	b.byName, b.byID = make(map[string]int, n), make(map[string]int, n)
+	b.byID = make(map[resource.ID]int, n)
 }
 
 // roles evaluates which roles apply, and returns their modules in order with the uses of each.
@@ -187,7 +187,8 @@ func (b *builder) module(m *policy.Module, uses []use) bool {
 	if u.applies {
 		b.expectMore(len(m.Resources))
 	}
-	for _, d := range m.Resources {
+	for i := range m.Resources {
+		d := &m.Resources[i]
 		if d.Foreach != nil {
 			b.foreach(u, d)
 			continue
@@ -213,7 +214,7 @@ func (b *builder) scope(m *policy.Module, params map[string]any) (*expr.Schema, 
 
 // declaration adds the resource of a declaration, or of one item of its foreach, and returns its index in items; ok is
 // false if there is none.
-func (b *builder) declaration(u *unit, d policy.Declaration, e env, schema *expr.Schema, alias string) (at int, ok bool) {
+func (b *builder) declaration(u *unit, d *policy.Declaration, e env, schema *expr.Schema, alias string) (at int, ok bool) {
 	identity, err := e.value(d.Identity)
 	if err != nil {
 		if u.applies {
@@ -221,10 +222,9 @@ func (b *builder) declaration(u *unit, d policy.Declaration, e env, schema *expr
 		}
 		return 0, false
 	}
-	id := resource.ID{Type: d.Type, Name: fmt.Sprint(identity)}
-	name := u.Name + "/" + id.String()
+	id := resource.ID{Type: d.Type, Name: text(identity)}
 	if !u.applies || !b.holds(d.When, schema, e.vars) {
-		b.inactive[name] = true
+		b.inactive[u.Name+"/"+id.String()] = true
 		if alias != "" {
 			b.inactive[u.Name+"/"+alias] = true
 		}
@@ -234,7 +234,7 @@ func (b *builder) declaration(u *unit, d policy.Declaration, e env, schema *expr
 		b.full(d)
 		return 0, false
 	}
-	it, digest, ok := b.decode(d, id, e)
+	it, ok := b.decode(d, id, e)
 	if !ok {
 		return 0, false
 	}
@@ -244,29 +244,29 @@ func (b *builder) declaration(u *unit, d policy.Declaration, e env, schema *expr
 	if d.Window.S != "" {
 		it.Meta.Window = b.named(d.Window)
 	}
-	return b.add(it, declared{decl: d, module: u.Name, digest: digest, env: e}, name)
+	return b.add(&it, declared{module: u.Name, alias: alias, refs: refsOf(d, e)})
 }
 
 // decode renders a declaration and makes its resource.
-func (b *builder) decode(d policy.Declaration, id resource.ID, e env) (it resource.Item, digest string, ok bool) {
+func (b *builder) decode(d *policy.Declaration, id resource.ID, e env) (it resource.Item, ok bool) {
 	kind, known := b.Kinds.Kind(d.Type)
 	if !known {
 		b.fail(d.Pos, "unknown-type", fault.DidYouMean(d.Type, b.Kinds.Names()), "unknown resource type %q", d.Type)
-		return it, "", false
+		return it, false
 	}
 	hidden := secretsIn(d, e)
 	attrs, unavailable, ok := b.attributes(d, e)
 	if !ok {
-		return it, "", false
+		return it, false
 	}
 	bound := &content{env: e, hidden: &hidden}
 	res := resource.Resource(&Unavailable{unavailable})
 	if unavailable == nil {
 		if res, ok = b.resource(kind, d, id, attrs, bound); !ok {
-			return it, "", false
+			return it, false
 		}
 	}
-	digest = digestOf(d.Type, id.Name, attrs, bound.digests)
+	digest := b.digestOf(d.Type, id.Name, attrs, bound.digests)
 	if hidden.tainted() {
 		digest = b.secrets.digest(digest)
 	}
@@ -274,12 +274,20 @@ func (b *builder) decode(d policy.Declaration, id resource.ID, e env) (it resour
 		About: d.About, Sensitive: d.Sensitive, Controls: d.Controls, Tags: d.Tags, Timeout: d.Timeout, Retries: d.Retries, Guard: d.Guard.Timeout,
 	}
 	taintedMeta(&meta, d, hidden)
-	return resource.Item{ID: id, Module: e.module, Resource: res, Digest: digest, Pos: d.Pos, Meta: meta}, digest, true
+	return resource.Item{ID: id, Module: e.module, Resource: res, Digest: digest, Pos: d.Pos, Meta: meta}, true
+}
+
+// text is what a rendered value is as part of a text.
+func text(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	return fmt.Sprint(v)
 }
 
 // resource decodes a declaration and takes its content from the module. What needs a secret that the node does not have
 // becomes a resource that says so.
-func (b *builder) resource(kind resource.Kind, d policy.Declaration, id resource.ID, attrs map[string]any, bound *content) (resource.Resource, bool) {
+func (b *builder) resource(kind resource.Kind, d *policy.Declaration, id resource.ID, attrs map[string]any, bound *content) (resource.Resource, bool) {
 	if why := b.missing(*bound.hidden); why != nil {
 		return &Unavailable{why}, true
 	}
@@ -327,7 +335,7 @@ func (b *builder) resource(kind resource.Kind, d policy.Declaration, id resource
 }
 
 // located gives problems that were found in a declaration their position.
-func located(d policy.Declaration, problems fault.Problems) fault.Problems {
+func located(d *policy.Declaration, problems fault.Problems) fault.Problems {
 	for i := range problems {
 		problems[i].Pos = d.Place(problems[i].Path)
 	}

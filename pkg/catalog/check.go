@@ -185,7 +185,7 @@ func (k *check) module(m *policy.Module) {
 			schema = repeated
 		}
 		k.condition(d.When, schema, fmt.Sprintf("the condition of %s:%s", d.Type, d.Identity), false)
-		k.declaration(m, d, schema)
+		k.declaration(m, &d, schema)
 	}
 	k.references(m)
 }

@@ -10,7 +10,7 @@ import (
 	"vigo.dev/pkg/resource"
 )
 
-func (k *check) declaration(m *policy.Module, d policy.Declaration, schema *expr.Schema) {
+func (k *check) declaration(m *policy.Module, d *policy.Declaration, schema *expr.Schema) {
 	kind, ok := k.Kinds.Kind(d.Type)
 	if !ok {
 		k.fail(d.Pos, "unknown-type", fault.DidYouMean(d.Type, k.Kinds.Names()), "unknown resource type %q", d.Type)
@@ -47,7 +47,7 @@ func metaHint(p fault.Problem) string {
 }
 
 // bind checks that the files and templates a declaration names are there.
-func (k *check) bind(m *policy.Module, d policy.Declaration, kind resource.Kind) {
+func (k *check) bind(m *policy.Module, d *policy.Declaration, kind resource.Kind) {
 	res, problems := kind.Decode(d.Identity, d.Attrs)
 	if len(problems) > 0 {
 		return
@@ -67,7 +67,7 @@ func (k *check) bind(m *policy.Module, d policy.Declaration, kind resource.Kind)
 	}
 }
 
-func (k *check) nearFile(m *policy.Module, d policy.Declaration, err error) string {
+func (k *check) nearFile(m *policy.Module, d *policy.Declaration, err error) string {
 	if bindCode(err) != "missing-file" {
 		return firstHint(err)
 	}

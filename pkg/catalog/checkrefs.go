@@ -13,29 +13,30 @@ import (
 // references checks, as far as that can be seen without a node, that what a module refers to exists, that nothing is
 // declared twice, and that no order goes in a circle. Identities that are templates are compared as written.
 func (k *check) references(m *policy.Module) {
-	b := &builder{Language: k.Language, policy: k.policy, byName: map[string]int{}, byID: map[string]int{}}
-	conditional := map[string]bool{}
+	b := &builder{Language: k.Language, policy: k.policy, byName: map[string]int{}, byID: map[resource.ID]int{}}
+	conditional := map[resource.ID]bool{}
 	for _, d := range m.Resources {
 		id := resource.ID{Type: d.Type, Name: d.Identity}
-		if at, twice := b.byID[id.String()]; twice {
-			if d.When.S == "" && !conditional[id.String()] && !dynamic(d.Identity) {
+		if at, twice := b.byID[id]; twice {
+			if d.When.S == "" && !conditional[id] && !dynamic(d.Identity) {
 				k.fail(d.Pos, "duplicate", "remove one, or give them conditions that exclude each other", "%s is declared twice; first at %s", id, b.items[at].Pos)
 			}
 			continue
 		}
-		conditional[id.String()] = d.When.S != ""
+		conditional[id] = d.When.S != ""
 		at := len(b.items)
 		b.items = append(b.items, resource.Item{ID: id, Module: m.Name, Pos: d.Pos})
-		b.decls = append(b.decls, declared{decl: d, module: m.Name})
-		b.byID[id.String()], b.byName[m.Name+"/"+id.String()] = at, at
+		b.decls = append(b.decls, declared{module: m.Name, refs: refsOf(&d, env{})})
+		b.byID[id], b.byName[m.Name+"/"+id.String()] = at, at
 		if d.Alias != "" {
 			b.byName[m.Name+"/"+d.Alias] = at
 		}
 	}
 	k.known(m, b)
-	for i := range b.decls { // the graph is made of what is constant
-		d := &b.decls[i].decl
-		d.Requires, d.Before, d.Notify, d.Subscribe = constant(b, m, d.Requires), constant(b, m, d.Before), constant(b, m, d.Notify), constant(b, m, d.Subscribe)
+	for _, d := range b.decls { // the graph is made of what is constant
+		if r := d.refs; r != nil {
+			r.requires, r.before, r.notify, r.subscribe = constant(b, m, r.requires), constant(b, m, r.before), constant(b, m, r.notify), constant(b, m, r.subscribe)
+		}
 	}
 	if loop := b.explicit().cycle(); loop != nil {
 		b.cycle(loop)

@@ -34,7 +34,7 @@ func (k *check) secrets() {
 		m := k.policy.Modules[name]
 		e := env{module: m.Name, content: k.content, taint: k.possible(m), read: map[string]uses{}}
 		for _, d := range m.Resources {
-			k.secretResource(d, e.repeated(d))
+			k.secretResource(d, e.repeated(&d))
 		}
 	}
 }

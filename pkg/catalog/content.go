@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -70,13 +69,23 @@ func sha(data []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// digestOf is the digest of a declaration as rendered, with what it takes from its module.
-func digestOf(typ, identity string, attrs map[string]any, content []string) string {
-	sum := sha256.New()
-	if err := json.NewEncoder(sum).Encode([]any{typ, identity, attrs, content}); err != nil { // values of JSON always encode
+// digestOf is the digest of a declaration as rendered, with what it takes from its module: that of a list in JSON. It stays
+// the same from version to version, since agents keep it.
+func (b *builder) digestOf(typ, identity string, attrs map[string]any, content []string) string {
+	out := append(b.scratch[:0], '[')
+	out = append(appendString(out, typ), ',')
+	out = append(appendString(out, identity), ',')
+	out, err := appendJSON(out, attrs)
+	if err != nil { // values of JSON always encode
 		return ""
 	}
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	out = append(out, ',')
+	out, err = appendJSON(out, content)
+	if err != nil {
+		return ""
+	}
+	b.scratch = append(out, "]\n"...)
+	return sha(b.scratch)
 }
 
 func bindCode(err error) string {

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -23,7 +22,7 @@ type item struct {
 }
 
 // foreach adds a resource for each item. Its id stands for all of them together, and id[key] for one.
-func (b *builder) foreach(u *unit, d policy.Declaration) {
+func (b *builder) foreach(u *unit, d *policy.Declaration) {
 	over, err := u.env.value(d.Foreach)
 	if err != nil {
 		if u.applies {
@@ -54,15 +53,21 @@ func (b *builder) foreach(u *unit, d policy.Declaration) {
 		b.expectMore(len(items))
 	}
 	var made []int
-	for _, it := range items {
-		names, alias := map[string]any{itemName: it.value}, ""
+	refers := refsOf(d, e) != nil
+	for i, it := range items {
+		if i == 0 || refers { // references are rendered later, with the names of their turn
+			e = e.own()
+		}
+		alias := ""
+		e.vars[itemName] = it.value
+		delete(e.vars, keyName)
 		if it.key != nil {
-			names[keyName] = it.key
+			e.vars[keyName] = it.key
 			if _, secret := e.taint[keyTaint]; d.Alias != "" && !secret {
-				alias = fmt.Sprintf("%s[%v]", d.Alias, it.key)
+				alias = d.Alias + "[" + text(it.key) + "]"
 			}
 		}
-		if at, ok := b.declaration(u, d, e.with(names), schema, alias); ok {
+		if at, ok := b.declaration(u, d, e, schema, alias); ok {
 			made = append(made, at)
 		}
 	}
@@ -73,7 +78,7 @@ func (b *builder) foreach(u *unit, d policy.Declaration) {
 
 // repeated is what the resources of a declaration see: the item of its foreach holds the secrets of what it is an item of.
 // The keys of a mapping are no secrets, and those of a list are part of it.
-func (e env) repeated(d policy.Declaration) env {
+func (e env) repeated(d *policy.Declaration) env {
 	names, tainted := e.taint.of(usesOfValue(d.Foreach, e.taint).with(e))
 	if !tainted {
 		return e
@@ -90,7 +95,7 @@ func (e env) repeated(d policy.Declaration) env {
 }
 
 // without makes a reference to all resources of a foreach hold when there are none.
-func (b *builder) without(u *unit, d policy.Declaration) {
+func (b *builder) without(u *unit, d *policy.Declaration) {
 	if d.Alias != "" {
 		b.inactive[u.Name+"/"+d.Alias] = true
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // guardable refuses a guard on what could not be put back.
-func (b *builder) guardable(d policy.Declaration, kind resource.Kind, res resource.Resource) bool {
+func (b *builder) guardable(d *policy.Declaration, kind resource.Kind, res resource.Resource) bool {
 	if d.Guard.Timeout == 0 {
 		return true
 	}
@@ -39,7 +39,7 @@ func (b *builder) guardHint(err error) string {
 }
 
 // guardOf checks a guard as far as the type alone tells.
-func (k *check) guardOf(d policy.Declaration, kind resource.Kind) {
+func (k *check) guardOf(d *policy.Declaration, kind resource.Kind) {
 	if kind.Revertible() {
 		return // its attributes are looked at with the rest of them
 	}

@@ -28,8 +28,8 @@ func (b *builder) guard(pos fault.Pos, id resource.ID, res resource.Resource, al
 
 // guarded looks at a whole catalog. An audit changes nothing and is not refused.
 func (b *builder) guarded() {
-	for _, it := range b.items {
-		if !it.Meta.Audit {
+	for i := range b.items {
+		if it := &b.items[i]; !it.Meta.Audit {
 			b.guard(it.Pos, it.ID, it.Resource, b.items)
 		}
 	}

@@ -33,11 +33,16 @@ func (b *builder) order() []resource.Item {
 	for at, old := range sorted {
 		newIndex[old] = at
 	}
+	for old := range b.items {
+		it := &b.items[old]
+		it.Requires, it.Notifies = mapped(g.before[old], newIndex), mapped(g.notifies[old], newIndex)
+	}
+	if slices.IsSorted(sorted) { // as written
+		return b.items
+	}
 	items := make([]resource.Item, len(sorted))
 	for at, old := range sorted {
-		it := b.items[old]
-		it.Requires, it.Notifies = mapped(g.before[old], newIndex), mapped(g.notifies[old], newIndex)
-		items[at] = it
+		items[at] = b.items[old]
 	}
 	return items
 }
@@ -46,20 +51,20 @@ func (b *builder) order() []resource.Item {
 func (b *builder) aware() {
 	var ids []resource.ID
 	all := make([]resource.Resource, len(b.items))
-	for i, it := range b.items {
-		all[i] = it.Resource
+	for i := range b.items {
+		all[i] = b.items[i].Resource
 	}
-	for _, it := range b.items {
-		if a, ok := it.Resource.(resource.Aware); ok {
+	for _, res := range all {
+		if a, ok := res.(resource.Aware); ok {
 			if ids == nil {
 				ids = make([]resource.ID, len(b.items))
-				for i, other := range b.items {
-					ids[i] = other.ID
+				for i := range b.items {
+					ids[i] = b.items[i].ID
 				}
 			}
 			a.Aware(ids)
 		}
-		if a, ok := it.Resource.(resource.Acquainted); ok {
+		if a, ok := res.(resource.Acquainted); ok {
 			a.Acquaint(all)
 		}
 	}
@@ -79,17 +84,20 @@ func mapped(old []int, newIndex []int) []int {
 
 // implied adds the order that types imply, as far as it does not contradict the policy.
 func (b *builder) implied(g *graph) {
-	index := make(map[resource.ID]int, len(b.items)) // as byID, without a text for each of the many IDs that are asked for
-	for i, it := range b.items {
-		index[it.ID] = i
+	types := map[string]bool{} // most of what is asked for is of a type that nothing is of
+	for i := range b.items {
+		types[b.items[i].ID.Type] = true
 	}
-	for i, it := range b.items {
-		requirer, ok := it.Resource.(resource.Requirer)
+	for i := range b.items {
+		requirer, ok := b.items[i].Resource.(resource.Requirer)
 		if !ok {
 			continue
 		}
 		for _, id := range requirer.Requires() {
-			at, there := index[id]
+			if !types[id.Type] {
+				continue
+			}
+			at, there := b.byID[id]
 			if !there || at == i || slices.Contains(g.before[i], at) || g.reaches(i, at) {
 				continue
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"regexp"
 	"strings"
 	"text/template"
@@ -42,15 +43,10 @@ type env struct {
 	read    map[string]uses // templates whose uses are known; nil: they are not kept
 }
 
-// with returns an env that sees some names more.
-func (e env) with(names map[string]any) env {
-	vars := make(map[string]any, len(e.vars)+len(names))
-	for name, v := range e.vars {
-		vars[name] = v
-	}
-	for name, v := range names {
-		vars[name] = v
-	}
+// own returns an env whose names can be changed without those of e, with room for some more.
+func (e env) own() env {
+	vars := make(map[string]any, len(e.vars)+2)
+	maps.Copy(vars, e.vars)
 	e.vars = vars
 	return e
 }

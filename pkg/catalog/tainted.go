@@ -30,8 +30,11 @@ func (s *secretive) note(names []string) {
 }
 
 // secretsIn finds which attributes of a declaration hold secrets.
-func secretsIn(d policy.Declaration, e env) (s secretive) {
+func secretsIn(d *policy.Declaration, e env) (s secretive) {
 	for key, v := range d.Attrs {
+		if s, plain := v.(string); plain && !dynamic(s) {
+			continue
+		}
 		if names, tainted := e.taint.of(usesOfValue(v, e.taint).with(e)); tainted {
 			s.keys = append(s.keys, key)
 			s.note(names)
@@ -60,6 +63,9 @@ func (s secretive) problems(problems fault.Problems) fault.Problems {
 
 // missing returns why the resource cannot be made on this node, or nil: the first secret, by name, that is not there.
 func (b *builder) missing(s secretive) error {
+	if len(s.names) == 0 {
+		return nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.names)) {
 		if why := b.secrets.lacks(b.policy, name); why != "" {
 			return fault.WithHint(fmt.Errorf("secret %s cannot be used: %s", name, why), "docs/secrets.md says what to look at")
@@ -69,7 +75,7 @@ func (b *builder) missing(s secretive) error {
 }
 
 // taintedMeta says what of a resource may be shown.
-func taintedMeta(meta *resource.Meta, d policy.Declaration, s secretive) {
+func taintedMeta(meta *resource.Meta, d *policy.Declaration, s secretive) {
 	if !s.tainted() {
 		return
 	}

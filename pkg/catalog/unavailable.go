@@ -28,8 +28,26 @@ func (b *builder) spared(err error) bool {
 	return b.onNode && errors.As(err, &e) && e.absent
 }
 
+// constants reports whether attributes are rendered to themselves, and are nothing that could be changed later.
+func constants(attrs map[string]any) bool {
+	for _, v := range attrs {
+		switch v := v.(type) {
+		case string:
+			if dynamic(v) {
+				return false
+			}
+		case []any, map[string]any:
+			return false
+		}
+	}
+	return true
+}
+
 // attributes renders what a declaration says; unavailable is why it cannot be had on this node.
-func (b *builder) attributes(d policy.Declaration, e env) (attrs map[string]any, unavailable error, ok bool) {
+func (b *builder) attributes(d *policy.Declaration, e env) (attrs map[string]any, unavailable error, ok bool) {
+	if constants(d.Attrs) {
+		return d.Attrs, nil, true
+	}
 	attrs = make(map[string]any, len(d.Attrs))
 	for key, v := range d.Attrs {
 		value, err := e.value(v)

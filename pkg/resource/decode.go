@@ -132,7 +132,10 @@ func (d *decoder) enum(v reflect.Value, f Field, at string) {
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
 	}
-	got := fmt.Sprint(v.Interface())
+	got := v.String()
+	if v.Kind() != reflect.String {
+		got = fmt.Sprint(v.Interface())
+	}
 	if !slices.Contains(f.Enum, got) {
 		hint := fault.DidYouMean(got, f.Enum)
 		d.fail(at, "bad-enum", fmt.Sprintf("%q is not one of %s", got, strings.Join(f.Enum, ", ")), hint)
@@ -144,6 +147,10 @@ func (d *decoder) value(v reflect.Value, f Field, raw any, at string) {
 		v.Set(reflect.New(v.Type().Elem()))
 		v = v.Elem()
 	}
+	if v.Type().PkgPath() == "" { // of Go itself, without methods
+		d.plain(v, f, raw, at)
+		return
+	}
 	if v.Addr().Type().Implements(valueDecoder) {
 		if err := v.Addr().Interface().(ValueDecoder).DecodeValue(raw); err != nil {
 			d.fail(at, "bad-value", err.Error(), first(fault.Hints(err)))
@@ -154,6 +161,11 @@ func (d *decoder) value(v reflect.Value, f Field, raw any, at string) {
 		d.text(v, raw, at)
 		return
 	}
+	d.plain(v, f, raw, at)
+}
+
+// plain reads a value as its kind alone says.
+func (d *decoder) plain(v reflect.Value, f Field, raw any, at string) {
 	switch v.Kind() {
 	case reflect.String:
 		s, ok := raw.(string)

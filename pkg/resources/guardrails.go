@@ -75,16 +75,18 @@ func (a Agent) user(_ resource.Kind, id resource.ID, res resource.Resource, _ []
 
 // files looks at any type whose identity is a path: what is taken away, and what comes in the place of it.
 func (a Agent) files(kind resource.Kind, id resource.ID, res resource.Resource, _ []resource.Item) string {
-	at := path.Clean(id.Name)
 	if !path.IsAbs(id.Name) {
 		return ""
 	}
-	needed := slices.Concat([]string{a.State}, a.Files)
-	i := slices.IndexFunc(needed, func(file string) bool { return within(file, at) || within(at, file) })
-	if i < 0 {
-		return ""
+	at, state, file := path.Clean(id.Name), a.State, a.State
+	near := func(file string) bool { return within(file, at) || within(at, file) }
+	if !near(state) {
+		i := slices.IndexFunc(a.Files, near)
+		if i < 0 {
+			return ""
+		}
+		file = a.Files[i]
 	}
-	file, state := needed[i], a.State
 	ensure, _ := kind.Value(res, "ensure")
 	purge, _ := kind.Value(res, "purge")
 	switch {
