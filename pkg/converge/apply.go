@@ -17,7 +17,7 @@ import (
 // converge plans one item and, unless it is only looked at, applies the plan and proves by a second plan that the host
 // is in line then. It returns the plan as it is by then.
 func (r *run) converge(ctx context.Context, i int, res *report.Result) (plan resource.Plan) {
-	it := r.cat.Items[i]
+	it := &r.cat.Items[i]
 	h := r.watched(it)
 	plan, err := r.planAhead(ctx, i, h)
 	if err != nil {
@@ -79,7 +79,7 @@ func (r *run) planFailed(ctx context.Context, i int, err error, res *report.Resu
 // notify records the refreshes that the change of an item will cause, and returns the targets that owed none before. The item
 // is one of them if its own steps tell a program of what they do.
 func (r *run) notify(i int, plan resource.Plan) (fresh []int, err error) {
-	it := r.cat.Items[i]
+	it := &r.cat.Items[i]
 	all := it.Notifies
 	if plan.Tells() {
 		all = append(slices.Clone(all), i)
@@ -99,7 +99,7 @@ func (r *run) notify(i int, plan resource.Plan) (fresh []int, err error) {
 }
 
 // apply carries out a plan, again after a failure as often as the item allows, and checks the result.
-func (r *run) apply(ctx context.Context, it resource.Item, h *host.Host, plan *resource.Plan, fresh []int, res *report.Result) error {
+func (r *run) apply(ctx context.Context, it *resource.Item, h *host.Host, plan *resource.Plan, fresh []int, res *report.Result) error {
 	for attempt := 0; ; attempt++ {
 		made, err := applyPlan(ctx, *plan)
 		res.Changes = made
@@ -125,7 +125,7 @@ func (r *run) apply(ctx context.Context, it resource.Item, h *host.Host, plan *r
 }
 
 // withdraw takes back the notifications of an apply that failed and left the host as it was.
-func (r *run) withdraw(ctx context.Context, it resource.Item, plan resource.Plan, fresh []int) {
+func (r *run) withdraw(ctx context.Context, it *resource.Item, plan resource.Plan, fresh []int) {
 	if len(fresh) == 0 {
 		return
 	}
@@ -146,7 +146,7 @@ func (r *run) withdraw(ctx context.Context, it resource.Item, plan resource.Plan
 // refresh carries out the refresh an item owes, now that its own plan is applied. If it was the item itself that could not tell
 // a program of its change, because a run died or the program would not hear, that is done.
 func (r *run) refresh(ctx context.Context, i int, plan resource.Plan, res *report.Result) {
-	it := r.cat.Items[i]
+	it := &r.cat.Items[i]
 	if !r.owes(i) {
 		return
 	}

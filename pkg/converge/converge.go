@@ -70,10 +70,11 @@ type Options struct {
 // A resource is skipped when one it requires failed or was skipped; the reason names the root cause. A refresh is
 // owed from before the change that causes it is made until it succeeded, so it survives a crash in between.
 func Run(ctx context.Context, cat *resource.Catalog, h *host.Host, o Options) report.Run {
-	r := &run{cat: cat, host: h, Options: o, states: make([]state, len(cat.Items)), owed: make([]bool, len(cat.Items))}
+	r := &run{cat: cat, host: h, Options: o, states: make([]state, len(cat.Items)), owed: make([]bool, len(cat.Items)), names: make([]string, len(cat.Items))}
 	started := o.Now()
 	rep := report.Run{Started: started, DryRun: o.DryRun}
 	r.chosen = r.choose()
+	r.sight.calm = atFirst
 	ran := 0
 	for i := range cat.Items {
 		r.awaitEffect(i) // of a change by a run that died
@@ -85,7 +86,10 @@ func Run(ctx context.Context, cat *resource.Catalog, h *host.Host, o Options) re
 		}
 		ran++
 		r.joint(ctx, i)
-		if result := r.item(ctx, i); result.Outcome != report.OK || result.Refresh != "" || result.Guard != "" {
+		r.foresee(ctx, i)
+		result := r.item(ctx, i)
+		r.passed(result)
+		if result.Outcome != report.OK || result.Refresh != "" || result.Guard != "" {
 			rep.Results = append(rep.Results, result)
 		}
 		r.settled(i)
@@ -114,11 +118,13 @@ type run struct {
 	cat    *resource.Catalog
 	host   *host.Host
 	states []state
+	names  []string              // made when they are needed
 	chosen []bool                // to be in the run
 	owed   []bool                // a notifier changed in this run, or would have
 	effect int                   // the item after whose turn all guarded changes have taken effect; 0: there are none
 	ahead  map[int]resource.Plan // of items whose turn is still to come
 	joined int                   // items before it were looked at for being changed together
+	sight  sight                 // of items that were looked at before their turn
 }
 
 // state is what a later resource must know of an earlier one.
@@ -130,8 +136,8 @@ type state struct {
 }
 
 func (r *run) item(ctx context.Context, i int) report.Result {
-	it := r.cat.Items[i]
-	res := report.Result{ID: it.Name(), Outcome: report.OK, Controls: it.Meta.Controls}
+	it := &r.cat.Items[i]
+	res := report.Result{ID: r.name(i), Outcome: report.OK, Controls: it.Meta.Controls}
 	if cause := r.blocked(ctx, i); cause != "" {
 		res.Outcome, res.Reason = report.Skipped, cause
 		r.states[i] = state{cause: r.rootCause(i, cause)}
@@ -162,7 +168,7 @@ func (r *run) item(ctx context.Context, i int) report.Result {
 	return res
 }
 
-func timeoutOf(it resource.Item) time.Duration {
+func timeoutOf(it *resource.Item) time.Duration {
 	if it.Meta.Timeout == 0 {
 		return DefaultTimeout
 	}
@@ -191,6 +197,14 @@ func (r *run) blocked(ctx context.Context, i int) string {
 	return ""
 }
 
+// name is how an item is called in reports and in the journal, made once.
+func (r *run) name(i int) string {
+	if r.names[i] == "" {
+		r.names[i] = r.cat.Items[i].Name()
+	}
+	return r.names[i]
+}
+
 func (r *run) rootCause(i int, fallback string) string {
 	for _, dep := range r.cat.Items[i].Requires {
 		if cause := r.states[dep].cause; cause != "" {
@@ -211,15 +225,16 @@ func (r *run) dependsOnPending(i int) bool {
 }
 
 func (r *run) owes(i int) bool {
-	return r.owed[i] || (r.Journal != nil && r.Journal.Pending(r.cat.Items[i].Name()))
+	return r.owed[i] || (r.Journal != nil && r.Journal.Pending(r.name(i)))
 }
 
 // enforced returns the declarations in force: of what conforms now, and of what did before and could not be looked at;
 // "" for the rest.
 func (r *run) enforced() map[string]string {
 	all := make(map[string]string, len(r.cat.Items))
-	for i, it := range r.cat.Items {
-		name := it.Name()
+	for i := range r.cat.Items {
+		it := &r.cat.Items[i]
+		name := r.name(i)
 		if s := r.states[i]; s.cause == "" && !s.pending && !s.left {
 			all[name] = it.Digest
 		} else {

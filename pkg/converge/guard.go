@@ -11,28 +11,28 @@ import (
 )
 
 // isGuarded says whether changes of an item are kept in this run.
-func (r *run) isGuarded(it resource.Item) bool {
+func (r *run) isGuarded(it *resource.Item) bool {
 	return it.Meta.Guard > 0 && r.Guard != nil && !r.DryRun && !it.Meta.Audit
 }
 
 // watched is the host that an item is planned and changed on.
-func (r *run) watched(it resource.Item) *host.Host {
+func (r *run) watched(it *resource.Item) *host.Host {
 	if r.isGuarded(it) {
-		return r.Guard.Watch(it, r.host)
+		return r.Guard.Watch(*it, r.host)
 	}
 	return r.host
 }
 
-func (r *run) refused(it resource.Item) string {
+func (r *run) refused(it *resource.Item) string {
 	if r.isGuarded(it) {
-		return r.Guard.Refused(it)
+		return r.Guard.Refused(*it)
 	}
 	return ""
 }
 
 // guarded says in a result what becomes of a change that is not confirmed.
 func (r *run) guarded(i int, res *report.Result) {
-	it := r.cat.Items[i]
+	it := &r.cat.Items[i]
 	if r.DryRun && it.Meta.Guard > 0 && res.Outcome == report.Drift && !it.Meta.Audit {
 		res.Guard = Pending(it.Meta.Guard)
 	}
@@ -43,7 +43,7 @@ func (r *run) guarded(i int, res *report.Result) {
 
 // awaitEffect puts off the effect of guarded changes until after that of an item, if that has one which is not confirmed.
 func (r *run) awaitEffect(i int) bool {
-	it := r.cat.Items[i]
+	it := &r.cat.Items[i]
 	if !r.isGuarded(it) || !r.Guard.Waiting(it.Name()) {
 		return false
 	}
@@ -67,12 +67,13 @@ func (r *run) settled(i int) {
 
 // refreshing is the host that an item is refreshed on: what makes a guarded change effective is part of it.
 func (r *run) refreshing(i int) *host.Host {
-	if own := r.cat.Items[i]; r.isGuarded(own) {
-		return r.Guard.Watch(own, r.host)
+	if own := &r.cat.Items[i]; r.isGuarded(own) {
+		return r.Guard.Watch(*own, r.host)
 	}
-	for _, it := range r.cat.Items[:i] {
+	for n := range r.cat.Items[:i] {
+		it := &r.cat.Items[n]
 		if it.Meta.Guard > 0 && slices.Contains(it.Notifies, i) && r.isGuarded(it) && r.Guard.Waiting(it.Name()) {
-			return r.Guard.Watch(it, r.host)
+			return r.Guard.Watch(*it, r.host)
 		}
 	}
 	return r.host

@@ -75,7 +75,7 @@ func waitsFor(it resource.Item, i int) bool {
 }
 
 func (r *run) planInTime(ctx context.Context, k int) (resource.Plan, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeoutOf(r.cat.Items[k]))
+	ctx, cancel := context.WithTimeout(ctx, timeoutOf(&r.cat.Items[k]))
 	defer cancel()
 	return planOf(ctx, r.cat.Items[k].Resource, r.host)
 }
@@ -84,11 +84,11 @@ func (r *run) planInTime(ctx context.Context, k int) (resource.Plan, error) {
 func (r *run) together(ctx context.Context, first resource.Joiner, differ []int, plans map[int]resource.Plan) map[int]resource.Plan {
 	all := make([]resource.Resource, len(differ))
 	fresh := make([][]int, len(differ))
-	longest := timeoutOf(r.cat.Items[differ[0]])
+	longest := timeoutOf(&r.cat.Items[differ[0]])
 	var err error
 	for n, k := range differ {
 		all[n] = r.cat.Items[k].Resource
-		longest = max(longest, timeoutOf(r.cat.Items[k]))
+		longest = max(longest, timeoutOf(&r.cat.Items[k]))
 		if fresh[n], err = r.notify(k, plans[k]); err != nil {
 			return nil // the turn of the item fails by that
 		}
@@ -102,7 +102,7 @@ func (r *run) together(ctx context.Context, first resource.Joiner, differ []int,
 	ahead := map[int]resource.Plan{}
 	for n, k := range differ {
 		if err != nil && r.untouched(ctx, k, plans[k]) {
-			r.withdraw(ctx, r.cat.Items[k], plans[k], fresh[n])
+			r.withdraw(ctx, &r.cat.Items[k], plans[k], fresh[n])
 			continue
 		}
 		ahead[k] = rest(r.cat.Items[k].Resource, r.host, plans[k].Changes())
@@ -133,6 +133,9 @@ func rest(res resource.Resource, h *host.Host, changes []change.Change) resource
 // planAhead is the plan of an item, which may have been made before its turn.
 func (r *run) planAhead(ctx context.Context, i int, h *host.Host) (resource.Plan, error) {
 	if plan, is := r.ahead[i]; is {
+		return plan, nil
+	}
+	if plan, is := r.sight.of(i); is {
 		return plan, nil
 	}
 	return planOf(ctx, r.cat.Items[i].Resource, h)

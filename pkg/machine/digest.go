@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,9 @@ type digests struct {
 	now    func() time.Time
 	rehash time.Duration
 	bufs   sync.Pool
+	// hits says whether the last digest that was asked for was known: the next may then be found by the name of the
+	// file alone, without opening it.
+	hits atomic.Bool
 
 	mu    sync.Mutex
 	known map[fileKey]digestEntry
@@ -55,6 +59,7 @@ func keyOf(st *unix.Stat_t) fileKey {
 // of returns the digest of an open regular file, whose status st was taken after it was opened.
 func (d *digests) of(fd int, st *unix.Stat_t) (string, error) {
 	if digest, ok := d.lookup(st); ok {
+		d.hits.Store(true)
 		return digest, nil
 	}
 	key, now := keyOf(st), d.now()
@@ -91,13 +96,6 @@ func (d *digests) sum(fd int, size int64, into *[sha256.Size]byte) error {
 	}
 	h.Sum(into[:0])
 	return nil
-}
-
-// empty reports whether no digest is known, so that looking for one is in vain.
-func (d *digests) empty() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return len(d.known) == 0
 }
 
 // lookup returns the digest of the file with a status, if it is known and not too old.

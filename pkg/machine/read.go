@@ -214,13 +214,14 @@ func (f *files) List(name string) ([]host.Info, error) {
 
 // Digest implements [host.FileReader].
 func (f *files) Digest(name string) (string, error) {
-	if f.tree.live() && !f.digests.empty() && check(name) == nil {
+	if f.tree.live() && f.digests.hits.Load() && check(name) == nil {
 		var st unix.Stat_t
 		if unix.Stat(name, &st) == nil {
 			if digest, ok := f.digests.lookup(&st); ok {
 				return digest, nil
 			}
 		}
+		f.digests.hits.Store(false)
 	}
 	fd, st, err := f.descriptor(name)
 	if err != nil {

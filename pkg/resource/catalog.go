@@ -33,7 +33,7 @@ type Item struct {
 }
 
 // Name renders the item as it is called in reports: module/type:identity.
-func (it Item) Name() string { return it.Module + "/" + it.ID.String() }
+func (it Item) Name() string { return it.Module + "/" + it.ID.Type + ":" + it.ID.Name }
 
 // Meta is what every resource has beside its own attributes.
 type Meta struct {

@@ -49,6 +49,10 @@ type Finisher interface {
 // too. Revertible says why a declaration is not like that; it does no I/O.
 type Revertible interface{ Revertible() error }
 
+// A Foreseeable resource can be planned ahead of its turn, beside others, if Foreseeable says so: its plan does nothing but look
+// at files and accounts, in the way several goroutines may, and is the same until something changes them. It does no I/O.
+type Foreseeable interface{ Foreseeable() bool }
+
 // A Joiner can be changed in one transaction with others of its kind.
 type Joiner interface {
 	// Join makes the changes of all, of which the Joiner is one, as far as they can be made together; what it leaves is

@@ -86,9 +86,10 @@ type File struct {
 }
 
 var (
-	_ resource.Validator = (*File)(nil)
-	_ resource.Requirer  = (*File)(nil)
-	_ resource.Binder    = (*File)(nil)
+	_ resource.Validator   = (*File)(nil)
+	_ resource.Requirer    = (*File)(nil)
+	_ resource.Binder      = (*File)(nil)
+	_ resource.Foreseeable = (*File)(nil)
 )
 
 // Validate implements [resource.Validator].
@@ -127,6 +128,9 @@ func (f *File) Validate() error {
 	}
 	return checkValidation(f.Validation)
 }
+
+// Foreseeable implements [resource.Foreseeable].
+func (f *File) Foreseeable() bool { return true }
 
 // Requires implements [resource.Requirer].
 func (f *File) Requires() []resource.ID {
