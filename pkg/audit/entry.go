@@ -37,8 +37,9 @@ const (
 	AlertMuted        = "alert.muted"
 	AlertUnmuted      = "alert.unmuted"
 	Pruned            = "audit.pruned"
-	Broken            = "audit.broken" // found at a start: the log was altered while the service was down
-	maxField          = 256            // bytes of a field or of a value in the details
+	Broken            = "audit.broken"   // found at a start: the log was altered while the service was down
+	Restored          = "store.restored" // from a backup: what came after that is not in the log
+	maxField          = 256              // bytes of a field or of a value in the details
 	maxDetails        = 32
 	domain            = "vigo audit entry 1"
 	genesis           = "0000000000000000000000000000000000000000000000000000000000000000"

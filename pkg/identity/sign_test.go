@@ -254,3 +254,35 @@ func FuzzParseCSR(f *testing.F) {
 		}
 	})
 }
+
+// restored has lost what it had counted until a moment.
+type restored struct {
+	seen
+	at time.Time
+}
+
+func (r *restored) Forgot() time.Time { return r.at }
+
+// TestVerifyForgotten refuses what may have been seen by a service that was restored from a backup since; what changes
+// nothing when it comes again is not refused for it.
+func TestVerifyForgotten(t *testing.T) {
+	t.Parallel()
+	key, counters := newKey(t), &restored{at: noon}
+	verify := func(counter int64, created time.Time) error {
+		_, err := Verify(signed(t, key, "{}", Stamp{KeyID: "web-1", Counter: counter, Created: created}), []byte("{}"), keysOf(map[string]NodeKey{"web-1": key}), counters, noon.Add(time.Second))
+		return err
+	}
+	if err := verify(7, noon.Add(-time.Second)); !errors.Is(err, ErrReplay) || !strings.Contains(err.Error(), "restored from a backup") {
+		t.Errorf("signed before the restore: %v", err)
+	}
+	if err := verify(7, noon); err != nil {
+		t.Errorf("signed since: %v", err)
+	}
+	spooled := Stamp{KeyID: "web-1", Counter: 6, Created: noon.Add(-time.Hour)}
+	if err := FreshRelayed(spooled, counters, noon.Add(-time.Hour), noon, false); !errors.Is(err, ErrReplay) {
+		t.Errorf("kept by a hub since before: %v", err)
+	}
+	if err := FreshRelayed(spooled, counters, noon.Add(-time.Hour), noon, true); err != nil {
+		t.Errorf("a report that a hub kept since before: %v", err)
+	}
+}

@@ -22,11 +22,18 @@ type Counters interface {
 	Accept(node string, counter int64) error
 }
 
+// Forgetful is what [Counters] are, too, that have lost what they had counted: when the service was restored from a backup.
+type Forgetful interface {
+	// Forgot is when it was: requests that were signed before may have been seen; zero: nothing was lost.
+	Forgot() time.Time
+}
+
 // Keys finds the public key of a node. The error is returned as it is.
 type Keys func(node string) (ed25519.PublicKey, error)
 
 // Verify checks the signature of a request against the key of the node it names: first the digest of body, then the
-// signature, then the clock (at most [Skew] from now), and last the counter, so that only what is genuine uses it up.
+// signature, then the clock (at most [Skew] from now), and last the counter, so that only what is genuine uses it up. What
+// [Forgetful] counters may have seen is refused.
 func Verify(req *http.Request, body []byte, keys Keys, counters Counters, now time.Time) (Stamp, error) {
 	stamp, err := VerifyStamp(req, body, keys)
 	if err != nil {
@@ -40,6 +47,10 @@ func Fresh(stamp Stamp, counters Counters, now time.Time) error {
 	if off := now.Sub(stamp.Created); off > Skew || off < -Skew {
 		return fault.WithHint(fmt.Errorf("signed at %s, received at %s: %w", stamp.Created.UTC().Format(time.RFC3339),
 			now.UTC().Format(time.RFC3339), ErrSkew), "set the clock of the node")
+	}
+	if f, ok := counters.(Forgetful); ok && stamp.Created.Before(f.Forgot()) {
+		return fault.WithHint(fmt.Errorf("signed at %s, before the service was restored from a backup at %s: %w", stamp.Created.UTC().Format(time.RFC3339),
+			f.Forgot().UTC().Format(time.RFC3339), ErrReplay), "the node sends it again by itself; when it goes on, its clock is behind")
 	}
 	if err := counters.Accept(stamp.KeyID, stamp.Counter); err != nil {
 		return fmt.Errorf("counter %d of %s: %w", stamp.Counter, stamp.KeyID, err)

@@ -73,6 +73,7 @@ type Service struct {
 	index     *inventory.Index
 	unread    []inventory.Document // for the index, to be read from the store
 	began     time.Time
+	restored  sqlstore.Restored // never changed after New
 	hearing   hearing
 	agenda    agenda
 	rate      rate
@@ -145,6 +146,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		return nil, err
 	}
 	s.replica.fed = s.began
+	if err := c.DB.Note(ctx, sqlstore.RestoredKey, &s.restored); err != nil && !errors.Is(err, sqlstore.ErrNotFound) {
+		return nil, err
+	}
 	if s.known, err = c.DB.FacetDigests(ctx); err != nil {
 		return nil, err
 	}
@@ -310,6 +314,9 @@ func (s *Service) active(name string) (*node, error) {
 	}
 	return n, nil
 }
+
+// Forgot implements identity.Forgetful: what nodes signed before the store was restored may have been answered before.
+func (s *Service) Forgot() time.Time { return s.restored.At }
 
 // Accept implements identity.Counters.
 func (s *Service) Accept(name string, counter int64) error {

@@ -43,9 +43,21 @@ type table struct {
 	truth   int // index of the column that is true or false; 0: none is
 }
 
+// ErrServed says that a service works with a database whose content is to be replaced.
+var ErrServed = fault.WithHint(errors.New("a service works with the database"), "stop all services on it first")
+
 // CopyTo copies a store to an empty PostgreSQL database, all of it or nothing; tell is called after each table with its
 // rows. Nothing may write to the store meanwhile. [ErrNotEmpty].
 func (d *DB) CopyTo(ctx context.Context, address string, tell func(table string, rows int64)) error {
+	return d.copyTo(ctx, address, false, tell)
+}
+
+// ReplaceAt is [DB.CopyTo] in place of the store that is in the database. [ErrServed].
+func (d *DB) ReplaceAt(ctx context.Context, address string, tell func(table string, rows int64)) error {
+	return d.copyTo(ctx, address, true, tell)
+}
+
+func (d *DB) copyTo(ctx context.Context, address string, replace bool, tell func(table string, rows int64)) error {
 	to, err := OpenPostgres(ctx, address, Options{}) // brings the schema
 	if err != nil {
 		return err
@@ -58,6 +70,11 @@ func (d *DB) CopyTo(ctx context.Context, address string, tell func(table string,
 		return explainPostgres(err)
 	}
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if replace {
+			if err := emptied(ctx, tx); err != nil {
+				return err
+			}
+		}
 		for _, t := range tables() {
 			n, err := d.copyTable(ctx, tx, t)
 			if err != nil {
@@ -69,6 +86,23 @@ func (d *DB) CopyTo(ctx context.Context, address string, tell func(table string,
 		return err
 	})
 	return errors.Join(explainPostgres(err), conn.Close(ctx))
+}
+
+// emptied removes all that services keep, with what they tell each other, if none works with it.
+func emptied(ctx context.Context, tx pgx.Tx) error {
+	var free bool
+	if err := tx.QueryRow(ctx, fmt.Sprintf("SELECT pg_try_advisory_xact_lock(%d)", leader)).Scan(&free); err != nil {
+		return fmt.Errorf("asking whether a service leads: %w", err)
+	}
+	if !free {
+		return ErrServed
+	}
+	for _, t := range append(tables(), table{name: "feed"}) {
+		if _, err := tx.Exec(ctx, "TRUNCATE "+t.name); err != nil {
+			return fmt.Errorf("emptying the table %s: %w", t.name, err)
+		}
+	}
+	return nil
 }
 
 func (d *DB) copyTable(ctx context.Context, tx pgx.Tx, t table) (int64, error) {

@@ -19,6 +19,25 @@ var ErrLocked = fault.WithHint(errors.New("another process works with this data 
 
 const lockName = "lock"
 
+// RestoreDir is the folder in a data folder in which a restore from a backup is prepared, and RestoreReady the file in it that is
+// there while things are replaced.
+const (
+	RestoreDir   = "restoring"
+	RestoreReady = "ready"
+)
+
+// ErrHalfRestored says that a restore was interrupted while it replaced things.
+var ErrHalfRestored = fault.WithHint(errors.New("a restore from a backup was interrupted"), "run it again: `vigo report restore --force`")
+
+// restored refuses a data folder that is partly from a backup.
+func restored(dir string) error {
+	_, err := os.Lstat(filepath.Join(dir, RestoreDir, RestoreReady))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("opening the data folder %s: %w", dir, ErrHalfRestored), err)
+}
+
 // A Lock keeps a data folder for one process; it ends with the process, however that comes.
 type Lock struct{ f *os.File }
 

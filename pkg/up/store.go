@@ -35,6 +35,9 @@ func CopyStore(ctx context.Context, data, address string, tell func(table string
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
+	if err := restored(data); err != nil {
+		return err
+	}
 	from, err := sqlstore.Open(ctx, path, sqlstore.Options{})
 	if err != nil {
 		return err

@@ -110,6 +110,9 @@ func Open(ctx context.Context, c Config) (s *Stack, err error) {
 	if s.lock, err = LockData(c.Data); err != nil {
 		return s, err
 	}
+	if err = restored(c.Data); err != nil {
+		return s, err
+	}
 	if s.listener, err = net.Listen("tcp", c.Listen); err != nil {
 		return s, fault.WithHint(fmt.Errorf("listening: %w", err), "another program may have the port: give another address with --listen")
 	}
