@@ -15,7 +15,9 @@ func TestWake(t *testing.T) {
 	for seed := range uint64(15) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		r1 := rule("a", func(r *report.AlertRule) { r.For, r.Leave = seconds(rnd, 60), seconds(rnd, 60) })
-		r2 := rule("b", func(r *report.AlertRule) { r.GroupBy, r.InhibitedBy, r.Repeat = []string{"hub"}, []string{"a"}, seconds(rnd, 200) })
+		r2 := rule("b", func(r *report.AlertRule) {
+			r.GroupBy, r.InhibitedBy, r.Repeat = []string{"hub"}, []string{"a"}, seconds(rnd, 200)
+		})
 		each, seldom := newPlay(r1, r2), newPlay(r1, r2)
 		mutes := []report.Mute{{ID: "m", Group: "n1", Until: noon.Add(seconds(rnd, 1000))}}
 		each.setup.Mutes, seldom.setup.Mutes = mutes, mutes

@@ -34,7 +34,7 @@ func nodeFilters(more ...param) []param {
 }
 
 func (s *server) routes() []route {
-	return append(s.nodeRoutes(), append(s.fleetRoutes(), append(s.alertRoutes(), s.accessRoutes()...)...)...)
+	return append(s.nodeRoutes(), append(s.fleetRoutes(), append(s.alertRoutes(), append(s.upkeepRoutes(), s.accessRoutes()...)...)...)...)
 }
 
 // nodeRoutes are what nodes, hubs and controllers ask.

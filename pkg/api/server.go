@@ -26,6 +26,7 @@ type Backend struct {
 	Inventory    Inventory
 	Alerts       Alerts
 	DeadNotices  DeadNotices
+	Upkeep       Upkeep
 	Admin        Admin
 	Roster       Roster
 	Staff        Staff

@@ -36,6 +36,8 @@ const (
 	Pushed            = "registry.pushed" // a request for promotion or a signature, by a person
 	AlertMuted        = "alert.muted"
 	AlertUnmuted      = "alert.unmuted"
+	MaintenanceBegun  = "maintenance.begun"
+	MaintenanceEnded  = "maintenance.ended" // before its time
 	Pruned            = "audit.pruned"
 	Broken            = "audit.broken"   // found at a start: the log was altered while the service was down
 	Restored          = "store.restored" // from a backup: what came after that is not in the log

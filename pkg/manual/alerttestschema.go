@@ -7,7 +7,9 @@ func alertTestSchema() object {
 		return says(object{"type": "string", "pattern": `^([0-9.]+(ns|us|µs|ms|s|m|h))+$`}, what)
 	}
 	text := func(what string) object { return says(object{"type": "string"}, what) }
-	list := func(what string) object { return says(object{"type": "array", "items": object{"type": "string"}}, what) }
+	list := func(what string) object {
+		return says(object{"type": "array", "items": object{"type": "string"}}, what)
+	}
 	presence := says(object{"enum": []any{report.Live, report.Late, report.Stale, report.Missing, report.Never}}, "Whether it is heard of; live at the beginning.")
 	certificate := span("How long its certificate is still valid.")
 	scene := func(required []string, what string) object {

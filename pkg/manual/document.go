@@ -12,7 +12,9 @@ const draft = "http://json-schema.org/draft-07/schema#" // the draft that editor
 
 // Documents returns the names of what there are schemas of: the kinds of documents in a policy repository, and one
 // resource.
-func Documents() []string { return []string{"fleet", "module", "role", "test", "alert", "alerttest", "resource"} }
+func Documents() []string {
+	return []string{"fleet", "module", "role", "test", "alert", "alerttest", "resource"}
+}
 
 // DocumentSchema returns the JSON Schema of one kind of document, by a name of [Documents]. With no name it is that of
 // any of them, told apart by the key "kind", so that an editor needs one schema for a whole repository.

@@ -34,6 +34,8 @@ type NodeStatus struct {
 	Reason     string            `json:"reason,omitempty"`  // of what is not well, one line
 	Hub        string            `json:"hub,omitempty"`     // the last check-in came through it
 	Refusals   []Refusal         `json:"refusals,omitempty"`
+	// Maintenance is the one it is in; nil: nobody works on it.
+	Maintenance *Maintenance `json:"maintenance,omitempty"`
 }
 
 // NodeDetail is all the service knows of one node.

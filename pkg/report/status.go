@@ -13,6 +13,8 @@ type Status struct {
 	Worst       []Worst     `json:"worst,omitempty"` // modules by failing and drifting nodes, most first, at most 5
 	Channels    []Channel   `json:"channels"`        // sorted by name
 	Hubs        []HubStatus `json:"hubs,omitempty"`  // sorted by name; they are not counted as nodes
+	// Maintenance is what people work on now; nodes in it are counted above, and are no problems for being silent or failing.
+	Maintenance []MaintenanceStatus `json:"maintenance,omitempty"`
 	// Problems holds what wants a person, worst first, at most as many as were asked for; ProblemCount counts all.
 	Problems     []Problem `json:"problems"`
 	ProblemCount int       `json:"problemCount"`

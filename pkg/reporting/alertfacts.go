@@ -105,8 +105,9 @@ func (s *Service) holds(ctx context.Context, r *rule, now time.Time) (map[string
 
 // subject is a node as rules look at it. The caller holds the lock of the service.
 func (s *Service) subject(n *node, now time.Time) alert.Subject {
-	return alert.Subject{Name: n.Name, Behind: n.account.Last.Hub, IsHub: n.Hub, Channel: s.channelOf(n), Labels: n.Labels, Presence: s.presence(n, now),
-		Compliance: n.account.State, Failing: n.account.Failing}
+	at := s.presence(n, now)
+	return alert.Subject{Name: n.Name, Behind: n.account.Last.Hub, IsHub: n.Hub, Channel: s.channelOf(n), Labels: n.Labels, Presence: at,
+		Compliance: n.account.State, Failing: n.account.Failing, Maintained: idOf(s.maintained(n, at, now))}
 }
 
 // witness tells of one node after the other. The lock of the service is held meanwhile.

@@ -70,7 +70,7 @@ func (s *Service) beginAlerts(ctx context.Context) error {
 
 // takeAlerts takes over rules and mutes that another service was told.
 func (s *Service) takeAlerts(ctx context.Context, c sqlstore.Change) error {
-	if !c.Lost && !slices.Contains(c.Notes, alertRulesKey) && !slices.Contains(c.Notes, mutesKey) {
+	if !c.Lost && !slices.Contains(c.Notes, alertRulesKey) && !slices.Contains(c.Notes, mutesKey) && !slices.Contains(c.Notes, maintenanceKey) {
 		return nil
 	}
 	s.alerts.mu.Lock()
@@ -87,7 +87,7 @@ func (s *Service) readAlertNotes(ctx context.Context) error {
 		}
 	}
 	s.useRules(rules)
-	return nil
+	return s.readMaintenance(ctx)
 }
 
 // useRules has alerts judged by other rules; none: those of the program. The caller holds the lock of the alerts, or has the

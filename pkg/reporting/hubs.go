@@ -141,6 +141,7 @@ func (s *Service) hubs(now time.Time) ([]report.HubStatus, []report.Problem) {
 			Version: r.Version, Spooled: r.Spooled, Mirrors: r.Mirrors, Trouble: r.Trouble}
 		list = append(list, h)
 		switch {
+		case s.maintained(n, h.Presence, now) != nil:
 		case silent(h.Presence):
 			problems = append(problems, report.Problem{Kind: "dark", Node: h.Name, First: h.Seen,
 				Text: fmt.Sprintf("this hub was last heard of %s ago, with %d nodes behind it", now.Sub(h.Seen).Round(time.Second), h.Nodes)})

@@ -139,6 +139,7 @@ func (s *Service) find(ctx context.Context, q report.Query, cond *expr.Cond) ([]
 
 // indexed tells the index what a node says of itself. The caller holds the lock.
 func (s *Service) indexed(n *node) {
+	n.covered = covered{} // its labels may be others
 	if n.Hub || !n.Retired.IsZero() {
 		s.index.Remove(n.Name)
 		return

@@ -50,9 +50,10 @@ func (s *Service) Recipients(context.Context) ([]report.Recipient, error) {
 }
 
 func (s *Service) nodeStatus(n *node, now time.Time) report.NodeStatus {
-	a := n.account
+	a, at := n.account, s.presence(n, now)
 	return report.NodeStatus{
-		Name: n.Name, Channel: s.channelOf(n), Labels: n.Labels, Presence: s.presence(n, now), Seen: n.seen, Interval: n.told,
+		Maintenance: s.maintained(n, at, now).told(),
+		Name:        n.Name, Channel: s.channelOf(n), Labels: n.Labels, Presence: at, Seen: n.seen, Interval: n.told,
 		Compliance: a.State, Digest: s.digest(n), Bundle: a.Last.Bundle, Commit: s.commits[a.Last.Bundle],
 		Pointer: a.Last.Pointer, Agent: a.Last.Agent, Run: a.Last.Run, Failing: a.Failing, Since: a.Since, Spooled: a.Last.Spooled,
 		Reason: a.Reason, Refusals: a.Last.Refusals, Hub: a.Last.Hub,

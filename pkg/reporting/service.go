@@ -63,6 +63,7 @@ type Service struct {
 	replica     replica
 	alerts      alerting
 	controlDocs controlDocs
+	upkeep      upkeep // under mu
 
 	mu        sync.Mutex
 	nodes     map[string]*node
@@ -94,6 +95,7 @@ type node struct {
 	refused budget            // of events of refusals
 	written time.Time         // when the account was given to the store last
 	account account
+	covered covered
 }
 
 // account is what is kept of the last check-in and of how it came to that.

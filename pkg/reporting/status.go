@@ -57,6 +57,7 @@ func (s *Service) Status(_ context.Context, problems int) (report.Status, error)
 	st.Hubs, inHubs = s.hubs(now)
 	all = append(all, inHubs...)
 	st.Worst = topModules(worst)
+	st.Maintenance = slices.DeleteFunc(s.maintenances(now), func(m report.MaintenanceStatus) bool { return !m.Now(now) })
 	slices.SortFunc(all, func(a, b report.Problem) int {
 		return cmp.Or(cmp.Compare(rank(a.Kind), rank(b.Kind)), strings.Compare(a.Node, b.Node), strings.Compare(a.Text, b.Text))
 	})
@@ -116,6 +117,9 @@ func (s *Service) problems(n *node, ns report.NodeStatus, now time.Time) []repor
 		if kind, text, first := s.lag(n, ns, now); kind != "" {
 			add(kind, text, first, 0)
 		}
+	}
+	if ns.Maintenance != nil {
+		list = slices.DeleteFunc(list, func(p report.Problem) bool { return p.Kind != "refused" && p.Kind != "ahead" })
 	}
 	return list
 }

@@ -76,7 +76,7 @@ func showNodes(env *cli.Env, f cli.Format, list []report.NodeStatus) error {
 			fmt.Fprintln(env.Stdout, n.Name)
 			continue
 		}
-		rows[i] = []string{n.Name, string(n.Presence), ago(now, n.Seen), string(n.Compliance), shortDigest(n.Bundle), string(n.Digest)}
+		rows[i] = []string{n.Name, presenceText(n), ago(now, n.Seen), string(n.Compliance), shortDigest(n.Bundle), string(n.Digest)}
 		if f == cli.Wide {
 			reason, _, _ := strings.Cut(n.Reason, "\n")
 			rows[i] = append(rows[i], n.Channel, orDash(n.Pointer), orDash(short(n.Commit)), orDash(n.Agent), n.Interval.String(), labelText(n.Labels), orDash(reason))
@@ -86,6 +86,14 @@ func showNodes(env *cli.Env, f cli.Format, list []report.NodeStatus) error {
 		return nil
 	}
 	return env.Columns(headers, rows)
+}
+
+// presenceText marks nodes that somebody works on.
+func presenceText(n report.NodeStatus) string {
+	if n.Maintenance != nil {
+		return string(n.Presence) + " (maintenance)"
+	}
+	return string(n.Presence)
 }
 
 func labelText(labels map[string]string) string {
@@ -123,7 +131,7 @@ func newNodeCommand(env *cli.Env) *cobra.Command {
 	conn.flags(c)
 	c.ValidArgsFunction = conn.completeNodes(env)
 	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML)
-	c.AddCommand(newRetireCommand(env))
+	c.AddCommand(newRetireCommand(env), newMaintenanceCommand(env))
 	return c
 }
 
@@ -159,6 +167,9 @@ func printNode(env *cli.Env, n report.NodeDetail) error {
 		{"bundle", orDash(n.Bundle)}, {"digest", string(n.Digest)}, {"commit", orDash(n.Commit)}, {"pointer", orDash(n.Pointer)},
 		{"channel", n.Channel}, {"labels", labelText(n.Labels)}, {"agent", orDash(n.Agent)}, {"interval", n.Interval.String()},
 		{"certificate", "until " + n.CertExpires.Local().Format("2006-01-02 15:04")}, {"spooled", fmt.Sprint(n.Spooled)},
+	}
+	if m := n.Maintenance; m != nil {
+		rows = append(rows, []string{"maintenance", fmt.Sprintf("until %s, by %s: %s", stamp(m.Until), orDash(m.By), m.Reason)})
 	}
 	if n.Hub != "" {
 		rows = append(rows, []string{"hub", n.Hub})

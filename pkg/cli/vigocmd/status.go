@@ -103,6 +103,7 @@ func printStatus(env *cli.Env, st report.Status, wide bool) {
 	}
 	printWaiting(env, st)
 	printHubs(env, st)
+	printMaintenance(env, st)
 	printProblems(env, st, wide)
 }
 
