@@ -31,6 +31,7 @@ type typeCase struct {
 	Gone     string    `yaml:"gone"`     // succeeds once they did
 	Packages []string  `yaml:"packages"` // of Debian, that the case needs
 	Kernel   string    `yaml:"kernel"`   // own: the case needs a machine with a kernel of its own
+	Played   string    `yaml:"played"`   // what a script of the case stands in for, since it cannot be had; and why
 	Cannot   string    `yaml:"cannot"`   // why no machine here can show it; then nothing else is needed
 }
 
@@ -130,7 +131,7 @@ type verdict struct {
 	name                                    string
 	converges, again, dry, repaired, undone string
 	cannot                                  string
-	kernel                                  string
+	kernel, played                          string
 	tried                                   bool
 }
 
@@ -152,6 +153,9 @@ func tableOf(rows []verdict) string {
 		machine := "container"
 		if r.kernel == ownKernel {
 			machine = "own kernel"
+		}
+		if r.played != "" {
+			machine += "; played: " + r.played
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", titleOf(r.name), machine, r.converges, r.again, r.dry, r.repaired, r.undone)
 	}

@@ -61,7 +61,7 @@ func TestTypes(t *testing.T) {
 	cases := readCases(t)
 	rows := make([]verdict, len(cases))
 	for i, c := range cases {
-		rows[i] = verdict{name: c.name, kernel: c.Kernel, converges: no, again: no, dry: no, repaired: no, undone: no, cannot: c.Cannot}
+		rows[i] = verdict{name: c.name, kernel: c.Kernel, played: c.Played, converges: no, again: no, dry: no, repaired: no, undone: no, cannot: c.Cannot}
 	}
 	try := func(kernel string, start func() machine) {
 		wanted := on(cases, kernel)
@@ -98,7 +98,9 @@ func checkDoc(t *testing.T, table string) {
 Made by ` + "`go test ./test/fleet -run TestTypes -update`" + ` and checked by the same test. Each type is tried on a Debian 12 that was booted for it: a
 dry run, a run, a second run, a change made by hand, a repair, and the declaration of the opposite. The machine is a container with a systemd
 of its own, on the kernel of the computer; or, where that cannot show it, one with a kernel of its own, Debian's user-mode-linux 6.1.
-What the host looks like is judged by other programs than Vigo. The cases are in test/fleet/testdata/types.
+What the host looks like is judged by other programs than Vigo. The programs that Vigo drives are real, from packages of Debian or built from
+their sources; where the table says played, a script stands in for one that cannot be had, and the row shows only that Vigo keeps to the same
+files, arguments and exit codes. The cases are in test/fleet/testdata/types.
 
 ` + table
 	if *update && !t.Failed() {
