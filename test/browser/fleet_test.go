@@ -133,11 +133,17 @@ type machine struct {
 // join enrols a node.
 func (f *fleet) join(t *testing.T, name, channel string, labels map[string]string) *machine {
 	t.Helper()
-	made, err := f.client.CreateToken(t.Context(), api.TokenRequest{Uses: 1, Channel: channel, Labels: labels})
+	return f.joinAs(t, name, api.TokenRequest{Uses: 1, Channel: channel, Labels: labels})
+}
+
+// joinAs enrols a node, or a hub, with what a token says.
+func (f *fleet) joinAs(t *testing.T, name string, what api.TokenRequest) *machine {
+	t.Helper()
+	made, err := f.client.CreateToken(t.Context(), what)
 	must(t, err)
 	key, err := identity.NewNodeKey()
 	must(t, err)
-	answer, err := api.Enroll(t.Context(), f.url, made.Token, name, "0.1.0", key, time.Now)
+	answer, err := api.Enrolling{URL: f.url, Token: made.Token, Node: name, Agent: "0.1.0", Hub: what.Hub, Key: key, Now: time.Now}.Enroll(t.Context())
 	must(t, err)
 	cert, err := key.Certificate([]byte(answer.Certificate))
 	must(t, err)
@@ -147,7 +153,7 @@ func (f *fleet) join(t *testing.T, name, channel string, labels map[string]strin
 		Certificate: func() (*tls.Certificate, error) { return &cert, nil }})
 	must(t, err)
 	t.Cleanup(c.Close)
-	return &machine{AgentClient: c, name: name, channel: channel, bundle: stable, run: report.Run{Counts: report.Counts{OK: 42}, Took: 800 * time.Millisecond}}
+	return &machine{AgentClient: c, name: name, channel: what.Channel, bundle: stable, run: report.Run{Counts: report.Counts{OK: 42}, Took: 800 * time.Millisecond}}
 }
 
 // checkIn has the node say how it is, and deliver its run and its traits.
