@@ -41,7 +41,7 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, conf *tls.Config
 
 func serve(ctx context.Context, l net.Listener, h http.Handler, conf *tls.Config, log *slog.Logger, lim limits) error {
 	server := &http.Server{
-		Handler: h, TLSConfig: conf, MaxHeaderBytes: maxHeader,
+		Handler: strict(h), TLSConfig: conf, MaxHeaderBytes: maxHeader,
 		ReadHeaderTimeout: lim.header, ReadTimeout: lim.read, WriteTimeout: lim.write, IdleTimeout: lim.idle,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // scanners and cut connections are no errors of ours
 	}

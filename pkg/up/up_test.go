@@ -397,6 +397,22 @@ func TestSlow(t *testing.T) {
 		}
 		conn.Close()
 	}
+	for name, c := range map[string][2]string{"a header": {"GET / HTTP/1.1\r\nHost: x\r\n", "X-A: b\r\n"}, "a body": {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", "b"}} {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		_, err = io.WriteString(conn, c[0])
+		for err == nil && time.Since(began) < 10*time.Second { // each byte is in time, the whole is not
+			time.Sleep(20 * time.Millisecond)
+			_, err = io.WriteString(conn, c[1])
+		}
+		if err == nil {
+			t.Errorf("%s that does not end may go on for ten seconds", name)
+		}
+		conn.Close()
+	}
 	if usual := usualLimits(); usual.header <= 0 || usual.read <= 0 || usual.write <= 0 || usual.idle <= 0 {
 		t.Errorf("a limit is missing: %+v", usual)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 	"vigo.dev/test/programs"
@@ -84,9 +85,20 @@ func (c *caller) signed(path string, body any, at time.Time) *http.Request {
 // send sends a request and returns the code of the refusal, "" when it was accepted, or badTLS.
 func (c *caller) send(r *http.Request) string {
 	c.t.Helper()
+	return c.sendAs(r, true)
+}
+
+// sendAs sends a request with the certificate of the node, or without.
+func (c *caller) sendAs(r *http.Request, certified bool) string {
+	c.t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: c.roots, ServerName: identity.ServerName,
-			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.cert, nil }}}}
+			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				if !certified {
+					return new(tls.Certificate), nil
+				}
+				return &c.cert, nil
+			}}}}
 	answer, err := client.Do(r)
 	if err != nil {
 		if strings.Contains(err.Error(), "tls: ") {
@@ -174,6 +186,10 @@ func (n *node) record() report.NodeDetail {
 // wantTurnedAway fails unless a refused request is told under its name in `vigo status` and as an event, and nothing else.
 func (f *fleet) wantTurnedAway(t *testing.T, code string) {
 	t.Helper()
+	if code == forbidden {
+		f.wantAudited(t, code)
+		return
+	}
 	var told []string
 	for _, p := range f.status(t).Problems {
 		if p.Kind == "request" {
@@ -191,6 +207,24 @@ func (f *fleet) wantTurnedAway(t *testing.T, code string) {
 		}
 		if len(events) > 1 || time.Now().After(deadline) {
 			t.Errorf("the events are %+v, want one of %q", events, code)
+			return
+		}
+	}
+}
+
+// wantAudited fails unless the audit log has a refusal; it is written a moment later.
+func (f *fleet) wantAudited(t *testing.T, code string) {
+	t.Helper()
+	for deadline := time.Now().Add(programs.Patience); ; {
+		var log []audit.Entry
+		if err := json.Unmarshal([]byte(f.vigo(t, "audit", "log", "--act", audit.Refused, "-o", "json")), &log); err != nil {
+			t.Fatal(err)
+		}
+		if len(log) == 1 && log[0].Actor == "mallory" && log[0].Detail["code"] == code {
+			return
+		}
+		if len(log) > 1 || time.Now().After(deadline) {
+			t.Errorf("the audit log has %+v", log)
 			return
 		}
 	}

@@ -31,7 +31,7 @@ func TestList(t *testing.T) {
 
 func list() []byte {
 	var b bytes.Buffer
-	content, requests := contentAttacks(), requestAttacks()
+	content, requests, raw := contentAttacks(), requestAttacks(), rawAttacks()
 	fmt.Fprintf(&b, `# What is refused
 
 Each line is an attack that [test/attack](../test/attack) makes on the real programs, %d in all; this page is made from it. Each is
@@ -46,7 +46,7 @@ kept elsewhere are for.
 
 | attack | who holds | does this | refused as |
 |---|---|---|---|
-`, len(content)+len(requests)+1)
+`, len(content)+len(requests)+len(raw)+1)
 	for _, a := range content {
 		fmt.Fprintf(&b, "| %s | %s | %s | `%s` |\n", a.name, a.holds, a.does, a.want)
 	}
@@ -54,6 +54,21 @@ kept elsewhere are for.
 	fmt.Fprintf(&b, "\n## What the report service is asked\n\n| attack | who holds | does this | refused as |\n|---|---|---|---|\n")
 	for _, a := range requests {
 		fmt.Fprintf(&b, "| %s | %s | %s | `%s` |\n", a.name, a.holds, a.does, a.want)
+	}
+	fmt.Fprintf(&b, `
+Who may not do something is told so as `+"`forbidden`"+`; that is in the audit log (`+"`access.refused`"+`) and wakes nobody.
+
+## What the listener is sent
+
+Bytes over a connection of their own, of which two readers may think differently where the next request begins, or that are to cost the
+service something. Each is answered once, with the status in the last column, and the connection ends: what follows is never taken for
+a request. Who sends slowly is cut off after ten seconds of a header, and five minutes of a body.
+
+| attack | does this | answer |
+|---|---|---|
+`)
+	for _, a := range raw {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", a.name, a.does, a.want)
 	}
 	return b.Bytes()
 }

@@ -2,6 +2,7 @@ package attack
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -94,6 +95,47 @@ func operatorAttacks() []requestAttack {
 			}},
 	}
 }
+
+// asking is an attack of one request of an operator who has a role, and may do less.
+func asking(role, method, path, body string) func(f *fleet, n *node) []string {
+	return func(f *fleet, n *node) []string {
+		file := filepath.Join(n.t.TempDir(), role+".json")
+		f.vigo(n.t, "operator", "create", "mallory", "--role", role, "--out", file)
+		var conf struct{ Token string }
+		data, err := os.ReadFile(file)
+		if err == nil {
+			err = json.Unmarshal(data, &conf)
+		}
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		c := n.as()
+		r, err := http.NewRequestWithContext(n.t.Context(), method, c.service+path, strings.NewReader(body))
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+conf.Token)
+		return []string{c.sendAs(r, false)}
+	}
+}
+
+func roleAttacks() []requestAttack {
+	return []requestAttack{
+		{name: "viewer-retires", holds: "the token of a viewer", does: "retires a node", want: forbidden, make: asking("viewer", "DELETE", "/v1/nodes/web-1", "")},
+		{name: "viewer-makes-tokens", holds: "the token of a viewer", does: "makes a token for nodes", want: forbidden, make: asking("viewer", "POST", "/v1/tokens", "{}")},
+		{name: "viewer-mutes", holds: "the token of a viewer", does: "mutes all alerts", want: forbidden, make: asking("viewer", "POST", "/v1/mutes", `{"rule":"*","reason":"x","until":"2999-01-01T00:00:00Z"}`)},
+		{name: "viewer-reads-audit", holds: "the token of a viewer", does: "reads the audit log", want: forbidden, make: asking("viewer", "GET", "/v1/audit", "")},
+		{name: "operator-makes-operators", holds: "the token of an operator", does: "makes itself an admin", want: forbidden, make: asking("operator", "PUT", "/v1/operators/mallory", `{"role":"admin"}`)},
+		{name: "operator-publishes", holds: "the token of an operator", does: "says what a channel publishes", want: forbidden,
+			make: asking("operator", "PUT", "/v1/channels", `{"channels":[{"channel":"stable","pointer":"1.999"}]}`)},
+		{name: "publisher-reads", holds: "the token of a controller", does: "lists the nodes", want: forbidden, make: asking("publisher", "GET", "/v1/nodes", "")},
+		{name: "publisher-retires", holds: "the token of a controller", does: "retires a node", want: forbidden, make: asking("publisher", "DELETE", "/v1/nodes/web-1", "")},
+	}
+}
+
+// forbidden is what somebody without the role is told; it is in the audit log only.
+const forbidden = "forbidden"
 
 // forged is what somebody signs with the key of the authority, which the service has in its data folder.
 func (f *fleet) forged(t *testing.T, key identity.NodeKey, who identity.Client) []byte {

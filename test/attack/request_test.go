@@ -41,7 +41,7 @@ func newNodeKey(c *caller) identity.NodeKey {
 
 func requestAttacks() []requestAttack {
 	const wire = "a copy of what a node sent"
-	return append(operatorAttacks(), []requestAttack{
+	return append(append(operatorAttacks(), roleAttacks()...), []requestAttack{
 		{name: "replay", holds: wire, does: "sends a check-in again", want: "replay", make: func(_ *fleet, n *node) []string {
 			c := n.as()
 			first, second := copyOf(c, c.request(checkIns, n.honest()))
@@ -100,6 +100,11 @@ func requestAttacks() []requestAttack {
 			make: func(f *fleet, n *node) []string {
 				c := f.join(n.t, "web-2", channel).as()
 				return []string{c.send(c.request("/v1/runs", map[string]any{"runs": []report.Run{{ID: "1", Node: "web-1"}}}))}
+			}},
+		{name: "traits-of-another-node", holds: "a node", does: "uploads traits of another one", want: "wrong-node",
+			make: func(f *fleet, n *node) []string {
+				c := f.join(n.t, "web-2", channel).as()
+				return []string{c.send(c.request("/v1/facets", map[string]any{"node": "web-1", "facets": []any{}}))}
 			}},
 		{name: "certificate-of-another-node", holds: "a node, and the key of another one", does: "shows its certificate and signs as the other", want: "wrong-node",
 			make: func(f *fleet, n *node) []string {
