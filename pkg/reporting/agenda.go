@@ -92,14 +92,14 @@ func (s *Service) lookAgain(n *node, now time.Time) time.Time {
 	default:
 		return time.Time{}
 	}
-	at := s.heardAs(n).Add(after)
+	at := s.heardAs(n).Add(after + 1) // until then, it is what it was
 	if !at.After(now) {
 		at = s.hearing.amnesty(n.told)
 	}
 	if !at.After(now) {
-		at = now
+		at = now.Add(1)
 	}
-	return at.Add(1) // until then, it is what it was
+	return at
 }
 
 // heardAs is when a node was heard of, for judging its silence: the time in which nobody listened does not count. The caller
