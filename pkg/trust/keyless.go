@@ -4,15 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
-	sigstorebundle "github.com/sigstore/sigstore-go/pkg/bundle"
-	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore-go/pkg/verify"
-
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/sigstore"
 )
 
 // An Identity is who a keyless signature is by: somebody whom an OpenID Connect issuer has vouched for to a Sigstore
@@ -104,75 +101,43 @@ func NewKeylessVerifier(trustedRoot []byte, id Identity, now func() time.Time) (
 
 // parseTrustedRoot reads a trusted_root.json and refuses one with which no keyless signature could be verified: short-lived
 // certificates need somebody who says when they were used.
-func parseTrustedRoot(data []byte) (*root.TrustedRoot, error) {
+func parseTrustedRoot(data []byte) (*sigstore.TrustedRoot, error) {
 	bad := func(detail string) error {
 		return &Refusal{Name: bundle.BadFormat, Detail: detail, What: "the Sigstore trusted root"}
 	}
 	if len(data) > maxRoot {
 		return nil, bad(fmt.Sprintf("it has more than %d bytes", maxRoot))
 	}
-	tr, err := root.NewTrustedRootFromJSON(data)
-	if err != nil {
-		return nil, bad(oneLine(err))
-	}
+	tr, err := sigstore.ParseTrustedRoot(data)
 	switch {
-	case len(tr.FulcioCertificateAuthorities()) == 0:
+	case err != nil:
+		return nil, bad(oneLine(err))
+	case !tr.Certifies():
 		return nil, bad("it names no certificate authority")
-	case len(tr.RekorLogs()) == 0 && len(tr.TimestampingAuthorities()) == 0:
+	case !tr.Witnesses():
 		return nil, bad("it names neither a transparency log nor a timestamp authority")
 	}
 	return tr, nil
 }
 
-// verifyKeyless verifies a Sigstore bundle that carries a certificate with the identities among keys. What the trusted root
-// names is asked for: with a log of certificates the certificate has to be in one, with a log of signatures the signature,
-// and one of the latter or a timestamp authority must say when it was signed. Verification is offline.
-func verifyKeyless(b *sigstorebundle.Bundle, subject string, keys []Key, now time.Time) (signed, error) {
-	artifact, err := artifactPolicy(subject)
-	if err != nil {
-		return signed{}, err
-	}
-	var pinned []byte
-	var who []verify.PolicyOption
-	for _, k := range keys {
-		if k.Identity == nil {
-			continue
-		}
-		id, err := verify.NewShortCertificateIdentity(k.Identity.Issuer, "", k.Identity.Subject, "")
-		if err != nil {
-			return signed{}, fmt.Errorf("setting up verification: %w", err)
-		}
-		pinned, who = k.pinned, append(who, verify.WithCertificateIdentity(id))
-	}
-	if len(who) == 0 {
+// verifyKeyless verifies a Sigstore bundle that carries a certificate with the identities among keys.
+func verifyKeyless(b *sigstore.Bundle, subject []byte, keys []Key, now time.Time) (signed, error) {
+	trusted := slices.DeleteFunc(slices.Clone(keys), func(k Key) bool { return k.Identity == nil })
+	if len(trusted) == 0 {
 		return signed{}, &Refusal{Name: bundle.WrongKey, Detail: "it is signed with a certificate, by an identity and not by a key, and no identity is trusted for this"}
 	}
-	material, err := parseTrustedRoot(pinned)
+	tr, err := parseTrustedRoot(trusted[0].pinned)
 	if err != nil {
 		return signed{}, err
 	}
-	demands := []verify.VerifierOption{verify.WithObserverTimestamps(1)}
-	if len(material.RekorLogs()) > 0 {
-		demands = append(demands, verify.WithTransparencyLog(1))
-	}
-	if len(material.CTLogs()) > 0 {
-		demands = append(demands, verify.WithSignedCertificateTimestamps(1))
-	}
-	v, err := verify.NewVerifier(material, demands...)
-	if err != nil {
-		return signed{}, fmt.Errorf("setting up verification: %w", err)
-	}
-	res, err := v.Verify(b, verify.NewPolicy(artifact, who...))
-	if stranger := (*verify.ErrNoMatchingCertificateIdentity)(nil); errors.As(err, &stranger) {
-		return signed{}, &Refusal{Name: bundle.WrongKey, Detail: "it is signed by an identity that is not trusted for this: " + oneLine(stranger)}
-	}
+	s, err := b.VerifyKeyless(tr, subject)
 	if err != nil {
 		return signed{}, &Refusal{Name: bundle.BadSignature, Detail: "the keyless signature does not verify: " + oneLine(err)}
 	}
-	for _, k := range keys {
-		if k.Identity != nil && k.Identity.Issuer == res.VerifiedIdentity.Issuer.Issuer && k.Identity.Subject == res.VerifiedIdentity.SubjectAlternativeName.SubjectAlternativeName {
-			return signed{Key: k, PredicateType: res.Statement.GetPredicateType()}, k.usable(now)
+	for _, k := range trusted {
+		if *k.Identity == Identity(s.Signer) {
+			return signed{Key: k, PredicateType: s.PredicateType, Payload: b.Payload()}, k.usable(now)
 		}
 	}
-	return signed{}, errors.New("verifying a keyless signature: the identity that matched is none of those that were asked for")
+	return signed{}, &Refusal{Name: bundle.WrongKey, Detail: fmt.Sprintf("it is signed by %.200s, who is not trusted for this", Identity(s.Signer))}
 }

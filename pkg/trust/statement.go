@@ -33,8 +33,7 @@ type subject struct {
 }
 
 // envelope is a Sigstore bundle v0.3 around a DSSE envelope that was signed with a key. Writing it takes no more than
-// this; reading and verifying it is left to sigstore-go, which a test holds this against. The package of sigstore-go
-// that signs would make every agent 1 MB larger.
+// this; a test holds it against sigstore-go. Reading and verifying is left to package sigstore.
 type envelope struct {
 	MediaType            string `json:"mediaType"`
 	VerificationMaterial struct {
@@ -108,8 +107,7 @@ func PointerPayload(p bundle.Pointer) ([]byte, error) {
 	return statementAbout(p.Stable.Digest, bundle.PointerPredicate, predicate)
 }
 
-// parsePointer reads a verified payload. The predicate is read from the signed bytes themselves: the generic form of
-// sigstore-go holds numbers as float64, which are exact to 2^53 only.
+// parsePointer reads a verified payload.
 func parsePointer(payload []byte) (bundle.Pointer, error) {
 	var s statement
 	if err := decode(payload, &s); err != nil {

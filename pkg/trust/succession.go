@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	sigstorebundle "github.com/sigstore/sigstore-go/pkg/bundle"
-
 	"vigo.dev/pkg/bundle"
 )
 
@@ -294,9 +292,9 @@ func parseRootStatement(payload []byte) (Root, error) {
 
 // payloadOf returns what a signature claims to sign, not verified.
 func payloadOf(raw []byte) ([]byte, error) {
-	var b sigstorebundle.Bundle
-	if err := b.UnmarshalJSON(raw); err != nil {
-		return nil, &Refusal{Name: bundle.BadFormat, Detail: "not a Sigstore bundle: " + oneLine(err)}
+	b, err := parseEnvelope(raw)
+	if err != nil {
+		return nil, err
 	}
-	return b.GetDsseEnvelope().GetPayload(), nil
+	return b.Payload(), nil
 }

@@ -15,7 +15,7 @@ var floors = []struct {
 	{"pkg/rollout", 0}, {"pkg/netdev", 0}, {"pkg/atomicfile", 0}, {"pkg/redact", 0}, {"pkg/window", 0},
 	{"pkg/superblock", 0},
 
-	{"pkg/audit", 1}, {"pkg/resource", 1}, {"pkg/policy", 1}, {"pkg/expr", 1}, {"pkg/seal", 1},
+	{"pkg/audit", 1}, {"pkg/resource", 1}, {"pkg/policy", 1}, {"pkg/expr", 1}, {"pkg/seal", 1}, {"pkg/sigstore", 1},
 
 	{"pkg/resources", 2}, {"pkg/traits", 2}, {"pkg/machine", 2}, {"pkg/catalog", 2}, {"pkg/converge", 2},
 	{"pkg/trust", 2}, {"pkg/identity", 2}, {"pkg/manual", 2}, {"pkg/policytest", 4}, {"pkg/policyfmt", 2}, {"pkg/starter", 2}, {"pkg/adopt", 3}, {"pkg/devices/hcfg", 2},
@@ -81,6 +81,8 @@ var vague = []string{"util", "utils", "common", "helper", "helpers", "base", "ty
 // Modules that are too heavy for the agent, with why they are not needed there.
 var notInAgent = map[string]string{
 	"github.com/go-git/go-git":                   "agents read bundles, not git",
+	"github.com/sigstore/sigstore-go":            "bundles are verified by pkg/sigstore, which sigstore-go judges in tests",
+	"google.golang.org/protobuf":                 "what agents read is JSON",
 	"modernc.org/sqlite":                         "agents keep files, not databases",
 	"github.com/olareg/olareg":                   "agents do not serve a registry",
 	"github.com/coreos/go-oidc":                  "people log in to services, not to hosts",
