@@ -54,10 +54,12 @@ func Bundle(src bundle.Source, tag string, verify func(context.Context, bundle.S
 			return nil, nil, report.Run{}, err
 		}
 		l := &loaded{digest: d.Digest, manifest: m, config: cfg}
-		for _, layer := range cfg.Layers {
-			if err := l.fetch(ctx, src, layer.Module); err != nil {
-				return nil, nil, report.Run{}, err
-			}
+		modules := make([]string, len(cfg.Layers))
+		for i, layer := range cfg.Layers {
+			modules[i] = layer.Module
+		}
+		if err := l.fetch(ctx, src, modules...); err != nil {
+			return nil, nil, report.Run{}, err
 		}
 		if err := l.parse(); err != nil {
 			return nil, nil, report.Run{}, err
@@ -168,7 +170,7 @@ func mentions(p *policy.Policy, content *policy.Content) func(word string) bool 
 	var texts [][]byte
 	search := func(module string) {
 		// Most of a large policy is modules without any condition or template, which look at no trait.
-		if compact := content.Compact(module); bytes.Contains(compact, []byte(`{{`)) || bytes.Contains(compact, []byte(`"when"`)) {
+		if compact := content.Conditional(module); compact != nil {
 			texts = append(texts, compact)
 		}
 	}

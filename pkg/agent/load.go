@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 
 	"golang.org/x/mod/semver"
+	"golang.org/x/sync/errgroup"
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/ocistore"
@@ -22,8 +24,8 @@ type loaded struct {
 	digest   string
 	manifest bundle.Manifest
 	config   bundle.Config
-	layers   []policy.Layer
-	modules  []string // whose layers are in layers
+	parts    []policy.Part
+	modules  []string // whose layers are in parts
 	policy   *policy.Policy
 	content  *policy.Content
 	looksAt  []string // traits that the policy may look at; nil until asked for
@@ -134,44 +136,72 @@ func (a *Agent) complete(ctx context.Context, l *loaded, set trait.Set, stage *o
 	if len(missing) == 0 {
 		return nil
 	}
-	var failed error
-	for _, module := range missing {
-		failed = errors.Join(failed, l.fetch(ctx, stage, module))
-	}
+	failed := l.fetch(ctx, stage, missing...)
 	if err := l.parse(); err != nil {
 		return err
 	}
 	return failed
 }
 
-// fetch reads one layer through its digest; an empty module is the fleet layer.
-func (l *loaded) fetch(ctx context.Context, src bundle.Source, module string) error {
+// fetch reads the layers of modules through their digests, as far as they can be had; an empty module is the fleet layer. They
+// are opened one after another, since a source is for one goroutine, and unpacked several at once.
+func (l *loaded) fetch(ctx context.Context, src bundle.Source, modules ...string) error {
+	parts, failed := make([]policy.Part, len(modules)), make([]error, len(modules))
+	var unpacking errgroup.Group
+	unpacking.SetLimit(runtime.GOMAXPROCS(0))
+	for i, module := range modules {
+		rc, err := l.layer(ctx, src, module)
+		if err != nil {
+			failed[i] = err
+			continue
+		}
+		unpacking.Go(func() error {
+			parts[i], failed[i] = unpack(rc, module)
+			return nil // the others are wanted all the same
+		})
+	}
+	_ = unpacking.Wait()
+	for i, module := range modules {
+		if failed[i] != nil {
+			continue
+		}
+		l.parts = append(l.parts, parts[i])
+		if module != "" {
+			l.modules = append(l.modules, module)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// layer opens the layer of a module.
+func (l *loaded) layer(ctx context.Context, src bundle.Source, module string) (io.ReadCloser, error) {
 	at := slices.IndexFunc(l.config.Layers, func(e bundle.Layer) bool { return e.Module == module })
 	if at < 0 || at >= len(l.manifest.Layers) {
-		return &uncompilable{fmt.Errorf("bundle %s has no layer for module %q", l.digest, module)}
+		return nil, &uncompilable{fmt.Errorf("bundle %s has no layer for module %q", l.digest, module)}
 	}
 	rc, err := src.Open(ctx, l.manifest.Layers[at])
 	if err != nil {
-		return fmt.Errorf("fetching module %q: %w", module, err)
+		return nil, fmt.Errorf("fetching module %q: %w", module, err)
 	}
+	return rc, nil
+}
+
+// unpack reads a layer to its end, where its digest is checked, and closes it.
+func unpack(rc io.ReadCloser, module string) (policy.Part, error) {
 	defer rc.Close()
 	files, err := bundle.ReadFiles(rc, bundle.DefaultLimits(), policy.Needed)
+	if err == nil {
+		_, err = io.Copy(io.Discard, rc)
+	}
 	if err != nil {
-		return fmt.Errorf("reading module %q: %w", module, err)
+		return policy.Part{}, fmt.Errorf("reading module %q: %w", module, err)
 	}
-	if _, err := io.Copy(io.Discard, rc); err != nil { // to the end, where the digest is checked
-		return fmt.Errorf("reading module %q: %w", module, err)
-	}
-	l.layers = append(l.layers, policy.Layer{Module: module, Files: files})
-	if module != "" {
-		l.modules = append(l.modules, module)
-	}
-	return nil
+	return policy.ReadPart(policy.Layer{Module: module, Files: files}), nil
 }
 
 func (l *loaded) parse() (err error) {
 	l.looksAt, l.built = nil, built{}
-	if l.policy, l.content, err = policy.FromLayers(l.layers); err != nil {
+	if l.policy, l.content, err = policy.Assemble(l.parts); err != nil {
 		return &uncompilable{fmt.Errorf("reading bundle %s: %w", l.digest, err)}
 	}
 	return nil

@@ -30,13 +30,13 @@ func (r *reader) resources(n *yaml.Node) []Declaration {
 
 func (r *reader) declaration(n *yaml.Node, entries []entry) Declaration {
 	d := Declaration{Type: entries[0].key, Identity: r.str(entries[0].value, "the identity of a "+entries[0].key),
-		Pos: r.pos(n), Attrs: map[string]any{}, At: map[string][2]int{}}
+		Pos: r.pos(n), Attrs: map[string]any{}}
 	for _, e := range r.withDefaults(d.Type, entries[1:]) {
 		if r.meta(&d, e) {
 			continue
 		}
 		d.Attrs[e.key] = r.value(e.value)
-		d.At[e.key] = [2]int{e.node.Line, e.node.Column}
+		d.At.add(e.key, e.node.Line, e.node.Column)
 	}
 	return d
 }

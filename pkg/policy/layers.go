@@ -109,45 +109,10 @@ func Needed(path string) bool {
 	return path == compiledName || strings.HasPrefix(path, "files/") || strings.HasPrefix(path, "templates/")
 }
 
-// FromLayers is the inverse of [Layers]. Modules whose layers are not there are missing from the policy. Only the compact
-// form is parsed.
-func FromLayers(layers []Layer) (*Policy, *Content, error) {
-	p := &Policy{Modules: map[string]*Module{}}
-	c := &Content{modules: map[string]map[string]bundle.File{}}
-	for _, l := range layers {
-		var into any = p
-		if l.Module != "" {
-			m := &Module{}
-			p.Modules[l.Module], into = m, m
-		}
-		files := make(map[string]bundle.File, len(l.Files))
-		for _, f := range l.Files {
-			files[f.Path] = f
-		}
-		compact, ok := files[compiledName]
-		if !ok {
-			return nil, nil, fmt.Errorf("reading module %q: it has no %s", l.Module, compiledName)
-		}
-		if err := json.Unmarshal(compact.Data, into); err != nil {
-			return nil, nil, fmt.Errorf("reading module %q: %w", l.Module, err)
-		}
-		c.modules[l.Module] = files
-	}
-	if err := known(p); err != nil {
-		return nil, nil, err
-	}
-	if p.Fleet == nil {
-		return nil, nil, errors.New("reading a policy: it has no fleet layer")
-	}
-	if p.Modules == nil {
-		p.Modules = map[string]*Module{}
-	}
-	return p, c, nil
-}
-
 // Content is the files of the modules of a policy.
 type Content struct {
-	modules map[string]map[string]bundle.File
+	modules     map[string]map[string]bundle.File
+	conditional map[string][]byte
 }
 
 // File returns files/<name> of a module; fs.ErrNotExist if it has none.
@@ -188,8 +153,9 @@ func (c *Content) List(module, folder, dir string) []string {
 	return all
 }
 
-// Compact returns the compact form of a module, as JSON; of the fleet with its roles and data when module is empty.
-func (c *Content) Compact(module string) []byte { return c.modules[module][compiledName].Data }
+// Conditional returns the compact form of a module, as JSON, if there is a condition or a template in it; of the fleet with its
+// roles and data when module is empty. Otherwise it returns nil: what such a module says is the same on every node.
+func (c *Content) Conditional(module string) []byte { return c.conditional[module] }
 
 // Read returns a file of a module by its path in it, such as "tests/ports.yaml"; fs.ErrNotExist if it has none.
 func (c *Content) Read(module, name string) ([]byte, error) {

@@ -155,8 +155,7 @@ type Declaration struct {
 	Guard     Guard          `json:"guard,omitzero"`
 	Attrs     map[string]any `json:"attrs,omitempty"`
 	Pos       fault.Pos      `json:"pos"`
-	// At holds line and column of each attribute.
-	At map[string][2]int `json:"at,omitempty"`
+	At        Places         `json:"at,omitempty"`
 }
 
 // Place returns where an attribute is written; the path of a nested value leads to its outermost attribute.
@@ -167,8 +166,8 @@ func (d Declaration) Place(path string) fault.Pos {
 			break
 		}
 	}
-	if at, ok := d.At[path]; ok {
-		return fault.Pos{File: d.Pos.File, Line: at[0], Col: at[1]}
+	if line, col, ok := d.At.Of(path); ok {
+		return fault.Pos{File: d.Pos.File, Line: line, Col: col}
 	}
 	return d.Pos
 }

@@ -13,7 +13,7 @@ import (
 type Defaults struct {
 	Type  string
 	Attrs map[string]any // without the keys that every resource has
-	At    map[string][2]int
+	At    Places
 	Pos   fault.Pos
 }
 
@@ -39,7 +39,7 @@ func (r *reader) moduleDefaults(module []entry) []Defaults {
 		if !ok {
 			continue
 		}
-		d := Defaults{Type: typ.key, Pos: r.pos(typ.node), Attrs: map[string]any{}, At: map[string][2]int{}}
+		d := Defaults{Type: typ.key, Pos: r.pos(typ.node), Attrs: map[string]any{}}
 		var ignored Declaration
 		for _, e := range entries {
 			if e.key == "id" || e.key == "foreach" || e.key == "about" {
@@ -49,7 +49,7 @@ func (r *reader) moduleDefaults(module []entry) []Defaults {
 			r.defaults[typ.key] = append(r.defaults[typ.key], e)
 			if !r.meta(&ignored, e) {
 				d.Attrs[e.key] = r.value(e.value)
-				d.At[e.key] = [2]int{e.node.Line, e.node.Column}
+				d.At.add(e.key, e.node.Line, e.node.Column)
 			}
 		}
 		all = append(all, d)
@@ -71,7 +71,7 @@ func (r *reader) withDefaults(typ string, own []entry) []entry {
 // foreach reads what a resource is repeated over.
 func (r *reader) foreach(d *Declaration, e entry) any {
 	r.level(2)
-	d.At["foreach"] = [2]int{e.node.Line, e.node.Column}
+	d.At.add("foreach", e.node.Line, e.node.Column)
 	const hint = `foreach: [a, b], foreach: {a: 1, b: 2} or foreach: "{{ .param.sites }}"`
 	switch {
 	case e.value.Kind == yaml.ScalarNode && e.value.Tag == "!!str" && strings.Contains(e.value.Value, "{{"):
