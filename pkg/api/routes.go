@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 
 	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/identity"
@@ -34,7 +35,7 @@ func nodeFilters(more ...param) []param {
 }
 
 func (s *server) routes() []route {
-	return append(s.nodeRoutes(), append(s.fleetRoutes(), append(s.alertRoutes(), append(s.upkeepRoutes(), s.accessRoutes()...)...)...)...)
+	return slices.Concat(s.nodeRoutes(), s.fleetRoutes(), s.historyRoutes(), s.alertRoutes(), s.upkeepRoutes(), s.accessRoutes())
 }
 
 // nodeRoutes are what nodes, hubs and controllers ask.

@@ -24,6 +24,7 @@ type Backend struct {
 	Operators    Operators
 	Compliance   Compliance
 	Inventory    Inventory
+	History      History
 	Alerts       Alerts
 	DeadNotices  DeadNotices
 	Upkeep       Upkeep

@@ -180,25 +180,3 @@ func (s *Service) tendAudit(ctx context.Context, sign bool) {
 		s.Log.Warn("signing an audit checkpoint", "err", err)
 	}
 }
-
-// pruneAudit forgets entries that are older than they are to be kept, behind a signed statement of where the log begins now.
-func (s *Service) pruneAudit(ctx context.Context) {
-	if s.AuditKeep <= 0 {
-		return
-	}
-	err := func() error {
-		now := s.Now()
-		seq, hash, err := s.DB.AuditBefore(ctx, now.Add(-s.AuditKeep))
-		if err != nil || seq == 0 {
-			return err
-		}
-		start, err := audit.Checkpoint{Fleet: s.Fleet, Seq: seq, Hash: hash, Time: now, Start: true}.Sign(s.CA)
-		if err != nil {
-			return err
-		}
-		return s.DB.PruneAudit(ctx, start, now)
-	}()
-	if err != nil {
-		s.Log.Warn("forgetting old audit entries", "err", err)
-	}
-}

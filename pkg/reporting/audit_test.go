@@ -248,7 +248,7 @@ func TestAuditRetention(t *testing.T) {
 		t.Errorf("%+v", page)
 	}
 	kept := page.Checkpoints
-	r.AuditKeep = 36 * time.Hour
+	r.Keep.Audit.Age = 36 * time.Hour
 	r.prune(t.Context())
 	page, err = r.Audit(t.Context(), audit.Query{})
 	must(t, err)

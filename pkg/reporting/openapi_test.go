@@ -28,6 +28,11 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		Refusals: []report.Refusal{{Name: "rollback", Detail: "x", First: noon, Count: 1}}})
 	must(t, r.PutFacets(t.Context(), "web-1", report.Facets{Node: "web-1", Facets: []trait.Facet{os}}))
 	must(t, r.PutRuns(t.Context(), "web-1", []report.Run{{ID: "1", Node: "web-1", Started: noon, Results: []report.Result{{ID: "a/file:/b", Outcome: report.Failed, Reason: "x"}}}}))
+	newer := facet(t, "os", map[string]string{"family": "suse"})
+	settle(t, r)
+	r.checkIn(t, report.CheckIn{Node: "web-1", Seq: 9, Traits: "sha256:y", Facets: map[string]string{"os": newer.Digest}})
+	must(t, r.PutFacets(t.Context(), "web-1", report.Facets{Node: "web-1", Facets: []trait.Facet{newer}}))
+	settle(t, r)
 	must(t, r.PutQuestion(t.Context(), report.SavedQuestion{Name: "all", Where: "true", By: "jane"}))
 	_, err := r.PutMute(t.Context(), report.Mute{Rule: "*", Reason: "x", Until: noon.Add(time.Hour)})
 	must(t, err)
@@ -48,6 +53,9 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		url := server.URL + strings.ReplaceAll(path, "{name}", "web-1")
 		if path == "/v1/inventory" {
 			url += "?show=os.family"
+		}
+		if path == "/v1/changes" {
+			url += "?since=2026-01-01T00:00:00Z"
 		}
 		answer := ask(t, server, url, admin)
 		schema := get["responses"].(map[string]any)["200"].(map[string]any)["content"].(map[string]any)["application/json"].(map[string]any)["schema"]

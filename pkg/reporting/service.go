@@ -44,8 +44,8 @@ type Config struct {
 	Approve func(context.Context, hook.Request) error
 	// OIDC lets people in who an identity provider vouches for; nil: nobody is.
 	OIDC LoginVerifier
-	// AuditKeep is how long entries of the audit log are kept; 0: for ever.
-	AuditKeep time.Duration
+	// Keep is for how long what it was told is kept; the zero value: [DefaultKeep].
+	Keep Keep
 	// Alerts sends what people are told; nil: nobody is.
 	Alerts *deliver.Service
 	Log    *slog.Logger
@@ -141,6 +141,9 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if c.Schema == nil {
 		c.Schema = expr.NewSchema()
 	}
+	if c.Keep == (Keep{}) {
+		c.Keep = DefaultKeep()
+	}
 	s := &Service{Config: c, nodes: map[string]*node{}, channels: map[string]report.ChannelNote{}, commits: map[string]string{}, index: inventory.New(), began: c.Now()}
 	s.metrics = newMetrics(s)
 	var err error
@@ -215,6 +218,7 @@ func (s *Service) Run(ctx context.Context) error {
 	reading.Go(func() { s.keepIndex(listening) })
 	reading.Go(func() { s.follow(listening) })
 	reading.Go(func() { s.keepAlerts(listening) })
+	reading.Go(func() { s.keepHistory(listening) })
 	for _, name := range s.receiverNames() {
 		reading.Go(func() { s.tell(listening, name) })
 	}
@@ -268,22 +272,6 @@ func (s *Service) markAlive(ctx context.Context) error {
 		return fmt.Errorf("keeping that the service listens: %w", err)
 	}
 	return nil
-}
-
-func (s *Service) prune(ctx context.Context) {
-	const day = 24 * time.Hour
-	s.pruneAudit(ctx)
-	s.pruneAccess(ctx)
-	gone, err := s.DB.Prune(ctx, sqlstore.Retention{Runs: 90 * day, Quiet: 7 * day, Events: 90 * day, Facets: 30 * day}, s.Now())
-	if err != nil {
-		s.Log.Warn("forgetting what is old", "err", err)
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, digest := range gone {
-		delete(s.known, digest)
-	}
 }
 
 // NodeKey implements api.Gate.

@@ -200,6 +200,16 @@ func (d *DB) AuditBefore(ctx context.Context, t time.Time) (seq int64, hash stri
 	return seq, hash, err
 }
 
+// AuditBeyond returns number and hash of the newest entry beyond the newest rows; 0 while there are not slack more than that.
+func (d *DB) AuditBeyond(ctx context.Context, rows, slack int64) (seq int64, hash string, err error) {
+	err = d.queryRow(ctx, `SELECT seq, hash FROM audit WHERE seq <= (SELECT max(seq) FROM audit) - ?1
+		AND (SELECT max(seq) - min(seq) FROM audit) >= ?1 + ?2 ORDER BY seq DESC LIMIT 1`, rows, slack).Scan(&seq, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, "", nil
+	}
+	return seq, hash, err
+}
+
 // PruneAudit forgets the entries up to a signed start, which takes their place.
 func (d *DB) PruneAudit(ctx context.Context, start audit.Checkpoint, now time.Time) error {
 	return d.commit(ctx, func(t *tx) error {

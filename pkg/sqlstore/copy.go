@@ -32,6 +32,9 @@ func tables() []table {
 		{name: "audit", columns: []string{"seq", "at", "actor", "role", "act", "object", "detail", "address", "prev", "hash"}},
 		{name: "audit_checkpoint", columns: []string{"seq", "at", "start", "doc"}, truth: 2},
 		{name: "alert", columns: []string{"key", "doc"}},
+		{name: "history", columns: []string{"id", "at", "node", "module", "subject", "outcome", "run"}},
+		{name: "trait_history", columns: []string{"id", "at", "node", "trait", "outcome", "doc"}},
+		{name: "facet_change", columns: []string{"id", "at", "node", "trait", "was", "became"}},
 		{name: "outbox", columns: []string{"receiver", "id", "at", "due", "tries", "died", "error", "doc"}},
 	}
 }
@@ -82,8 +85,12 @@ func (d *DB) copyTo(ctx context.Context, address string, replace bool, tell func
 			}
 			tell(t.name, n)
 		}
-		_, err := tx.Exec(ctx, "SELECT setval(pg_get_serial_sequence('event', 'id'), (SELECT coalesce(max(id), 0) + 1 FROM event), false)")
-		return err
+		for _, name := range []string{"event", "history", "trait_history", "facet_change"} { // whose numbers the database gives
+			if _, err := tx.Exec(ctx, fmt.Sprintf("SELECT setval(pg_get_serial_sequence('%s', 'id'), (SELECT coalesce(max(id), 0) + 1 FROM %[1]s), false)", name)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return errors.Join(explainPostgres(err), conn.Close(ctx))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
@@ -24,6 +25,12 @@ func TestCopy(t *testing.T) {
 		must(t, d.PutRuns(t.Context(), name, []report.Run{{ID: "1", Error: "x\x00y"}, {ID: "2"}}, noon))
 	}
 	must(t, d.PutFacets(t.Context(), []trait.Facet{{Name: "os", Digest: "sha256:1", Doc: []byte(`{"name":"Debian"}`)}}, noon))
+	must(t, d.PutRuns(t.Context(), "web-0", []report.Run{{ID: "3", Results: []report.Result{{ID: "a/file:/b", Outcome: report.Changed}}}}, noon))
+	settle(t, d)
+	d.PutHot(Hot{Node: "web-0", Seen: noon, Facets: map[string]string{"os": "sha256:2"}})
+	d.PutHot(Hot{Node: "web-1", Seen: noon, Facets: map[string]string{"os": "sha256:2"}})
+	settle(t, d)
+	must(t, d.PutTraitHistory(t.Context(), map[int64]*report.HistoryEntry{1: {At: noon, Node: "web-0", Subject: "os", Outcome: report.Changed}}))
 	must(t, d.Retire(t.Context(), "web-2", noon))
 	must(t, d.PutOperator(t.Context(), Operator{ID: "a", Name: "jane", Role: "admin", Hash: []byte{1}}, noon))
 	mark(t, d, noon)
@@ -31,7 +38,7 @@ func TestCopy(t *testing.T) {
 
 	var copied []string
 	must(t, d.CopyTo(t.Context(), address, func(table string, rows int64) { copied = append(copied, fmt.Sprint(table, " ", rows)) }))
-	if !slices.Contains(copied, "run 6") || !slices.Contains(copied, "node_facet 3") {
+	if !slices.Contains(copied, "run 7") || !slices.Contains(copied, "node_facet 3") {
 		t.Errorf("copied %q", copied)
 	}
 	p := openAt(t, address)
@@ -43,7 +50,12 @@ func TestCopy(t *testing.T) {
 		"operators": func(d *DB) (any, error) { return d.Operators(t.Context()) },
 		"tokens":    func(d *DB) (any, error) { return d.Tokens(t.Context()) },
 		"events":    func(d *DB) (any, error) { return d.Events(t.Context(), "", 100) },
-		"audit":     func(d *DB) (any, error) { return wholeLog(t, d), nil },
+		"history": func(d *DB) (any, error) {
+			return d.ResourceHistory(t.Context(), report.HistoryQuery{}, Before{}, 10)
+		},
+		"traits":  func(d *DB) (any, error) { return d.TraitHistory(t.Context(), "", "", time.Time{}, Before{}, 10) },
+		"waiting": func(d *DB) (any, error) { return d.FacetChanges(t.Context(), 0, 10) },
+		"audit":   func(d *DB) (any, error) { return wholeLog(t, d), nil },
 	} {
 		before, err := of(d)
 		must(t, err)
@@ -54,6 +66,9 @@ func TestCopy(t *testing.T) {
 		}
 	}
 	must(t, p.PutEvents(t.Context(), report.Event{At: noon, Kind: "first there"}))
+	must(t, p.PutRuns(t.Context(), "web-0", []report.Run{{ID: "4", Results: []report.Result{{ID: "a/file:/b", Outcome: report.Changed}}}}, noon))
+	p.PutHot(Hot{Node: "web-0", Seen: noon, Facets: map[string]string{"os": "sha256:3"}})
+	settle(t, p)
 	must(t, p.RemoveOperator(t.Context(), "jane", noon))
 	mark(t, p, noon)
 	if problems := wholeLog(t, p).Verify(unsealed); len(problems) > 0 {

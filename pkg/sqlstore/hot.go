@@ -63,6 +63,9 @@ func (t *tx) putHots(all map[string]Hot) error {
 		}
 	}
 	t.change.changedHot(all)
+	if err := t.noteFacetChanges(all); err != nil {
+		return err
+	}
 	return t.d.dialect.putHots(t, all)
 }
 

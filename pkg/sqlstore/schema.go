@@ -62,6 +62,23 @@ CREATE INDEX outbox_due ON outbox (receiver, died, at);
 CREATE TABLE account (node TEXT PRIMARY KEY, doc BLOB NOT NULL) WITHOUT ROWID;
 INSERT INTO account (node, doc) SELECT node, doc FROM hot WHERE length(doc) > 0;
 ALTER TABLE hot DROP COLUMN doc;
+`, `
+CREATE TABLE history (
+	id INTEGER PRIMARY KEY, at INTEGER NOT NULL, node TEXT NOT NULL, module TEXT NOT NULL, subject TEXT NOT NULL, outcome TEXT NOT NULL, run TEXT NOT NULL
+);
+CREATE INDEX history_node ON history (node, at);
+CREATE INDEX history_subject ON history (subject, at);
+CREATE INDEX history_at ON history (at);
+CREATE TABLE trait_history (
+	id INTEGER PRIMARY KEY, at INTEGER NOT NULL, node TEXT NOT NULL, trait TEXT NOT NULL, outcome TEXT NOT NULL, doc BLOB NOT NULL
+);
+CREATE INDEX trait_history_node ON trait_history (node, at);
+CREATE INDEX trait_history_at ON trait_history (at);
+CREATE TABLE facet_change (
+	id INTEGER PRIMARY KEY, at INTEGER NOT NULL, node TEXT NOT NULL, trait TEXT NOT NULL, was TEXT NOT NULL, became TEXT NOT NULL
+);
+CREATE INDEX run_at ON run (quiet, received);
+CREATE INDEX facet_at ON facet (at);
 `}
 }
 

@@ -52,6 +52,8 @@ type DB struct {
 	writer  string          // who this is among the services on the database
 	config  *pgx.ConnConfig // to listen with; nil: nobody else can write
 
+	packer *packer
+
 	ops     chan *op
 	closing chan struct{}
 	done    chan struct{}
@@ -81,7 +83,7 @@ func newDB(o Options, l *dialect) *DB {
 	}
 	return &DB{
 		o: o, dialect: l, ops: make(chan *op, 1024), closing: make(chan struct{}), done: make(chan struct{}),
-		writer: rand.Text(), hot: map[string]Hot{}, stmts: map[string]*sql.Stmt{},
+		writer: rand.Text(), packer: newPacker(), hot: map[string]Hot{}, stmts: map[string]*sql.Stmt{},
 	}
 }
 

@@ -351,7 +351,7 @@ func testPrune(t *testing.T, fresh opener) {
 		must(t, err)
 		return fmt.Sprint(len(runs), " runs, ", len(events), " events")
 	}
-	keep := Retention{Runs: 90 * time.Hour, Quiet: 7 * time.Hour, Events: 30 * time.Hour}
+	keep := Retention{Runs: Limit{Age: 90 * time.Hour}, Quiet: Limit{Age: 7 * time.Hour}, Events: Limit{Age: 30 * time.Hour}}
 	for _, c := range []struct {
 		after time.Duration
 		want  string

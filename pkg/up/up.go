@@ -63,7 +63,7 @@ type Config struct {
 	Channel      string                    // of nodes whose token names none
 	Interval     time.Duration             // nodes are told; 0: what fleet.yaml says
 	Store        string                    // address of a PostgreSQL database; "": a file in Data
-	AuditKeep    time.Duration             // how long entries of the audit log are kept; 0: for ever
+	Keep         reporting.Keep            // for how long what nodes say is kept; the zero value: as usual
 	Authority    *identity.External        // nil: one of its own, in Data
 	Approve      func(context.Context, hook.Request) error
 	Alerts       *deliver.Config         // who is told of alerts; nil: nobody
@@ -213,7 +213,7 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 	}
 	s.reports, err = reporting.New(ctx, reporting.Config{DB: s.db, CA: s.ca, Fleet: s.Fleet, Channel: s.Channel, Interval: s.Interval,
 		Registry: []string{reference}, TrustRoot: root, Schema: s.Language.Schema, Log: s.Log, Now: s.Now,
-		Anchor: filepath.Join(s.Data, "audit.checkpoint"), AuditKeep: s.AuditKeep, OIDC: s.OIDC, Approve: s.Approve, Alerts: alerts})
+		Anchor: filepath.Join(s.Data, "audit.checkpoint"), Keep: s.Keep, OIDC: s.OIDC, Approve: s.Approve, Alerts: alerts})
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,15 +23,19 @@ func newInventoryCommand(env *cli.Env) *cobra.Command {
 	var conn connection
 	var labels []string
 	var q report.Question
+	var since time.Duration
+	var trait string
 	c := &cobra.Command{
 		Use:   "inventory [CONDITION | @NAME]",
 		Short: "Find nodes by what they have, and show or count what that is",
 		Long: `Find nodes by what they have, and show or count what that is. A condition is one of the policy language, over labels and
 traits (` + "`vigo explain trait`" + `); values are shown by their paths: environment, os.version, packages["libssl1.1"].version.
-@NAME asks a question that was saved.`,
+@NAME asks a question that was saved. With --since, what is shown is which values are others than they were then, of the nodes
+for which the condition is true now.`,
 		Example: `  vigo inventory 'version(packages.openssl.version) < version("3.0.17")' --show os.name,packages.openssl.version -o csv
   vigo inventory --count os.name
   vigo inventory 'os.family == "debian"' --count packages.openssl.version
+  vigo inventory --since 2h 'environment == "production"' --trait packages
   vigo inventory save old-openssl 'version(packages.openssl.version) < version("3.0.17")' && vigo inventory @old-openssl`,
 		Args: cli.Args(0, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -49,6 +54,9 @@ traits (` + "`vigo explain trait`" + `); values are shown by their paths: enviro
 					return err
 				}
 			}
+			if since > 0 {
+				return changedSince(c.Context(), env, client, format, q, since, trait)
+			}
 			answer, err := cli.Wait(env, asking, func() (report.Inventory, error) { return client.Inventory(c.Context(), q) })
 			if err != nil {
 				return unreachable(err)
@@ -62,7 +70,11 @@ traits (` + "`vigo explain trait`" + `); values are shown by their paths: enviro
 	f.StringVar(&q.Count, "count", "", "path whose values are counted, instead of nodes being listed")
 	f.StringVar(&q.Name, "name", "", "only nodes whose name matches this glob")
 	f.StringArrayVar(&labels, "label", nil, "only nodes with this label, as name=value; may be repeated")
-	f.IntVar(&q.Limit, "limit", 0, "nodes to list at most (default: all)")
+	f.IntVar(&q.Limit, "limit", 0, "nodes to list at most (default: all); with --since values, at most 10000 (default: 1000)")
+	f.Var(ageFlag{&since}, "since", "show what has changed within this time, such as 2h or 7d, instead of what is now")
+	f.StringVar(&trait, "trait", "", "only changes of this trait, with --since")
+	c.MarkFlagsMutuallyExclusive("since", "show")
+	c.MarkFlagsMutuallyExclusive("since", "count")
 	c.MarkFlagsMutuallyExclusive("show", "count")
 	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML, cli.Name, csvFormat)
 	c.AddCommand(newInventorySaveCommand(env), newInventorySavedCommand(env), newInventoryForgetCommand(env))

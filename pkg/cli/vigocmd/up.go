@@ -21,7 +21,8 @@ import (
 type serviceFlags struct {
 	data, listen, advertise, fleet, channel, registry string
 	names                                             []string
-	interval, auditKeep                               time.Duration
+	interval                                          time.Duration
+	keep                                              retainFlags
 	plain                                             bool
 	oidc, store, alerts                               string
 	authority                                         authorityFlags
@@ -39,7 +40,7 @@ func (o *serviceFlags) add(c *cobra.Command) {
 	f.StringVar(&o.registry, "registry", "", "registry and repository to use instead of the embedded one")
 	f.BoolVar(&o.plain, "plain-http", false, "reach --registry without TLS")
 	f.StringVar(&o.store, "store", "", "PostgreSQL database to keep reports in, such as postgres://vigo@db.example.com/vigo; its password comes from PGPASSFILE or PGPASSWORD (default: a file in the data folder)")
-	f.DurationVar(&o.auditKeep, "audit-keep", 0, "how long entries of the audit log are kept (default: for ever)")
+	o.keep.add(c)
 	o.authority.add(c)
 	f.StringVar(&o.oidc, "oidc", "", "file that says through which identity provider people log in, and who gets which role")
 	f.StringVar(&o.alerts, "alerts", "", "file that says who is told of alerts, and how they are reached (default: nobody is told)")
@@ -52,10 +53,14 @@ func (o *serviceFlags) config(env *cli.Env) (up.Config, error) {
 	if err := checkStore(o.store); err != nil {
 		return up.Config{}, err
 	}
+	keep, err := o.keep.keep()
+	if err != nil {
+		return up.Config{}, err
+	}
 	c := up.Config{
 		Data: o.data, Fleet: o.fleet, Listen: o.listen, Advertise: o.advertise, Names: o.names, Registry: o.registry, PlainHTTP: o.plain,
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD"), Access: env.Access(),
-		Channel: o.channel, Interval: o.interval, Store: o.store, AuditKeep: o.auditKeep, Version: env.Version, Language: language(), Log: serviceLog(env), Now: env.Now,
+		Channel: o.channel, Interval: o.interval, Store: o.store, Keep: keep, Version: env.Version, Language: language(), Log: serviceLog(env), Now: env.Now,
 	}
 	if o.alerts != "" {
 		receivers, err := deliver.ReadConfig(o.alerts)
