@@ -64,20 +64,26 @@
   if (others) others.onmessage = (e) => e.data.state ? tell(e.data.state) : show(e.data);
   const state = (text) => { tell(text); if (others) others.postMessage({ state: text }); };
 
-  // hold keeps the stream open for as long as this tab lives.
+  // hold keeps the stream open for as long as this tab lives. One that breaks is opened again soon, and then less and less often: a
+  // service that comes back is not met by all browsers at once.
   const hold = () => new Promise(() => {
-    let opened = false;
+    const first = 1000, last = 15000;
+    let stream = null, opened = false, again = 0, wait = first;
     const open = () => {
-      const stream = new EventSource("/ui/live");
-      stream.onopen = () => { state("Live."); if (opened) reload(); opened = true; };
+      clearTimeout(again);
+      stream = new EventSource("/ui/live");
+      stream.onopen = () => { wait = first; state("Live."); if (opened) reload(); opened = true; };
       stream.addEventListener("fleet", (e) => { const m = JSON.parse(e.data); show(m); if (others) others.postMessage(m); });
       stream.onerror = () => {
+        stream.close();
         state("Not connected; trying again.");
-        if (stream.readyState === EventSource.CLOSED) setTimeout(open, 30000); // refused: too many, or the session has ended
+        again = setTimeout(open, wait * (0.75 + Math.random() / 2));
+        wait = Math.min(2 * wait, last);
       };
-      addEventListener("pagehide", () => stream.close(), { once: true });
-      addEventListener("pageshow", (e) => { if (e.persisted) open(); }, { once: true });
     };
+    addEventListener("online", () => { if (stream.readyState === EventSource.CLOSED) open(); });
+    addEventListener("pagehide", () => { clearTimeout(again); stream.close(); });
+    addEventListener("pageshow", (e) => { if (e.persisted) open(); });
     open();
   });
   if (navigator.locks) navigator.locks.request("vigo", hold); else hold();
