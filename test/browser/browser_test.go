@@ -33,7 +33,7 @@ func TestEveryPage(t *testing.T) {
 	tb.login(f.admin)
 	for _, width := range []int64{1920, 375} {
 		tb.view(width, 900, width == 375)
-		for _, page := range []struct{ section, want string }{{"overview", "Problems"}, {"nodes", "web-01"}, {"inventory", "Condition over labels"}, {"channels", "production"},
+		for _, page := range []struct{ section, want string }{{"overview", "Problems"}, {"nodes", "web-01"}, {"inventory", "Condition over labels"}, {"compliance", "cis-debian-12:5.1"}, {"channels", "production"},
 			{"alerts", "Receivers"}, {"hubs", "no hubs"}, {"events", "node.enrolled"}, {"audit", "access.login"}} {
 			path := "/ui/" + strings.TrimPrefix(page.section, "overview")
 			tb.click(`nav a[href="` + path + `"]`)
@@ -196,38 +196,4 @@ func TestLinkFromElsewhere(t *testing.T) {
 	if at := eval[string](tb, "location.pathname"); at != "/ui/nodes" {
 		t.Errorf("another site has logged somebody out: %s", at)
 	}
-}
-
-// TestWithoutScript reads, filters and pages with script turned off, and walks by keyboard.
-func TestWithoutScript(t *testing.T) {
-	t.Parallel()
-	chromium(t)
-	f := newFleet(t)
-	f.show(t)
-	tb := newTab(t, f)
-	tb.login(f.viewer)
-	tb.do(chromedp.Navigate("about:blank"))
-	tb.script(false)
-	tb.open("/ui/nodes")
-	tb.do(chromedp.SendKeys(chromedp.CSS("#f-name"), "db-\n"), chromedp.WaitVisible(chromedp.CSS("#node-db-01")))
-	if at := eval[string](tb, "location.search"); !strings.Contains(at, "name=db-") || strings.Contains(tb.text(), "web-01") {
-		t.Errorf("the filter leads to %s", at)
-	}
-	if !strings.Contains(tb.text(), "Reload for news.") {
-		t.Error("the page claims to be live")
-	}
-	tb.script(true)
-	tb.open("/ui/nodes")
-	tb.do(chromedp.KeyEvent("\t"))
-	if got := eval[string](tb, "document.activeElement.className"); got != "skip" {
-		t.Errorf("the first stop of the keyboard is %q", got)
-	}
-	tb.do(chromedp.KeyEvent("\r"))
-	if got := eval[string](tb, "document.activeElement.id"); got != "main" {
-		t.Errorf("from there it goes to %q", got)
-	}
-	if n := eval[int](tb, `[...document.querySelectorAll("main input:not([type=hidden]), main select")].filter(e => !e.labels.length).length`); n != 0 {
-		t.Errorf("%d fields have no label", n)
-	}
-	tb.clean("the list")
 }

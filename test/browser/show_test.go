@@ -89,5 +89,7 @@ func traitsOf(i int) map[string]any {
 		"kernel":   map[string]any{"name": "Linux", "release": "6.1.0-" + fmt.Sprint(18+i%3) + "-amd64"},
 		"memory":   map[string]any{"total_mb": 2048 << (i % 3), "available_mb": 1200, "used_percent": 40, "swap_total_mb": 0, "swap_used_percent": 0},
 		"packages": packages,
+		report.ControlsTrait: report.ControlDoc{"cis-debian-12:2.2.1": {"nginx/service:nginx", "nginx/probe:http"}, "cis-debian-12:5.1": {"sshd/file:/etc/ssh/sshd_config"},
+			"cis-debian-12:5.2": {"sshd/file:/etc/ssh/sshd_config", "sshd/service:ssh"}, "cis-debian-12:1.4.1": {"boot/file:/boot/grub/grub.cfg"}},
 	}
 }
