@@ -311,13 +311,17 @@ func TestBusy(t *testing.T) {
 	if e, ok := errors.AsType[*Error](err); !ok || e.Retry != ErrBusy.Retry {
 		t.Errorf("it says to come back after %v", e)
 	}
-	close(r.hold)
+	hold := r.hold
+	r.set(func() { r.hold = nil })
+	if _, err := r.agent.CheckIn(t.Context(), report.CheckIn{Node: node}); err != nil {
+		t.Errorf("a check-in, which does not wait for the store: %v", err)
+	}
+	close(hold)
 	for range requests {
 		if err := <-done; err != nil {
 			t.Fatalf("a request that was under way: %v", err)
 		}
 	}
-	r.set(func() { r.hold = nil })
 	if _, err := r.admin.Status(t.Context(), 1); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}

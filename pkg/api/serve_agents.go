@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"net/http"
 
 	"vigo.dev/pkg/audit"
@@ -29,10 +30,14 @@ func (s *server) signed(w http.ResponseWriter, r *http.Request, k kind) (word, e
 	if err := s.admit(r, k.what, caller); err != nil {
 		return word{}, err
 	}
-	data, err := body(w, r, k.limit)
-	if err != nil {
+	buf := k.into
+	if buf == nil {
+		buf = new(bytes.Buffer)
+	}
+	if err := readBody(w, r, k.limit, buf); err != nil {
 		return word{}, err
 	}
+	data := buf.Bytes()
 	// The node that signs must be the one on the connection before its counter is used up.
 	stamp, err := identity.VerifyStamp(r, data, s.Gate.NodeKey)
 	if err != nil {
@@ -55,7 +60,8 @@ type kind struct {
 	what     string // see [Gate]
 	limit    int64  // bytes of the body
 	needCert bool
-	repeats  bool // the same request again changes nothing
+	repeats  bool          // the same request again changes nothing
+	into     *bytes.Buffer // for the body; nil: a new one
 }
 
 // admit counts a request against the rate of who is on the connection.
@@ -126,19 +132,23 @@ func (s *server) renew(w http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (s *server) checkIn(w http.ResponseWriter, r *http.Request) (any, error) {
-	said, err := s.signed(w, r, kind{what: "checkin", limit: MaxSmall, needCert: true})
+	buf, c := s.bodies.Get().(*bytes.Buffer), s.checkIns.Get().(*report.CheckIn)
+	defer s.bodies.Put(buf) // what is decoded does not point into it
+	defer s.checkIns.Put(c)
+	buf.Reset()
+	*c = report.CheckIn{}
+	said, err := s.signed(w, r, kind{what: "checkin", limit: MaxSmall, needCert: true, into: buf})
 	if err != nil {
 		return nil, err
 	}
-	var c report.CheckIn
-	if err := decode(said.data, &c); err != nil {
+	if err := decode(said.data, c); err != nil {
 		return nil, err
 	}
 	if c.Node != said.node {
 		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", said.node, c.Node)
 	}
 	c.Hub, c.Seq = said.hub, said.counter // whatever the node says
-	return s.Agents.CheckIn(r.Context(), c)
+	return s.Agents.CheckIn(r.Context(), *c)
 }
 
 func (s *server) runs(w http.ResponseWriter, r *http.Request) (any, error) {

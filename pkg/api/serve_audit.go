@@ -34,11 +34,6 @@ func (s *server) recordRefusal(r *http.Request, route string, e *Error) {
 	}
 }
 
-// withCaller lets what handles a request say who sent it, and what it calls ask.
-func withCaller(r *http.Request) *http.Request {
-	return r.WithContext(audit.WithCaller(r.Context(), &audit.Caller{Address: address(r)}))
-}
-
 func (s *server) audit(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err := s.allow(r, identity.RoleOperator); err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ type relayServer struct {
 // operators. It must be served over TLS with client certificates verified when given. A node is checked by the key in its
 // certificate before anything is kept; whether it is still welcome is for the service to say.
 func NewRelayServer(b RelayBackend) http.Handler {
-	s := &relayServer{&server{Backend{Fleet: b.Fleet, Log: b.Log, Now: b.Now, Observe: b.Observe}, make(chan struct{}, MaxRequests)}, b}
+	s := &relayServer{newServer(Backend{Fleet: b.Fleet, Log: b.Log, Now: b.Now, Observe: b.Observe}), b}
 	mux := http.NewServeMux()
 	for path, h := range map[string]func(http.ResponseWriter, *http.Request) (any, error){
 		"/v1/enroll":  s.pass(MaxSmall, "enroll", b.Relay.Enroll),

@@ -7,13 +7,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"mime"
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
+
+	"vigo.dev/pkg/audit"
+	"vigo.dev/pkg/report"
 )
 
 // Backend is what a server is made of. Every field but Requests is needed.
@@ -38,7 +41,8 @@ type Backend struct {
 	Fleet        string
 	Log          *slog.Logger
 	Now          func() time.Time
-	// Requests is how many requests are worked on at once; 0: [MaxRequests].
+	// Requests is how many requests of a sort, those that wait for the store and those that do not, are worked on at once; 0:
+	// [MaxRequests].
 	Requests int
 	// Observe is told of every request that was answered: route pattern, status and duration.
 	Observe func(route string, status int, took time.Duration)
@@ -46,8 +50,8 @@ type Backend struct {
 
 // The limits of a server beside those of bodies.
 const (
-	// MaxRequests is how many requests are worked on at once, unless said otherwise; more are sent away as busy, so that
-	// those under way finish.
+	// MaxRequests is how many requests of a sort are worked on at once, unless said otherwise; more are sent away as busy, so
+	// that those under way finish, and a store that hangs leaves room for those that do not wait for it.
 	MaxRequests = 512
 	bodyTime    = 30 * time.Second // to send a body
 	answerTime  = 60 * time.Second // to read an answer, from the beginning of the request
@@ -57,13 +61,25 @@ const (
 // server holds the routes.
 type server struct {
 	Backend
-	slots chan struct{}
+	quick, waiting chan struct{} // the slots of either sort
+	bodies         sync.Pool     // of *[bytes.Buffer], of check-ins
+	checkIns       sync.Pool     // of *[report.CheckIn]
 }
+
+func newServer(b Backend) *server {
+	s := &server{Backend: b, quick: make(chan struct{}, cmp.Or(b.Requests, MaxRequests)), waiting: make(chan struct{}, cmp.Or(b.Requests, MaxRequests))}
+	s.bodies.New = func() any { return new(bytes.Buffer) }
+	s.checkIns.New = func() any { return new(report.CheckIn) }
+	return s
+}
+
+// isQuick is whether a route is answered from memory: nearly all requests are of these.
+func isQuick(route string) bool { return route == "POST /v1/checkin" || route == "POST /v1/hub" }
 
 // NewServer returns the handler of all /v1/ routes. It must be served over TLS with client certificates verified when
 // given (identity.Server.TLS).
 func NewServer(b Backend) http.Handler {
-	s := &server{b, make(chan struct{}, cmp.Or(b.Requests, MaxRequests))}
+	s := newServer(b)
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request) (any, error)) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(pattern, h, w, r) })
@@ -79,8 +95,9 @@ func NewServer(b Backend) http.Handler {
 func (s *server) serve(route string, h func(http.ResponseWriter, *http.Request) (any, error), w http.ResponseWriter, r *http.Request) {
 	began := s.Now()
 	status := http.StatusOK
-	r = withCaller(r)
-	answer, err := s.work(h, w, r)
+	r, done := prepare(r, isQuick(route))
+	defer done()
+	answer, err := s.work(isQuick(route), h, w, r)
 	if err == nil {
 		err = writeJSON(w, http.StatusOK, answer)
 		if err != nil {
@@ -93,11 +110,25 @@ func (s *server) serve(route string, h func(http.ResponseWriter, *http.Request) 
 	s.Observe(route, status, s.Now().Sub(began))
 }
 
-// work runs h in one of the slots and within the limits of time.
-func (s *server) work(h func(http.ResponseWriter, *http.Request) (any, error), w http.ResponseWriter, r *http.Request) (any, error) {
+// prepare lets what handles a request say who sent it, and what it calls ask; and it ends when it has waited too long.
+func prepare(r *http.Request, quick bool) (*http.Request, context.CancelFunc) {
+	ctx := audit.WithCaller(r.Context(), &audit.Caller{Address: address(r)})
+	if quick {
+		return r.WithContext(ctx), func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, workTime)
+	return r.WithContext(ctx), cancel
+}
+
+// work runs h in one of the slots.
+func (s *server) work(quick bool, h func(http.ResponseWriter, *http.Request) (any, error), w http.ResponseWriter, r *http.Request) (any, error) {
+	slots := s.waiting
+	if quick {
+		slots = s.quick
+	}
 	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	default:
 		return nil, ErrBusy
 	}
@@ -105,9 +136,7 @@ func (s *server) work(h func(http.ResponseWriter, *http.Request) (any, error), w
 	if err := errors.Join(limits.SetReadDeadline(now.Add(bodyTime)), limits.SetWriteDeadline(now.Add(answerTime))); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return nil, fmt.Errorf("limiting the time of a request: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), workTime)
-	defer cancel()
-	return h(w, r.WithContext(ctx))
+	return h(w, r)
 }
 
 // refuse answers with an error; what is not a refusal is logged and stays private.
@@ -150,33 +179,34 @@ func writeJSON(w http.ResponseWriter, status int, v any) error {
 
 // body reads a body of at most limit bytes.
 func body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	var buf bytes.Buffer
+	err := readBody(w, r, limit, &buf)
+	return buf.Bytes(), err
+}
+
+func readBody(w http.ResponseWriter, r *http.Request, limit int64, buf *bytes.Buffer) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, Refuse(ErrMediaType, "body of type %.80q, want application/json", r.Header.Get("Content-Type"))
+		return Refuse(ErrMediaType, "body of type %.80q, want application/json", r.Header.Get("Content-Type"))
 	}
 	if r.ContentLength > limit {
-		return nil, Refuse(ErrTooLarge, "body of %d bytes, at most %d", r.ContentLength, limit)
+		return Refuse(ErrTooLarge, "body of %d bytes, at most %d", r.ContentLength, limit)
 	}
-	var buf bytes.Buffer
 	if r.ContentLength > 0 && r.ContentLength <= MaxSmall { // more is believed when it comes
 		buf.Grow(int(r.ContentLength) + bytes.MinRead)
 	}
 	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, Refuse(ErrTooLarge, "body of more than %d bytes", limit)
+			return Refuse(ErrTooLarge, "body of more than %d bytes", limit)
 		}
-		return nil, Refuse(ErrBadRequest, "reading the body: %s", err)
+		return Refuse(ErrBadRequest, "reading the body: %s", err)
 	}
-	return buf.Bytes(), nil
+	return nil
 }
 
 // decode reads one JSON document; unknown keys are ignored, so that newer agents can talk to older services.
 func decode(data []byte, into any) error {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if err := dec.Decode(into); err != nil {
+	if err := json.Unmarshal(data, into); err != nil {
 		return Refuse(ErrBadRequest, "decoding the body: %s", err)
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return Refuse(ErrBadRequest, "decoding the body: more than one document")
 	}
 	return nil
 }

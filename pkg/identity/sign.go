@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -66,13 +65,11 @@ func (s Stamp) params() string {
 
 // signatureBase is what is signed (RFC 9421 section 2.5).
 func signatureBase(method, path, digest, params string) []byte {
-	var b strings.Builder
-	b.Grow(len(method) + len(path) + len(digest) + len(params) + 80)
-	b.WriteString(`"@method": ` + method + "\n")
-	b.WriteString(`"@path": ` + path + "\n")
-	b.WriteString(`"content-digest": ` + digest + "\n")
-	b.WriteString(`"@signature-params": ` + params)
-	return []byte(b.String())
+	b := make([]byte, 0, len(method)+len(path)+len(digest)+len(params)+80)
+	b = append(append(append(b, `"@method": `...), method...), '\n')
+	b = append(append(append(b, `"@path": `...), path...), '\n')
+	b = append(append(append(b, `"content-digest": `...), digest...), '\n')
+	return append(append(b, `"@signature-params": `...), params...)
 }
 
 func contentDigest(body []byte) string {
