@@ -159,6 +159,9 @@ func runStack(ctx context.Context, env *cli.Env, conf up.Config, welcome func(co
 	if err := welcome(ctx, env, stack); err != nil {
 		return errors.Join(err, stack.Close())
 	}
+	tuning, done := context.WithCancel(ctx)
+	defer done()
+	go tuneCollector(tuning, env)
 	return errors.Join(stack.Run(ctx), stack.Close())
 }
 
