@@ -39,7 +39,7 @@ func (s *Sim) silence() time.Time {
 // wait goes on with the others until every silent node is stale, or should long be.
 func (s *Sim) wait(ctx context.Context, p *play, since time.Time) {
 	told := max(s.told, s.Interval)
-	rest := since.Add(3*told + 5*time.Second).Sub(s.Now())
+	rest := since.Add(3*told + 3*time.Second).Sub(s.Now())
 	if rest > 0 {
 		s.say("waiting %s for %d silent nodes to be found stale", rest.Round(time.Second), s.Silent+s.Dark)
 		p.run(ctx, "waiting", rest, s.Changes)

@@ -286,7 +286,7 @@ func kept(err error) error {
 	switch {
 	case errors.Is(err, sqlstore.ErrNotFound):
 		return api.Refuse(api.ErrNotFound, "%s", err)
-	case errors.Is(err, sqlstore.ErrFull), errors.Is(err, sqlstore.ErrDamaged), errors.Is(err, sqlstore.ErrClosed), errors.Is(err, sqlstore.ErrUnreachable):
+	case errors.Is(err, sqlstore.ErrFull), errors.Is(err, sqlstore.ErrDisk), errors.Is(err, sqlstore.ErrDamaged), errors.Is(err, sqlstore.ErrClosed), errors.Is(err, sqlstore.ErrUnreachable):
 		return fmt.Errorf("%w: %w", api.ErrStore, err)
 	}
 	return err

@@ -10,7 +10,14 @@ import (
 
 	"modernc.org/sqlite" // also the driver "sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
+
+	"vigo.dev/pkg/fault"
 )
+
+// ErrDisk says that the file cannot be written or read: a disk that fails or was made read-only, a quota, too many open files.
+// What was acknowledged before is safe.
+var ErrDisk = fault.WithHint(errors.New("file of the store cannot be written or read"),
+	"what does the system say of the disk of the data folder (`dmesg`), and has it a quota? The service goes on by itself")
 
 // sqliteDialect is that of SQLite, in which the statements are written.
 func sqliteDialect() *dialect {
@@ -70,6 +77,8 @@ func explainSQLite(err error) error {
 	switch e.Code() & 0xff { // the rest of an extended code says where
 	case sqlitelib.SQLITE_FULL:
 		return fmt.Errorf("%w: %w", ErrFull, err)
+	case sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_READONLY:
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	case sqlitelib.SQLITE_CORRUPT, sqlitelib.SQLITE_NOTADB:
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}

@@ -183,7 +183,7 @@ func (d *DB) transact(group []*op, hot map[string]Hot) (err error) {
 	}
 	if err := t.fill(group, hot); err != nil {
 		_, back := t.exec("ROLLBACK")
-		if e := d.dialect.explain(err); errors.Is(e, ErrFull) || errors.Is(e, ErrUnreachable) {
+		if e := d.dialect.explain(err); errors.Is(e, ErrFull) || errors.Is(e, ErrDisk) || errors.Is(e, ErrUnreachable) {
 			back = nil // the database may have undone the group itself, and then there is nothing to roll back
 		}
 		return fmt.Errorf("committing a group: %w", errors.Join(err, back))

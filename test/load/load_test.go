@@ -42,7 +42,7 @@ func TestFleet(t *testing.T) {
 // testSilence: nodes that go silent at once are called stale within a second, each once; a hub that goes dark is told once,
 // whatever is behind it; and nobody else is.
 func testSilence(t *testing.T, s *service, z size, b *table, store string) {
-	lasts := max(6*time.Second, 3*z.interval)
+	lasts := max(4*time.Second, 3*z.interval)
 	f := simulate(t, s, z, lasts, "--failures", "5%", "--silent", count(z.nodes, 50), "--dark-hub", count(z.nodes, 25))
 	silence(t, s, b, store, f.figures())
 }
