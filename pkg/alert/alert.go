@@ -38,6 +38,7 @@ type Setup struct {
 	Default []string       // receivers of rules that name none
 	Caps    map[string]Cap // by receiver; others are not told
 	Mutes   []report.Mute  // also those that are over
+	Nodes   int            // of the fleet, of which a share may be in quarantine
 }
 
 // An Item is one finding of an alert, in time.
@@ -90,6 +91,8 @@ func (a *Alert) Firing() (all, fresh int) {
 type State struct {
 	Alerts map[string]*Alert // by key
 	Queues map[string]Queue  // by receiver
+	// Quarantined are the nodes in quarantine, and such that were let out and still are found.
+	Quarantined map[string]Quarantined
 }
 
 // A Change is what a step makes of a state; nothing of it counts before it is kept.
@@ -97,14 +100,21 @@ type Change struct {
 	Alerts  map[string]*Alert // nil: it is over
 	Queues  map[string]Queue
 	Notices []report.Notice
+	// Quarantined are nodes that come into quarantine or, if nil, leave it; Events say so.
+	Quarantined map[string]*Quarantined
+	Events      []report.Event
+	// Held counts by rule the nodes that are not put in quarantine because too many are. It is not kept.
+	Held map[string]int
 }
 
 // Empty says that all stays as it is.
-func (c Change) Empty() bool { return len(c.Alerts)+len(c.Queues)+len(c.Notices) == 0 }
+func (c Change) Empty() bool {
+	return len(c.Alerts)+len(c.Queues)+len(c.Notices)+len(c.Quarantined) == 0
+}
 
 // With is the state after a change.
 func (s State) With(c Change) State {
-	next := State{Alerts: maps.Clone(s.Alerts), Queues: maps.Clone(s.Queues)}
+	next := State{Alerts: maps.Clone(s.Alerts), Queues: maps.Clone(s.Queues), Quarantined: maps.Clone(s.Quarantined)}
 	if next.Alerts == nil {
 		next.Alerts = map[string]*Alert{}
 	}
@@ -119,6 +129,16 @@ func (s State) With(c Change) State {
 		}
 	}
 	maps.Copy(next.Queues, c.Queues)
+	if next.Quarantined == nil {
+		next.Quarantined = map[string]Quarantined{}
+	}
+	for node, q := range c.Quarantined {
+		if q == nil {
+			delete(next.Quarantined, node)
+		} else {
+			next.Quarantined[node] = *q
+		}
+	}
 	return next
 }
 
@@ -134,15 +154,22 @@ func Step(setup Setup, s State, facts Facts, now time.Time) Change {
 	}
 	m.dropOthers()
 	told := map[string][]report.Transition{}
+	c := Change{Alerts: map[string]*Alert{}, Queues: map[string]Queue{}, Quarantined: map[string]*Quarantined{}, Held: map[string]int{}}
+	m.quarantine(s, told, &c)
 	for _, key := range m.keys() {
 		m.decide(key, told)
 	}
-	c := Change{Alerts: map[string]*Alert{}, Queues: map[string]Queue{}}
 	for key, a := range m.after {
 		if old := s.Alerts[key]; a != old {
 			c.Alerts[key] = a
 		}
 	}
+	c.offer(setup, s, told, now)
+	return c
+}
+
+// offer gives the receivers what they are to be told.
+func (c *Change) offer(setup Setup, s State, told map[string][]report.Transition, now time.Time) {
 	receivers := map[string]bool{}
 	for name := range told {
 		receivers[name] = true
@@ -165,7 +192,6 @@ func Step(setup Setup, s State, facts Facts, now time.Time) Change {
 			c.Notices = append(c.Notices, n)
 		}
 	}
-	return c
 }
 
 // idOf names something by what it is, so that it has the same name when it is decided again.

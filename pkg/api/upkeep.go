@@ -17,6 +17,8 @@ type Upkeep interface {
 	BeginMaintenance(ctx context.Context, m report.Maintenance) (report.Maintenance, error)
 	// EndMaintenance ends one before its time; [ErrNotFound].
 	EndMaintenance(ctx context.Context, id string) error
+	// Release lets a node out of quarantine, though what it was put in for may still be so; [ErrNotFound].
+	Release(ctx context.Context, node string) error
 }
 
 func (s *server) upkeepRoutes() []route {
@@ -24,6 +26,7 @@ func (s *server) upkeepRoutes() []route {
 		{"GET /v1/maintenance", "viewer", "Maintenances that are not over, with what they cover", nil, nil, []report.MaintenanceStatus{}, s.maintenance},
 		{"POST /v1/maintenance", "operator", "Begin a maintenance of nodes", nil, report.Maintenance{}, report.Maintenance{}, s.beginMaintenance},
 		{"DELETE /v1/maintenance/{id}", "operator", "End a maintenance", nil, nil, nil, s.endMaintenance},
+		{"DELETE /v1/nodes/{name}/quarantine", "operator", "Let a node out of quarantine", nil, nil, nil, s.release},
 	}
 }
 
@@ -55,6 +58,18 @@ func (s *server) endMaintenance(_ http.ResponseWriter, r *http.Request) (any, er
 		return nil, err
 	}
 	return nil, s.Upkeep.EndMaintenance(r.Context(), r.PathValue("id"))
+}
+
+func (s *server) release(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.allow(r, identity.RoleOperator); err != nil {
+		return nil, err
+	}
+	return nil, s.Upkeep.Release(r.Context(), r.PathValue("name"))
+}
+
+// Release lets a node out of quarantine; [ErrNotFound].
+func (c *OperatorClient) Release(ctx context.Context, node string) error {
+	return c.do(ctx, http.MethodDelete, "/v1/nodes/"+url.PathEscape(node)+"/quarantine", nil, nil)
 }
 
 // Maintenance lists the maintenances that are not over, with what they cover.

@@ -29,6 +29,7 @@ const (
 	NodeEnrolled      = "node.enrolled"
 	NodeRenewed       = "node.renewed" // its certificate
 	NodeRetired       = "node.retired"
+	NodeReleased      = "node.released" // from quarantine
 	ChannelPublished  = "channel.published"
 	ChannelRewritten  = "channel.rewritten" // the history of its branch was replaced, which the operator of the controller allowed
 	TrustRoot         = "trust.root"        // the document that new nodes pin

@@ -45,6 +45,13 @@ func System(name, version string) *Env {
 		Getenv: os.Getenv, Colour: colour, Live: term.IsTerminal(int(os.Stderr.Fd())) && os.Getenv("TERM") != "dumb"}
 }
 
+// Reload is told of each SIGHUP, by which people ask a service to read its files again.
+func (*Env) Reload() <-chan os.Signal {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGHUP)
+	return c
+}
+
 // guarded is a file, which shows no control characters if it is a terminal.
 func guarded(f *os.File) io.Writer {
 	if term.IsTerminal(int(f.Fd())) {

@@ -32,6 +32,11 @@ func alertSchema() object {
 		"repeat":       span("After how long people are told again, while it goes on."),
 		"group_by":     listOrOne("What is told in one notice: hub, channel or the name of a label."),
 		"inhibited_by": listOrOne("Rules or events while which nobody is told of this."),
-		"notify":       listOrOne("Receivers, by their names in the file of the service; all of them if it is not said."),
+		"quarantine": strict(nil, object{
+			"until":  says(object{"enum": []string{report.UntilWell, report.UntilReleased}}, "How a node leaves it: by itself when it is well (the default), or by vigo node release."),
+			"most":   share("Percentage of all nodes that may be in it; 5 if it is not said."),
+			"notify": listOrOne("Receivers that are told of it; those of the rule if it is not said."),
+		}, "Nodes that are found are put in quarantine."),
+		"notify": listOrOne("Receivers, by their names in the file of the service; all of them if it is not said."),
 	})
 }

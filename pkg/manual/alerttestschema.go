@@ -41,6 +41,7 @@ func alertTestSchema() object {
 		"at": span("When, since the beginning; to the second."), "firing": key("What people are told of"), "grown": key("What they are told has become more"),
 		"repeat": key("What they are told again"), "resolved": key("What they are told is over"),
 		"inhibited": key("What is so then and not told, because another alert explains it"), "muted": key("What is so then and not told, because it is muted, or in maintenance"),
+		"quarantined": text("A node that is put in quarantine then."), "released": text("A node that leaves quarantine then."),
 		"by": key("What explains it"), "count": says(object{"type": "integer"}, "How many were found."), "of": list("Which were found."),
 		"notify": list("Who is told; default is who is told by rules that name nobody."),
 	}, "Something people are told.")

@@ -82,7 +82,7 @@ func (r *reader) alert(n *yaml.Node, name string) *Alert {
 		return nil
 	}
 	r.only(entries, "kind", "name", "about", "severity", "event", "where", "presence", "compliance", "channel", "hub", "node", "min", "within", "full", "runs",
-		"for", "leave", "repeat", "group_by", "inhibited_by", "notify")
+		"for", "leave", "repeat", "group_by", "inhibited_by", "notify", "quarantine")
 	a := &Alert{Pos: r.pos(n)}
 	event, given := "", false
 	for _, e := range entries {
@@ -160,6 +160,8 @@ func (r *reader) alertKey(a *Alert, e entry) {
 	case "inhibited_by":
 		a.Inhibited = r.texts(e.value, "inhibited_by")
 		rule.InhibitedBy = words(a.Inhibited)
+	case "quarantine":
+		rule.Quarantine = r.quarantine(e.value, rule.Event)
 	case "notify":
 		rule.Notify = r.strs(e.value, "notify")
 	}

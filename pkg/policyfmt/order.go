@@ -53,7 +53,7 @@ func (p place) order(kinds *resource.Registry) []string {
 	case "Test":
 		return []string{"kind", "about", "", "given", "expect"}
 	case "Alert":
-		return []string{"kind", "name", "about", "severity", "event", "where", "", "for", "leave", "repeat", "group_by", "inhibited_by", "notify"}
+		return []string{"kind", "name", "about", "severity", "event", "where", "", "for", "leave", "repeat", "group_by", "inhibited_by", "notify", "quarantine"}
 	case "AlertTest":
 		return []string{"kind", "about", "rules", "given", "timeline", "", "expect", "until"}
 	case "Fleet":

@@ -97,7 +97,11 @@ func playAlerts(file string, t AlertTest, rules []report.AlertRule, conds map[st
 			continue
 		}
 		p.setup.Rules = append(p.setup.Rules, r)
-		for _, name := range r.Notify {
+		notify := r.Notify
+		if r.Quarantine != nil {
+			notify = slices.Concat(notify, r.Quarantine.Notify)
+		}
+		for _, name := range notify {
 			p.setup.Caps[name] = alert.Cap{Notices: 1 << 30}
 		}
 	}
@@ -182,7 +186,7 @@ func (p *play) step(now time.Time) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	p.setup.Mutes = p.world.mutes
+	p.setup.Mutes, p.setup.Nodes = p.world.mutes, p.world.nodes()
 	c := alert.Step(p.setup, p.state, facts, now)
 	p.state = p.state.With(c)
 	p.seen = append(p.seen, state{now, p.state.Alerts})

@@ -76,7 +76,8 @@ func checkAlertTest(doc *yaml.Node, t AlertTest, rules []report.AlertRule, fail 
 		kinds, keys := want.words()
 		switch {
 		case len(kinds) != 1:
-			fail(want.line, "firing: RULE/NODE", "an expectation names one of firing, grown, repeat, resolved, inhibited and muted")
+			fail(want.line, "firing: RULE/NODE", "an expectation names one of firing, grown, repeat, resolved, inhibited, muted, quarantined and released")
+		case want.Quarantined+want.Released != "":
 		case !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(keys[0], name+"/") }):
 			name, _, _ := strings.Cut(keys[0], "/")
 			fail(want.line, fault.DidYouMean(name, names), "there is no rule %q in alerts", name)

@@ -75,7 +75,10 @@ type Told struct {
 	Resolved  string        `yaml:"resolved"`
 	Inhibited string        `yaml:"inhibited"`
 	Muted     string        `yaml:"muted"`
-	By        string        `yaml:"by"` // key of the alert that explains an inhibited one
+	// Quarantined and Released name nodes.
+	Quarantined string `yaml:"quarantined"`
+	Released    string `yaml:"released"`
+	By          string `yaml:"by"` // key of the alert that explains an inhibited one
 	// Count, Of and Notify are compared when they are there: how many were found, which, and who is told.
 	Count  *int     `yaml:"count"`
 	Of     []string `yaml:"of"`
@@ -96,6 +99,11 @@ func (t *Told) words() (kinds, keys []string) {
 	for _, w := range [][2]string{{"firing", t.Firing}, {"grown", t.Grown}, {"repeat", t.Repeat}, {"resolved", t.Resolved}, {"inhibited", t.Inhibited}, {"muted", t.Muted}} {
 		if w[1] != "" {
 			kinds, keys = append(kinds, w[0]), append(keys, w[1])
+		}
+	}
+	for _, w := range [][2]string{{"quarantined", t.Quarantined}, {"released", t.Released}} {
+		if w[1] != "" {
+			kinds, keys = append(kinds, w[0]), append(keys, report.EventSetAside+"/"+w[1])
 		}
 	}
 	return kinds, keys

@@ -25,6 +25,7 @@ func alertRepo(tests map[string]string) fstest.MapFS {
 		"alerts/old.yaml":      {Data: []byte("kind: Alert\nevent: pointer.frozen\n")},
 		"alerts/broken.yaml":   {Data: []byte("kind: Alert\nevent: channel.error\nfor: 1m\nrepeat: 0s\n")},
 		"alerts/refuses.yaml":  {Data: []byte("kind: Alert\nevent: node.quarantine\n")},
+		"alerts/flaky.yaml":    {Data: []byte("kind: Alert\nevent: node.failed\nruns: 5\ngroup_by: [channel]\nquarantine: {most: 10, notify: [hook]}\n")},
 		"alerts/old-os.yaml":   {Data: []byte("kind: Alert\nwhere: os.family == \"redhat\"\n")},
 		"alerts/tests/note.md": {Data: []byte("not a test")},
 	}
@@ -71,6 +72,7 @@ func TestAlertTestsPass(t *testing.T) {
 		"broken":             "given: {channels: {stable: {error: no}}}\ntimeline: [{at: 5m, channels: {stable: {error: ''}}}]\nexpect: [{at: 1m, firing: broken/channel stable}, {at: 6m, resolved: broken/channel stable}]",
 		"refuses":            "given: {nodes: {a: {refuses: rollback}}}\nexpect: [{at: 0s, firing: refuses/a}]\nuntil: 1m",
 		"old os":             "given: {nodes: {a: {traits: {os: {family: redhat}}}, b: {traits: {os: {family: debian}}}}}\nexpect: [{at: 0s, firing: old-os/a}]\nuntil: 1m",
+		"quarantine":         "rules: [flaky]\ngiven: {nodes: {a-1..10: {}}}\ntimeline: [{at: 1m, nodes: {a-1..2: {compliance: failed, failing: 5}}}, {at: 9m, nodes: {a-1: {compliance: ok}}}]\nexpect: [{at: 1m, firing: flaky/channel=stable}, {at: 1m, quarantined: a-1, notify: [hook]}, {at: 10m, released: a-1}, {at: 10m, quarantined: a-2}]\nuntil: 20m",
 		"maintained hub":     "given: {nodes: {a: {hub: h, presence: stale}}, hubs: {h: {presence: stale, maintenance: true}}}\ntimeline: [{at: 1h, hubs: {h: {maintenance: false, presence: live}}, nodes: {a: {presence: live}}}]\nexpect: []",
 		"before maintenance": "given: {nodes: {a: {presence: stale}}}\ntimeline: [{at: 1h, nodes: {a: {maintenance: true}}}, {at: 9h, nodes: {a: {presence: live}}}]\nexpect: [{at: 2m, firing: silent/a}, {at: 8h, muted: silent/a}, {at: 9h2m, resolved: silent/a}]",
 		"maintenance":        "given: {nodes: {a: {presence: stale, maintenance: true}}}\ntimeline: [{at: 1h, nodes: {a: {maintenance: false}}}]\nexpect: [{at: 1h2m, firing: silent/a}]\nuntil: 63m",
@@ -97,7 +99,7 @@ func TestAlertTestsFail(t *testing.T) {
 		"time":     {"alerts/tests/time.yaml:3: cannot unmarshal !!str `soon` into time.Duration"},
 		"empty":    {`alerts/tests/empty.yaml:1: the test expects nothing (expect: [] is that nobody is told anything)`},
 		"no yaml":  {"alerts/tests/no yaml.yaml:3: did not find expected node content"},
-		"two":      {"alerts/tests/two.yaml:4: an expectation names one of firing, grown, repeat, resolved, inhibited and muted (firing: RULE/NODE)"},
+		"two":      {"alerts/tests/two.yaml:4: an expectation names one of firing, grown, repeat, resolved, inhibited, muted, quarantined and released (firing: RULE/NODE)"},
 		"backward": {"alerts/tests/backward.yaml:2: the timeline goes back, to 1m0s"},
 	}
 	got := runAlerts(t, map[string]string{

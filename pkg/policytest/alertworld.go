@@ -81,6 +81,16 @@ func (w *world) change(s Scene, now time.Time) error {
 	return nil
 }
 
+// nodes counts those that are no hubs.
+func (w *world) nodes() (n int) {
+	for _, k := range w.subjects {
+		if !k.IsHub {
+			n++
+		}
+	}
+	return n
+}
+
 func (w *world) subject(key, name string) *known {
 	k := w.subjects[key]
 	if k == nil {

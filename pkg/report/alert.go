@@ -55,6 +55,8 @@ type AlertRule struct {
 	GroupBy     []string      `json:"groupBy,omitempty"` // hub, channel or names of labels; none: each node is told by itself
 	InhibitedBy []string      `json:"inhibitedBy,omitempty"`
 	Notify      []string      `json:"notify,omitempty"` // names of receivers; none: the default ones of the service
+	// Quarantine is that nodes that are found are put in quarantine; nil: they are not.
+	Quarantine *QuarantineRule `json:"quarantine,omitempty"`
 }
 
 // NewAlertRule is a rule that says nothing but its name and event.
@@ -78,7 +80,7 @@ type Transition struct {
 	ID       string    `json:"id"`    // the same however often it is sent
 	Alert    string    `json:"alert"` // ID of the alert from its beginning to its end
 	Key      string    `json:"key"`   // rule and group: the same each time that it happens
-	Kind     string    `json:"kind"`  // firing, grown, repeat, resolved or test
+	Kind     string    `json:"kind"`  // firing, grown, repeat, resolved; quarantined, released; or test
 	Rule     string    `json:"rule"`
 	Group    string    `json:"group"`
 	Event    string    `json:"event,omitempty"`

@@ -34,6 +34,7 @@ type NodeStatus struct {
 	Reason     string            `json:"reason,omitempty"`  // of what is not well, one line
 	Hub        string            `json:"hub,omitempty"`     // the last check-in came through it
 	Refusals   []Refusal         `json:"refusals,omitempty"`
+	Quarantine *Quarantine       `json:"quarantine,omitempty"` // nil: it is in none
 	// Maintenance is the one it is in; nil: nobody works on it.
 	Maintenance *Maintenance `json:"maintenance,omitempty"`
 }
@@ -60,6 +61,7 @@ type Event struct {
 	Node string    `json:"node,omitempty"`
 	// Kind is node.enrolled, node.renewed, node.retired, node.stale, node.missing, node.back, node.refused (it would not
 	// accept something; Text begins with the name of the refusal), node.settled (it refuses nothing any more),
+	// node.quarantine (a rule of alerts put it in quarantine), node.released (it is out),
 	// request.refused (somebody was turned away; Text begins with the code of the refusal),
 	// token.created, token.revoked, operator.added, operator.removed, channel.published or channel.error.
 	Kind string `json:"kind"`

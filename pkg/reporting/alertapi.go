@@ -48,20 +48,21 @@ func (s *Service) ListAlerts(ctx context.Context) (report.Alerts, error) {
 		list.Rules = append(list.Rules, r.AlertRule)
 		list.Problems = append(list.Problems, s.ruleProblems(r)...)
 	}
+	d := s.receivers()
 	for _, name := range s.receiverNames() {
 		c := counts[name]
-		list.Receivers = append(list.Receivers, report.AlertReceiver{Name: name, Kind: s.Alerts.Kinds[name], Waiting: c.Waiting, Dead: c.Dead, Error: c.Error, Since: c.Since})
+		list.Receivers = append(list.Receivers, report.AlertReceiver{Name: name, Kind: d.Kinds[name], Waiting: c.Waiting, Dead: c.Dead, Error: c.Error, Since: c.Since})
 	}
 	for name, c := range counts {
-		if s.Alerts == nil || s.Alerts.Senders[name] == nil {
+		if d == nil || d.Senders[name] == nil {
 			list.Problems = append(list.Problems, fmt.Sprintf("%d notices wait for the receiver %s, and %d are given up: the service does not know it any more", c.Waiting, name, c.Dead))
 		}
 	}
 	slices.Sort(list.Problems)
-	if s.Alerts == nil {
+	if d == nil {
 		list.Problems = append(list.Problems, "nobody is told: the service was started without --alerts")
 	} else {
-		list.Key = s.Alerts.Key
+		list.Key = d.Key
 	}
 	return list, nil
 }
@@ -72,11 +73,16 @@ func (s *Service) ruleProblems(r rule) []string {
 	if r.err != nil {
 		list = append(list, fmt.Sprintf("%s: its condition cannot be looked at: %s", r.Name, r.err))
 	}
-	if s.Alerts == nil {
+	d := s.receivers()
+	if d == nil {
 		return list
 	}
 	names := s.receiverNames()
-	for _, name := range r.Notify {
+	notify := r.Notify
+	if r.Quarantine != nil {
+		notify = slices.Concat(notify, r.Quarantine.Notify)
+	}
+	for _, name := range notify {
 		if !slices.Contains(names, name) {
 			text := fmt.Sprintf("%s: the service has no receiver %q", r.Name, name)
 			if hint := fault.DidYouMean(name, names); hint != "" {
@@ -85,7 +91,7 @@ func (s *Service) ruleProblems(r rule) []string {
 			list = append(list, text)
 		}
 	}
-	if len(r.Notify) == 0 && len(s.Alerts.Default) == 0 {
+	if len(r.Notify) == 0 && len(d.Default) == 0 {
 		list = append(list, fmt.Sprintf("%s: nobody is told: it names no receiver, and the service has no default", r.Name))
 	}
 	return list
@@ -204,7 +210,8 @@ func (s *Service) changeMutes(ctx context.Context, act audit.Entry, change func(
 // TestReceiver implements api.Alerts.
 func (s *Service) TestReceiver(ctx context.Context, name string) error {
 	names := s.receiverNames()
-	if !slices.Contains(names, name) {
+	d := s.receivers()
+	if d == nil || d.Senders[name] == nil {
 		refused := api.Refuse(api.ErrNotFound, "the service has no receiver %.100q", name)
 		refused.Advice = fault.DidYouMean(name, names)
 		return refused
@@ -213,7 +220,7 @@ func (s *Service) TestReceiver(ctx context.Context, name string) error {
 	id := "test_" + strings.ToLower(rand.Text())
 	n := report.Notice{ID: id, Fleet: s.Fleet, At: now, Transitions: []report.Transition{{ID: id, Alert: id, Key: "test/test", Kind: "test", Rule: "test", Group: "test",
 		Severity: "info", About: "Somebody asked for this with vigo alert test. Nothing is wrong.", At: now, Since: now}}}
-	if err := s.Alerts.Senders[name].Send(ctx, n); err != nil {
+	if err := d.Senders[name].Send(ctx, n); err != nil {
 		return api.Refuse(api.ErrUndelivered, "%s", err)
 	}
 	return nil
@@ -241,11 +248,8 @@ func (s *Service) RetryNotice(ctx context.Context, id string) error {
 	if err := s.DB.Revive(ctx, id, s.Now()); err != nil {
 		return kept(err)
 	}
-	for _, wake := range s.alerts.wake {
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
+	for _, name := range s.receiverNames() {
+		s.alerts.bells.ring(name)
 	}
 	return nil
 }

@@ -60,13 +60,16 @@ func (s *Service) lookAll(looks []*alert.Look, now time.Time) {
 	}
 	s.mu.Unlock()
 	w := &witness{s: s, now: now}
+	s.alerts.nodes = 0
 	for some := range slices.Chunk(nodes, atOnce) {
 		s.mu.Lock()
 		for _, n := range some {
 			if !n.Retired.IsZero() {
 				continue
 			}
-			w.n = n
+			if w.n = n; !n.Hub {
+				s.alerts.nodes++
+			}
 			subject := s.subject(n, now)
 			w.at = subject.Presence
 			for _, l := range looks {

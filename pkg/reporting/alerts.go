@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vigo.dev/pkg/alert"
+	"vigo.dev/pkg/alert/deliver"
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/report"
@@ -25,8 +27,9 @@ const (
 
 // How documents of the state are named in the store.
 const (
-	alertPrefix = "a:"
-	queuePrefix = "q:"
+	alertPrefix      = "a:"
+	queuePrefix      = "q:"
+	quarantinePrefix = "n:" // by node
 )
 
 // alerting is what the service knows of alerts. Its lock is taken before that of the service.
@@ -39,11 +42,15 @@ type alerting struct {
 	builtIn bool
 	mutes   []report.Mute
 	next    time.Time // when it is looked again
-	wake    map[string]chan struct{}
+	nodes   int       // of the fleet, when it was looked last
+	bells   bells
+	tell    atomic.Pointer[deliver.Service]
 
 	failing sync.Mutex         // of what follows
+	held    map[string]int     // by rule: nodes that are too many for quarantine
 	mistold []string           // rules that tell nobody whom the service knows
 	trouble map[string]trouble // by receiver
+	unread  trouble            // of the file of receivers
 }
 
 // rule is a rule with its condition.
@@ -59,17 +66,21 @@ const share = 20
 
 // beginAlerts loads what the store holds but the state, which is read before the first step.
 func (s *Service) beginAlerts(ctx context.Context) error {
-	s.alerts.wake, s.alerts.trouble = map[string]chan struct{}{}, map[string]trouble{}
-	if s.Alerts != nil {
-		for name := range s.Alerts.Senders {
-			s.alerts.wake[name] = make(chan struct{}, 1)
-		}
+	s.alerts.trouble = map[string]trouble{}
+	s.alerts.tell.Store(s.Alerts)
+	if err := s.readQuarantine(ctx); err != nil {
+		return err
 	}
 	return s.readAlertNotes(ctx)
 }
 
 // takeAlerts takes over rules and mutes that another service was told.
 func (s *Service) takeAlerts(ctx context.Context, c sqlstore.Change) error {
+	if c.Lost || slices.Contains(c.Notes, quarantineTopic) {
+		if err := s.readQuarantine(ctx); err != nil {
+			return err
+		}
+	}
 	if !c.Lost && !slices.Contains(c.Notes, alertRulesKey) && !slices.Contains(c.Notes, mutesKey) && !slices.Contains(c.Notes, maintenanceKey) {
 		return nil
 	}
@@ -102,10 +113,15 @@ func (s *Service) useRules(rules []report.AlertRule) {
 		s.alerts.rules[i].AlertRule = r
 	}
 	s.alerts.next = time.Time{}
+	s.checkRules()
+}
+
+// checkRules finds the rules that tell nobody who is there. The caller holds the lock of the alerts, or has the service to itself.
+func (s *Service) checkRules() {
 	s.alerts.failing.Lock()
 	defer s.alerts.failing.Unlock()
 	s.alerts.mistold = nil
-	if s.alerts.builtIn && s.Alerts != nil && len(s.Alerts.Default) == 0 {
+	if d := s.receivers(); s.alerts.builtIn && d != nil && len(d.Default) == 0 {
 		s.alerts.mistold = []string{"the usual rules: nobody is told: the service has no default receiver"}
 		return
 	}
@@ -164,35 +180,26 @@ func (s *Service) Alert(ctx context.Context) error {
 	}
 	change := alert.Step(s.alertSetup(), a.state, facts, now)
 	a.next = now.Add(share * time.Since(began))
+	a.failing.Lock()
+	a.held = change.Held
+	a.failing.Unlock()
 	if change.Empty() {
 		return nil
 	}
-	docs, out := documents(change)
-	if err := s.DB.PutAlerts(ctx, a.version, docs, out); err != nil {
-		a.loaded, a.next = false, time.Time{} // whether it was kept is not known
-		if errors.Is(err, sqlstore.ErrMoved) {
-			return nil // another service was first; it is decided anew
-		}
+	err := s.keepAlertChange(ctx, change, now)
+	if err != nil && !errors.Is(err, sqlstore.ErrMoved) { // else another service was first, and it is decided anew
 		return fmt.Errorf("keeping alerts: %w", err)
-	}
-	a.version++
-	a.state = a.state.With(change)
-	for _, n := range change.Notices {
-		select {
-		case a.wake[n.Receiver] <- struct{}{}:
-		default:
-		}
 	}
 	return nil
 }
 
 func (s *Service) alertSetup() alert.Setup {
-	setup := alert.Setup{Fleet: s.Fleet, Mutes: s.alerts.mutes}
+	setup := alert.Setup{Fleet: s.Fleet, Mutes: s.alerts.mutes, Nodes: s.alerts.nodes}
 	for _, r := range s.alerts.rules {
 		setup.Rules = append(setup.Rules, r.AlertRule)
 	}
-	if s.Alerts != nil {
-		setup.Default, setup.Caps = s.Alerts.Default, s.Alerts.Caps
+	if d := s.receivers(); d != nil {
+		setup.Default, setup.Caps = d.Default, d.Caps
 	}
 	return setup
 }
@@ -206,7 +213,7 @@ func (s *Service) loadAlerts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	state := alert.State{Alerts: map[string]*alert.Alert{}, Queues: map[string]alert.Queue{}}
+	state := alert.State{Alerts: map[string]*alert.Alert{}, Queues: map[string]alert.Queue{}, Quarantined: map[string]alert.Quarantined{}}
 	for key, doc := range kept.Docs {
 		if name, ok := strings.CutPrefix(key, queuePrefix); ok {
 			var q alert.Queue
@@ -215,12 +222,17 @@ func (s *Service) loadAlerts(ctx context.Context) error {
 		} else if name, ok := strings.CutPrefix(key, alertPrefix); ok {
 			state.Alerts[name] = &alert.Alert{}
 			err = json.Unmarshal(doc, state.Alerts[name])
+		} else if name, ok := strings.CutPrefix(key, quarantinePrefix); ok {
+			var q alert.Quarantined
+			err = json.Unmarshal(doc, &q)
+			state.Quarantined[name] = q
 		}
 		if err != nil {
 			return fmt.Errorf("reading alert %s: %w", key, err)
 		}
 	}
 	s.alerts.state, s.alerts.version, s.alerts.loaded = state, kept.Version, true
+	s.setQuarantine(state.Quarantined)
 	return nil
 }
 
@@ -235,6 +247,12 @@ func documents(c alert.Change) (map[string][]byte, []sqlstore.Outgoing) {
 	}
 	for name, q := range c.Queues {
 		docs[queuePrefix+name] = encoded(q)
+	}
+	for node, q := range c.Quarantined {
+		docs[quarantinePrefix+node] = nil
+		if q != nil {
+			docs[quarantinePrefix+node] = encoded(q)
+		}
 	}
 	out := make([]sqlstore.Outgoing, len(c.Notices))
 	for i, n := range c.Notices {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"vigo.dev/pkg/alert/deliver"
@@ -23,7 +22,7 @@ func (s *Service) tell(ctx context.Context, name string) {
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-s.alerts.wake[name]:
+		case <-s.alerts.bells.of(name):
 			timer.Stop()
 		case <-timer.C:
 		}
@@ -130,7 +129,11 @@ func (s *Service) send(ctx context.Context, name string, n report.Notice) error 
 	defer cancel()
 	stopped := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
 	defer stopped()
-	return s.Alerts.Senders[name].Send(sending, n)
+	d := s.receivers()
+	if d == nil || d.Senders[name] == nil {
+		return &deliver.Failure{Err: errors.New("the service does not know this receiver any more")}
+	}
+	return d.Senders[name].Send(sending, n)
 }
 
 // trouble is that a receiver does not take notices.
@@ -163,7 +166,7 @@ const undelivered = time.Minute
 func (a *alerting) problems(now time.Time) []report.Problem {
 	a.failing.Lock()
 	defer a.failing.Unlock()
-	var list []report.Problem
+	list := append(a.heldProblems(), a.unreadProblems()...)
 	for _, text := range a.mistold {
 		list = append(list, report.Problem{Kind: "alert", Text: "alerts of " + text})
 	}
@@ -176,14 +179,14 @@ func (a *alerting) problems(now time.Time) []report.Problem {
 }
 
 // beat says to somebody outside, again and again, that the service is well: it listens, and can write.
-func (s *Service) beat(ctx context.Context) {
-	every := time.NewTicker(s.Alerts.Every)
+func (s *Service) beat(ctx context.Context, d *deliver.Service) {
+	every := time.NewTicker(d.Every)
 	defer every.Stop()
 	works := true
 	for {
 		err := s.DB.Ping(ctx)
 		if err == nil && s.Leads() {
-			err = s.Alerts.Heartbeat(ctx)
+			err = d.Heartbeat(ctx)
 		}
 		if err != nil && works && ctx.Err() == nil {
 			s.Log.Warn("sending the heartbeat", "err", err)
@@ -195,17 +198,4 @@ func (s *Service) beat(ctx context.Context) {
 		case <-every.C:
 		}
 	}
-}
-
-// receiverNames lists the receivers, sorted.
-func (s *Service) receiverNames() []string {
-	if s.Alerts == nil {
-		return nil
-	}
-	names := make([]string, 0, len(s.Alerts.Senders))
-	for name := range s.Alerts.Senders {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }

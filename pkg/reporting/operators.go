@@ -52,6 +52,7 @@ func (s *Service) Recipients(context.Context) ([]report.Recipient, error) {
 func (s *Service) nodeStatus(n *node, now time.Time) report.NodeStatus {
 	a, at := n.account, s.presence(n, now)
 	return report.NodeStatus{
+		Quarantine:  s.quarantine(n.Name),
 		Maintenance: s.maintained(n, at, now).told(),
 		Name:        n.Name, Channel: s.channelOf(n), Labels: n.Labels, Presence: at, Seen: n.seen, Interval: n.told,
 		Compliance: a.State, Digest: s.digest(n), Bundle: a.Last.Bundle, Commit: s.commits[a.Last.Bundle],

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"vigo.dev/pkg/alert"
 	"vigo.dev/pkg/alert/deliver"
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/expr"
@@ -46,7 +47,7 @@ type Config struct {
 	OIDC LoginVerifier
 	// Keep is for how long what it was told is kept; the zero value: [DefaultKeep].
 	Keep Keep
-	// Alerts sends what people are told; nil: nobody is.
+	// Alerts sends what people are told, until [Service.UseReceivers] names others; nil: nobody is.
 	Alerts *deliver.Service
 	Log    *slog.Logger
 	Now    func() time.Time
@@ -65,19 +66,20 @@ type Service struct {
 	controlDocs controlDocs
 	upkeep      upkeep // under mu
 
-	mu        sync.Mutex
-	nodes     map[string]*node
-	operators []sqlstore.Operator
-	channels  map[string]report.ChannelNote
-	commits   map[string]string // bundle digest to commit
-	known     map[string]bool   // facet digests that are kept
-	index     *inventory.Index
-	unread    []inventory.Document // for the index, to be read from the store
-	began     time.Time
-	restored  sqlstore.Restored // never changed after New
-	hearing   hearing
-	agenda    agenda
-	rate      rate
+	mu          sync.Mutex
+	nodes       map[string]*node
+	operators   []sqlstore.Operator
+	channels    map[string]report.ChannelNote
+	commits     map[string]string // bundle digest to commit
+	known       map[string]bool   // facet digests that are kept
+	index       *inventory.Index
+	quarantined map[string]alert.Quarantined
+	unread      []inventory.Document // for the index, to be read from the store
+	began       time.Time
+	restored    sqlstore.Restored // never changed after New
+	hearing     hearing
+	agenda      agenda
+	rate        rate
 
 	noting sync.Mutex // held while the notes of channels are replaced
 }
@@ -219,12 +221,7 @@ func (s *Service) Run(ctx context.Context) error {
 	reading.Go(func() { s.follow(listening) })
 	reading.Go(func() { s.keepAlerts(listening) })
 	reading.Go(func() { s.keepHistory(listening) })
-	for _, name := range s.receiverNames() {
-		reading.Go(func() { s.tell(listening, name) })
-	}
-	if s.Alerts != nil && s.Alerts.Heartbeat != nil {
-		reading.Go(func() { s.beat(listening) })
-	}
+	reading.Go(func() { s.keepTelling(listening) })
 	keeps := true
 	for n := 0; ; n++ {
 		s.Tick(ctx)

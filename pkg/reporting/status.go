@@ -85,7 +85,7 @@ func count(channels map[string]*report.Channel, n report.NodeStatus) {
 
 // rank orders kinds of problems, worst first.
 func rank(kind string) int {
-	order := []string{"refused", "request", "channel", "expired", "silent", "alert", "dark", "mirror", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
+	order := []string{"refused", "request", "channel", "expired", "silent", "alert", "quarantine", "dark", "mirror", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
 	if at := slices.Index(order, kind); at >= 0 {
 		return at
 	}
@@ -118,8 +118,9 @@ func (s *Service) problems(n *node, ns report.NodeStatus, now time.Time) []repor
 			add(kind, text, first, 0)
 		}
 	}
+	list = append(list, quarantineProblem(ns)...)
 	if ns.Maintenance != nil {
-		list = slices.DeleteFunc(list, func(p report.Problem) bool { return p.Kind != "refused" && p.Kind != "ahead" })
+		list = slices.DeleteFunc(list, func(p report.Problem) bool { return p.Kind != "refused" && p.Kind != "ahead" && p.Kind != "quarantine" })
 	}
 	return list
 }

@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
+
+	"vigo.dev/pkg/audit"
+	"vigo.dev/pkg/report"
 )
 
 // ErrMoved says that another service has changed the state of the alerts since it was read.
@@ -43,9 +47,53 @@ func (d *DB) Alerts(ctx context.Context) (AlertState, error) {
 	return s, rows.Err()
 }
 
+// AlertsOf reads the documents whose keys begin with a prefix.
+func (d *DB) AlertsOf(ctx context.Context, prefix string) (map[string][]byte, error) {
+	docs := map[string][]byte{}
+	rows, err := d.query(ctx, "SELECT key, doc FROM alert WHERE substr(key, 1, ?) = ?", len(prefix), prefix)
+	if err != nil {
+		return nil, fmt.Errorf("reading alerts: %w", d.dialect.explain(err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key string
+		var doc []byte
+		if err := rows.Scan(&key, &doc); err != nil {
+			return nil, fmt.Errorf("reading alerts: %w", err)
+		}
+		docs[key] = doc
+	}
+	return docs, rows.Err()
+}
+
+// Beside is what is kept together with a change of the alerts.
+type Beside struct {
+	Events []report.Event
+	Acts   []audit.Entry // of what a person did
+	Now    time.Time     // when they did
+	Topic  string        // that other services are told of; "": of none
+}
+
+func (b Beside) put(t *tx) error {
+	for _, e := range b.Events {
+		if err := t.event(e); err != nil {
+			return err
+		}
+	}
+	for _, act := range b.Acts {
+		if err := t.audit(act, b.Now); err != nil {
+			return err
+		}
+	}
+	if b.Topic != "" {
+		t.change.Notes = append(t.change.Notes, b.Topic)
+	}
+	return nil
+}
+
 // PutAlerts changes the state of the alerts, if it is still of a version, and writes what is to be delivered in the same
 // transaction: either both are kept or none is. A document that is nil is removed. [ErrMoved]. The new version is one more.
-func (d *DB) PutAlerts(ctx context.Context, version int64, docs map[string][]byte, out []Outgoing) error {
+func (d *DB) PutAlerts(ctx context.Context, version int64, docs map[string][]byte, out []Outgoing, beside Beside) error {
 	return d.commit(ctx, func(t *tx) error {
 		var now []byte
 		switch err := t.row("SELECT doc FROM alert WHERE key = ?", versionKey).Scan(&now); {
@@ -69,7 +117,7 @@ func (d *DB) PutAlerts(ctx context.Context, version int64, docs map[string][]byt
 				return fmt.Errorf("keeping notice %s: %w", o.ID, err)
 			}
 		}
-		return nil
+		return beside.put(t)
 	})
 }
 

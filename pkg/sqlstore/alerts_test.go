@@ -14,13 +14,13 @@ func TestAlertsAreKeptWithTheirNotices(t *testing.T) {
 		d, again := fresh(t)
 		now := time.Unix(1_800_000_000, 5).UTC()
 		one := Outgoing{Receiver: "pager", ID: "told_1", At: now, Doc: []byte(`{"id":"told_1"}`)}
-		must(t, d.PutAlerts(t.Context(), 0, map[string][]byte{"a:r/web-1": []byte(`{}`), "a:r/web-2": []byte(`{}`)}, []Outgoing{one}))
+		must(t, d.PutAlerts(t.Context(), 0, map[string][]byte{"a:r/web-1": []byte(`{}`), "a:r/web-2": []byte(`{}`)}, []Outgoing{one}, Beside{}))
 		two := one
 		two.ID = "told_2"
-		if err := d.PutAlerts(t.Context(), 0, map[string][]byte{"a:r/web-1": nil}, []Outgoing{two}); !errors.Is(err, ErrMoved) {
+		if err := d.PutAlerts(t.Context(), 0, map[string][]byte{"a:r/web-1": nil}, []Outgoing{two}, Beside{}); !errors.Is(err, ErrMoved) {
 			t.Errorf("over a change of somebody else: %v", err)
 		}
-		must(t, d.PutAlerts(t.Context(), 1, map[string][]byte{"a:r/web-2": nil}, []Outgoing{one})) // the same notice again
+		must(t, d.PutAlerts(t.Context(), 1, map[string][]byte{"a:r/web-2": nil}, []Outgoing{one}, Beside{})) // the same notice again
 		d = again()
 		state, err := d.Alerts(t.Context())
 		must(t, err)
@@ -45,7 +45,7 @@ func TestOutbox(t *testing.T) {
 			out = append(out, Outgoing{Receiver: "pager", ID: id, At: now.Add(time.Duration(i) * time.Second), Doc: []byte("{}")})
 		}
 		out = append(out, Outgoing{Receiver: "mail", ID: "c", At: now, Doc: []byte("{}")})
-		must(t, d.PutAlerts(t.Context(), 0, nil, out))
+		must(t, d.PutAlerts(t.Context(), 0, nil, out, Beside{}))
 		ids := func() (ids []string) {
 			list, err := d.Outbox(t.Context(), "pager", 10)
 			must(t, err)
@@ -100,7 +100,7 @@ func testManyAlerts(t *testing.T, fresh opener) {
 	for i := range 12_000 {
 		docs[fmt.Sprint("a:r/web-", i)] = []byte("{}")
 	}
-	must(t, d.PutAlerts(t.Context(), 0, docs, nil))
+	must(t, d.PutAlerts(t.Context(), 0, docs, nil, Beside{}))
 	for key := range docs {
 		docs[key] = nil
 	}
@@ -110,7 +110,7 @@ func testManyAlerts(t *testing.T, fresh opener) {
 	if len(kept.Docs) != 12_000 {
 		t.Errorf("%d of 12000 are kept", len(kept.Docs))
 	}
-	must(t, d.PutAlerts(t.Context(), 1, docs, nil))
+	must(t, d.PutAlerts(t.Context(), 1, docs, nil, Beside{}))
 	kept, err = d.Alerts(t.Context())
 	must(t, err)
 	if len(kept.Docs) != 1 || string(kept.Docs["a:r/web-7"]) != `{"new":1}` || kept.Version != 2 {

@@ -66,7 +66,8 @@ type Config struct {
 	Keep         reporting.Keep            // for how long what nodes say is kept; the zero value: as usual
 	Authority    *identity.External        // nil: one of its own, in Data
 	Approve      func(context.Context, hook.Request) error
-	Alerts       *deliver.Config         // who is told of alerts; nil: nobody
+	Alerts       string                  // file that says who is told of alerts; "": nobody
+	Reload       <-chan os.Signal        // has it be read again; it is read when it changes, too
 	OIDC         reporting.LoginVerifier // lets people in; nil: only operators of the service
 	SignIn       dashboard.SignIn        // lets them in to the dashboard; nil: with tokens only
 	Poll         time.Duration
@@ -206,8 +207,8 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 		return err
 	}
 	var alerts *deliver.Service
-	if s.Alerts != nil {
-		if alerts, err = deliver.New(*s.Alerts, filepath.Join(s.Data, "alerts.key"), s.Fleet, s.Version); err != nil {
+	if s.Alerts != "" {
+		if alerts, err = s.receivers().Open(); err != nil {
 			return err
 		}
 	}
@@ -215,6 +216,11 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 		Registry: []string{reference}, TrustRoot: root, Schema: s.Language.Schema, Log: s.Log, Now: s.Now,
 		Anchor: filepath.Join(s.Data, "audit.checkpoint"), Keep: s.Keep, OIDC: s.OIDC, Approve: s.Approve, Alerts: alerts})
 	return err
+}
+
+// receivers is the file that says who is told of alerts.
+func (s *Stack) receivers() deliver.Watch {
+	return deliver.Watch{Path: s.Alerts, KeyFile: filepath.Join(s.Data, "alerts.key"), Fleet: s.Fleet, Version: s.Version, Again: s.Reload}
 }
 
 // Advertised is the host:port to tell people of, for the address listened on: every address of this machine is told by
@@ -294,6 +300,9 @@ func (s *Stack) Run(ctx context.Context) error {
 		group.Go(func() error { s.teller.Run(ctx, s.reports, s.publish.Status, s.Log); return nil })
 	}
 	group.Go(func() error { return s.reports.Run(ctx) })
+	if s.Alerts != "" {
+		group.Go(func() error { s.receivers().Run(ctx, s.reports.UseReceivers, s.reports.RefuseReceivers); return nil })
+	}
 	group.Go(func() error {
 		return Serve(ctx, s.listener, mux, server.TLS(), slog.New(s.reports.Handshakes(s.Log.Handler())))
 	})

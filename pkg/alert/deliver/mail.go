@@ -75,7 +75,7 @@ func subject(n report.Notice) string {
 	if n.Digest || len(n.Transitions) != 1 {
 		begun := 0
 		for _, t := range n.Transitions {
-			if t.Kind != "resolved" {
+			if t.Kind != "resolved" && t.Kind != "released" {
 				begun++
 			}
 		}

@@ -88,8 +88,11 @@ func showNodes(env *cli.Env, f cli.Format, list []report.NodeStatus) error {
 	return env.Columns(headers, rows)
 }
 
-// presenceText marks nodes that somebody works on.
+// presenceText marks nodes that are in quarantine, or that somebody works on.
 func presenceText(n report.NodeStatus) string {
+	if n.Quarantine != nil {
+		return string(n.Presence) + " (quarantine)"
+	}
 	if n.Maintenance != nil {
 		return string(n.Presence) + " (maintenance)"
 	}
@@ -131,7 +134,7 @@ func newNodeCommand(env *cli.Env) *cobra.Command {
 	conn.flags(c)
 	c.ValidArgsFunction = conn.completeNodes(env)
 	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML)
-	c.AddCommand(newRetireCommand(env), newMaintenanceCommand(env))
+	c.AddCommand(newRetireCommand(env), newMaintenanceCommand(env), newReleaseCommand(env))
 	return c
 }
 
@@ -167,6 +170,9 @@ func printNode(env *cli.Env, n report.NodeDetail) error {
 		{"bundle", orDash(n.Bundle)}, {"digest", string(n.Digest)}, {"commit", orDash(n.Commit)}, {"pointer", orDash(n.Pointer)},
 		{"channel", n.Channel}, {"labels", labelText(n.Labels)}, {"agent", orDash(n.Agent)}, {"interval", n.Interval.String()},
 		{"certificate", "until " + n.CertExpires.Local().Format("2006-01-02 15:04")}, {"spooled", fmt.Sprint(n.Spooled)},
+	}
+	if q := n.Quarantine; q != nil {
+		rows = append(rows, []string{"quarantine", fmt.Sprintf("since %s, by the rule %s until %s: %s", stamp(q.Since), q.Rule, q.Until, strings.ReplaceAll(q.Text, "\n", " "))})
 	}
 	if m := n.Maintenance; m != nil {
 		rows = append(rows, []string{"maintenance", fmt.Sprintf("until %s, by %s: %s", stamp(m.Until), orDash(m.By), m.Reason)})

@@ -63,11 +63,10 @@ func (o *serviceFlags) config(env *cli.Env) (up.Config, error) {
 		Channel: o.channel, Interval: o.interval, Store: o.store, Keep: keep, Version: env.Version, Language: language(), Log: serviceLog(env), Now: env.Now,
 	}
 	if o.alerts != "" {
-		receivers, err := deliver.ReadConfig(o.alerts)
-		if err != nil {
+		if _, err := deliver.ReadConfig(o.alerts); err != nil {
 			return c, err
 		}
-		c.Alerts = &receivers
+		c.Alerts, c.Reload = o.alerts, env.Reload()
 	}
 	if o.oidc == "" {
 		return c, nil
