@@ -122,20 +122,23 @@ func (c *Cond) Traits() []string { return c.traits }
 // Eval evaluates the condition over top-level names. A trait or label that is not there is null, and so is everything
 // inside it; a comparison with null is false, and so is a condition that cannot be evaluated because of it.
 func (c *Cond) Eval(vars map[string]any) (bool, error) {
-	machine := vm.VM{MemoryBudget: maxMemory}
-	out, err := machine.Run(c.program, vars)
+	return run(&vm.VM{MemoryBudget: maxMemory}, c.program, c.src, vars)
+}
+
+func run(machine *vm.VM, program *vm.Program, src string, vars map[string]any) (bool, error) {
+	out, err := machine.Run(program, vars)
 	if err != nil {
 		if strings.Contains(err.Error(), "<nil>") { // an operator met null; expr-lang has no sentinel for it
 			return false, nil
 		}
-		return false, fmt.Errorf("evaluating %q: %w", c.src, err)
+		return false, fmt.Errorf("evaluating %q: %w", src, err)
 	}
 	b, ok := out.(bool)
 	if !ok {
 		if out == nil {
 			return false, nil
 		}
-		return false, fmt.Errorf("evaluating %q: the result is %v, not true or false", c.src, out)
+		return false, fmt.Errorf("evaluating %q: the result is %v, not true or false", src, out)
 	}
 	return b, nil
 }

@@ -19,8 +19,12 @@ func (c *Cond) Reads() []Read {
 	if err != nil {
 		return nil // it has been compiled
 	}
+	return readsOf(&tree.Node)
+}
+
+func readsOf(tree *ast.Node) []Read {
 	r := readers{reads: map[*ast.IdentifierNode]Read{}}
-	ast.Walk(&tree.Node, &r)
+	ast.Walk(tree, &r)
 	var list []Read
 	for _, id := range r.order {
 		if read := r.reads[id]; !slices.Contains(list, read) {

@@ -2,8 +2,20 @@ package inventory_test
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 )
+
+// spent is the CPU time of the process: what a search takes on a machine that is not busy with others.
+func spent(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
 
 // BenchmarkSearch is over 100,000 nodes with 400 packages each, in as many sets as nodes divided by twenty; the goal is 100 ms.
 func BenchmarkSearch(b *testing.B) {
@@ -25,14 +37,18 @@ func BenchmarkSearch(b *testing.B) {
 		`version(packages.openssl.version) < version("3.0.17")`,
 		`os.version == "12" and env == "prod" and has(packages["package-7"])`,
 		`glob("web-9*", node)`,
+		`node == "web-9" or node == "web-77"`,
+		`not glob("*-9", node) and glob("*7*", node) and os.version == "12"`,
 	} {
 		cond := compile(b, q)
 		b.Run(q, func(b *testing.B) {
+			began := spent(b)
 			for b.Loop() {
 				if found, err := f.x.Search(b.Context(), cond, f); err != nil || len(found) == 0 {
 					b.Fatal(len(found), err)
 				}
 			}
+			b.ReportMetric(float64((spent(b)-began).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 		})
 	}
 }

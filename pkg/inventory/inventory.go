@@ -18,6 +18,9 @@ type Index struct {
 	sections map[string]*section // by trait
 	nodes    map[string]*entry
 	names    []string           // of nodes, sorted; nil: to be made anew
+	order    []*entry           // of names
+	slots    uint32             // that were given to nodes
+	free     []uint32           // slots that can be given again
 	waiting  map[named][]string // nodes that have named a document which is not here yet
 }
 
@@ -26,9 +29,9 @@ type named struct{ trait, digest string }
 
 // entry is one node.
 type entry struct {
+	slot   uint32 // where sections have what it has
 	labels map[string]string
 	docs   map[string]string // trait to digest, as it said
-	ids    map[string]uint32 // trait to number; those whose documents are known
 }
 
 // New makes an empty index.
@@ -43,8 +46,8 @@ func (x *Index) Put(node string, labels, facets map[string]string) (lacking []Do
 	defer x.mu.Unlock()
 	e, known := x.nodes[node]
 	if !known {
-		e = &entry{ids: map[string]uint32{}}
-		x.nodes[node], x.names = e, nil
+		e = &entry{slot: x.slot()}
+		x.nodes[node], x.names, x.order = e, nil, nil
 	}
 	for trait, digest := range e.docs {
 		if facets[trait] != digest {
@@ -53,7 +56,7 @@ func (x *Index) Put(node string, labels, facets map[string]string) (lacking []Do
 	}
 	e.labels, e.docs = labels, facets
 	for trait, digest := range facets {
-		if _, has := e.ids[trait]; !has {
+		if x.has(e, trait) == 0 {
 			if !x.hold(e, trait, digest) {
 				lacking = append(lacking, Document{Trait: trait, Digest: digest})
 				at := named{trait, digest}
@@ -64,6 +67,25 @@ func (x *Index) Put(node string, labels, facets map[string]string) (lacking []Do
 	return lacking
 }
 
+// slot gives a place to a node.
+func (x *Index) slot() uint32 {
+	if n := len(x.free); n > 0 {
+		slot := x.free[n-1]
+		x.free = x.free[:n-1]
+		return slot
+	}
+	x.slots++
+	return x.slots - 1
+}
+
+// has returns the number of the document that a node has of a trait; 0: none that is known.
+func (x *Index) has(e *entry, trait string) uint32 {
+	if s := x.sections[trait]; s != nil {
+		return s.at(e.slot)
+	}
+	return 0
+}
+
 func (x *Index) hold(e *entry, trait, digest string) bool {
 	s := x.sections[trait]
 	if s == nil {
@@ -71,16 +93,14 @@ func (x *Index) hold(e *entry, trait, digest string) bool {
 	}
 	id, there := s.ids[digest]
 	if there {
-		e.ids[trait] = id
-		s.use(id, 1)
+		s.set(e.slot, id)
 	}
 	return there
 }
 
 func (x *Index) release(e *entry, trait string) {
-	if id, has := e.ids[trait]; has {
-		x.sections[trait].use(id, -1)
-		delete(e.ids, trait)
+	if s := x.sections[trait]; s != nil {
+		s.set(e.slot, 0)
 	}
 }
 
@@ -96,7 +116,8 @@ func (x *Index) Remove(node string) {
 		x.release(e, trait)
 	}
 	delete(x.nodes, node)
-	x.names = nil
+	x.free = append(x.free, e.slot)
+	x.names, x.order = nil, nil
 }
 
 // A Document is the document of a trait.
@@ -134,7 +155,7 @@ func (x *Index) Add(docs ...Document) (err error) {
 // settle gives the nodes that wait for a document what they have named.
 func (x *Index) settle(at named) {
 	for _, node := range x.waiting[at] {
-		if e, known := x.nodes[node]; known && e.docs[at.trait] == at.digest && e.ids[at.trait] == 0 {
+		if e, known := x.nodes[node]; known && e.docs[at.trait] == at.digest && x.has(e, at.trait) == 0 {
 			x.hold(e, at.trait, at.digest)
 		}
 	}
@@ -163,13 +184,28 @@ func (x *Index) Lacking() []Document {
 
 func (x *Index) waits(node string, at named) bool {
 	e, known := x.nodes[node]
-	return known && e.docs[at.trait] == at.digest && e.ids[at.trait] == 0
+	return known && e.docs[at.trait] == at.digest && x.has(e, at.trait) == 0
 }
 
-// sorted returns the names of all nodes. The caller holds the lock for writing.
-func (x *Index) sorted() []string {
-	if x.names == nil {
-		x.names = slices.Sorted(maps.Keys(x.nodes))
+// sorted returns the names of all nodes, and in the same order the nodes; they are not changed afterwards. The caller holds the
+// lock for reading from then on, and gives it back.
+func (x *Index) sorted() ([]string, []*entry) {
+	for {
+		x.mu.RLock()
+		if x.names != nil || len(x.nodes) == 0 {
+			return x.names, x.order
+		}
+		x.mu.RUnlock()
+		x.sort()
 	}
-	return x.names
+}
+
+func (x *Index) sort() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.names = slices.Sorted(maps.Keys(x.nodes))
+	x.order = make([]*entry, len(x.names))
+	for i, name := range x.names {
+		x.order[i] = x.nodes[name]
+	}
 }

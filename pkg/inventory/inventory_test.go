@@ -117,6 +117,9 @@ var questions = []string{
 	`any(mounts, .family == "nfs")`,
 	`len(packages) > 3 and packages.openssl.version == "3.0.1"`,
 	`glob("web-1*", node)`,
+	`not glob("*1", node) and (glob("web-?", node) or glob("db-[12]*", node) and env == "prod")`,
+	`node == "web-7" or glob("web-1", node)`,
+	`len(packages) > 2 and env == "prod" and os.version == "12" and has(packages.vim) and any(mounts, .family == "nfs") and glob("*", node)`,
 	`os.family == "none" or env == "test"`,
 	`packages.nothing.version == "1"`,
 }

@@ -2,9 +2,9 @@ package inventory
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"vigo.dev/pkg/expr"
 )
@@ -18,28 +18,28 @@ type Source interface {
 // whole are read from the source, the others not at all. A condition that cannot be evaluated for a node does not hold for
 // it, and the first such error is returned beside the others.
 func (x *Index) Search(ctx context.Context, cond *expr.Cond, docs Source) (found []string, err error) {
-	v := x.view(cond.Reads())
+	many, err := cond.ForMany()
+	if err != nil {
+		return nil, err
+	}
+	v := x.view(many.Reads, many.Patterns)
 	if err := v.load(ctx, docs); err != nil {
 		return nil, err
 	}
-	outcomes := map[string]bool{}
-	key := make([]byte, 4*len(v.columns))
+	judged := newOutcomes(v.columns)
 	for row, name := range v.names {
 		if row%4096 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		for i := range v.columns {
-			binary.NativeEndian.PutUint32(key[4*i:], v.columns[i].rows[row])
-		}
-		holds, known := outcomes[string(key)]
-		if !known {
-			var failed error
-			if holds, failed = v.judge(cond, row); failed != nil && err == nil {
+		outcome := judged.of(row)
+		if *outcome == unknown {
+			holds, failed := v.judge(many, row)
+			if failed != nil && err == nil {
 				err = fmt.Errorf("%s: %w", name, failed)
 			}
-			outcomes[string(key)] = holds
+			*outcome = outcomeOf(holds)
 		}
-		if holds {
+		if *outcome == holding {
 			found = append(found, name)
 		}
 	}
@@ -50,30 +50,26 @@ func (x *Index) Search(ctx context.Context, cond *expr.Cond, docs Source) (found
 type view struct {
 	names   []string
 	columns []seen
+	vars    map[string]any // of the row that is judged
 }
 
 // seen is one thing a condition looks at.
 type seen struct {
 	read    expr.Read
 	rows    []uint32 // by row: index into texts, or, of whole documents, into digests
+	most    uint32   // of rows
 	texts   []string // JSON
 	digests []string
 	label   bool
 	decoded map[uint32]any
 }
 
-func (x *Index) view(reads []expr.Read) *view {
-	x.mu.Lock()
-	names := x.sorted()
-	x.mu.Unlock()
-	x.mu.RLock()
+func (x *Index) view(reads []expr.Read, patterns []string) *view {
+	names, entries := x.sorted()
 	defer x.mu.RUnlock()
-	v := &view{names: names}
-	entries := make([]*entry, len(names))
-	for i, name := range names {
-		if entries[i] = x.nodes[name]; entries[i] == nil { // it went in this moment
-			entries[i] = &entry{}
-		}
+	v := &view{names: names, vars: map[string]any{}}
+	for i, pattern := range patterns {
+		v.columns = append(v.columns, ofPattern(expr.Read{Name: expr.Matched(i)}, pattern, names))
 	}
 	for _, r := range reads {
 		if s := x.sections[r.Name]; s != nil {
@@ -91,28 +87,33 @@ func ofTrait(s *section, r expr.Read, entries []*entry) seen {
 	}
 	c := seen{read: r, rows: make([]uint32, len(entries)), decoded: map[uint32]any{}}
 	if r.Key == "" {
-		c.digests = append([]string(nil), s.digests...)
+		c.digests, c.most = slices.Clone(s.digests), uint32(len(s.digests)-1)
 		for i, e := range entries {
-			c.rows[i] = e.ids[r.Name]
+			c.rows[i] = s.at(e.slot)
 		}
 		return c
 	}
 	values, texts := s.values(r.Key)
-	c.texts = texts
+	c.texts, c.most = texts, uint32(len(texts)-1)
 	for i, e := range entries {
-		c.rows[i] = values[e.ids[r.Name]]
+		c.rows[i] = values[s.at(e.slot)]
 	}
 	return c
 }
 
 func ofLabel(r expr.Read, names []string, entries []*entry) seen {
 	c := seen{read: r, rows: make([]uint32, len(names)), label: true, texts: []string{""}, decoded: map[uint32]any{}}
+	if r.Name == "node" {
+		c.texts = append(c.texts, names...)
+		for i := range c.rows {
+			c.rows[i] = uint32(i + 1)
+		}
+		c.most = uint32(len(names))
+		return c
+	}
 	known := map[string]uint32{}
 	for i, e := range entries {
 		value, has := e.labels[r.Name]
-		if r.Name == "node" {
-			value, has = names[i], true
-		}
 		if !has {
 			continue
 		}
@@ -124,6 +125,7 @@ func ofLabel(r expr.Read, names []string, entries []*entry) seen {
 		}
 		c.rows[i] = at
 	}
+	c.most = uint32(len(c.texts) - 1)
 	return c
 }
 
@@ -163,8 +165,9 @@ func (v *view) load(ctx context.Context, docs Source) error {
 }
 
 // judge evaluates a condition for one row, and so for all that are like it.
-func (v *view) judge(cond *expr.Cond, row int) (bool, error) {
-	vars := map[string]any{}
+func (v *view) judge(cond *expr.Many, row int) (bool, error) {
+	vars := v.vars
+	clear(vars)
 	for i := range v.columns {
 		c := &v.columns[i]
 		value, err := c.value(c.rows[row])

@@ -12,6 +12,7 @@ type section struct {
 	ids     map[string]uint32 // digest to number of the document; 0 is no document
 	digests []string          // by number
 	uses    []int             // by how many nodes, by number
+	of      []uint32          // number of the document of each node, by its slot; those behind the end have none
 	free    []uint32          // numbers that can be given again
 	unused  *roaring.Bitmap   // documents no node has
 	columns map[string]column
@@ -67,6 +68,24 @@ func (s *section) number(digest string) uint32 {
 	s.ids[digest] = id
 	s.unused.Add(id)
 	return id
+}
+
+// at returns the number of the document of a node.
+func (s *section) at(slot uint32) uint32 {
+	if int(slot) < len(s.of) {
+		return s.of[slot]
+	}
+	return 0
+}
+
+// set gives a node another document.
+func (s *section) set(slot, id uint32) {
+	if int(slot) >= len(s.of) {
+		s.of = append(s.of, make([]uint32, int(slot)+1-len(s.of))...)
+	}
+	s.use(s.of[slot], -1)
+	s.use(id, 1)
+	s.of[slot] = id
 }
 
 func (s *section) use(id uint32, n int) {
