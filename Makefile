@@ -34,6 +34,7 @@ lint: ## gofmt, vet (also the agent for 32 bits), staticcheck
 docs: ## generate docs/reference from the code
 	go test ./pkg/manual ./pkg/cli ./pkg/api -run Reference -update
 	go test ./test/attack -run TestList -update
+	VIGO_UPDATE=1 go test -p 1 ./pkg/reporting ./pkg/hub ./pkg/controller ./pkg/ocistore/registry -run MetricsPage
 
 bench: build ## our figures beside physical limits and peers
 	go run ./test/bench -bin bin

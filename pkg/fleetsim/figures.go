@@ -91,15 +91,15 @@ func (s *Sim) service(took time.Duration, before, after scraped) *Service {
 	if anew {
 		took = max(time.Second, s.Now().Sub(time.Unix(0, int64(after[started]*1e9))))
 	}
-	n := grown("vigo_checkins_total")
-	out := &Service{Anew: anew, CheckIns: int(n), Memory: int64(after["process_resident_memory_bytes"]), Store: int64(after["vigo_store_bytes"]),
+	n := grown("vigo_report_checkins_total")
+	out := &Service{Anew: anew, CheckIns: int(n), Memory: int64(after["process_resident_memory_bytes"]), Store: int64(after["vigo_report_store_bytes"]),
 		Cores: grown("process_cpu_seconds_total") / took.Seconds()}
 	out.PerNode = out.Store / int64(s.Nodes)
 	if n > 0 {
 		out.CPU = grown("process_cpu_seconds_total") / n * 1e6
 	}
-	if commits := grown("vigo_store_commits_total"); commits > 0 {
-		out.CommitTime = grown("vigo_store_commit_seconds_total") / commits * 1000
+	if commits := grown("vigo_report_store_commits_total"); commits > 0 {
+		out.CommitTime = grown("vigo_report_store_commit_seconds_total") / commits * 1000
 	}
 	return out
 }

@@ -104,6 +104,9 @@ func ParseCA(certPEM, keyPEM []byte) (*CA, error) {
 // Fleet is the name of the fleet the authority speaks for.
 func (c *CA) Fleet() string { return c.fleet }
 
+// Expires is when the certificate of the authority does.
+func (c *CA) Expires() time.Time { return c.cert.NotAfter }
+
 // CertPEM is the certificate of the authority.
 func (c *CA) CertPEM() []byte { return certPEM(c.cert.Raw) }
 

@@ -142,7 +142,7 @@ type Channel struct {
 
 // A Problem is one thing that wants a person.
 type Problem struct {
-	// Kind is failed, drift, stale, missing; refused (the agent would not accept something); request (the service refused
+	// Kind is store (the service cannot keep anything); or of a node: failed, drift, stale, missing; refused (the agent would not accept something); request (the service refused
 	// one within the last hour: forged, replayed, of a retired node, with a token that is used up); behind (it enforces an older
 	// bundle), frozen (it has an older pointer to the same bundle), ahead (it has a pointer nobody told the service of);
 	// or of a channel: channel (its commit does not compile, or cannot be published), expired, silent (the controller is
@@ -151,6 +151,7 @@ type Problem struct {
 	Kind    string    `json:"kind"`
 	Node    string    `json:"node,omitempty"`
 	Channel string    `json:"channel,omitempty"`
+	Hub     string    `json:"hub,omitempty"` // the last check-in of the node came through it
 	Text    string    `json:"text"`
 	First   time.Time `json:"first,omitzero"`
 	Count   int       `json:"count,omitempty"` // how often in a row

@@ -1,18 +1,11 @@
 package reporting
 
 import (
-	"context"
 	"net/http"
-	"strconv"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"vigo.dev/pkg/api"
-	"vigo.dev/pkg/report"
-	"vigo.dev/pkg/sqlstore"
 )
 
 // Handler answers agents and operators (/v1/), /metrics, /healthz and /readyz. It must be served over TLS with the
@@ -23,117 +16,9 @@ func (s *Service) Handler() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		if err := s.DB.Ping(r.Context()); err != nil {
-			http.Error(w, "the store does not answer, or cannot be written", http.StatusServiceUnavailable)
-		} else if !s.hearsOthers() {
-			http.Error(w, "what the other services on the database have kept cannot be read", http.StatusServiceUnavailable)
+		if trouble := s.readiness(s.DB.Ping(r.Context())); trouble != "" {
+			http.Error(w, trouble, http.StatusServiceUnavailable)
 		}
 	})
 	return mux
-}
-
-// metrics are those of the service; each has a registry of its own, so that two services can be in one process.
-type metrics struct {
-	registry *prometheus.Registry
-	checkIns prometheus.Counter
-	refusals prometheus.Counter
-	notices  *prometheus.CounterVec
-	requests *prometheus.HistogramVec
-}
-
-func newMetrics(s *Service) *metrics {
-	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		checkIns: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_checkins_total", Help: "Check-ins that were accepted."}),
-		refusals: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_refusals_total", Help: "What nodes would not accept, once for each node and thing; the events name them."}),
-		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vigo_alert_notices_total", Help: "Notices of alerts that receivers were offered, by receiver and by what came of it: taken or refused."},
-			[]string{"receiver", "result"}),
-		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vigo_request_seconds", Help: "Time to answer, by route and status.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .05, .25, 1, 5}}, []string{"route", "status"}),
-	}
-	m.registry.MustRegister(m.checkIns, m.refusals, m.notices, m.requests, &nodeCollector{s}, &storeCollector{s.DB}, &replicaCollector{s}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
-	return m
-}
-
-func (m *metrics) observe(route string, status int, took time.Duration) {
-	m.requests.WithLabelValues(route, strconv.Itoa(status)).Observe(took.Seconds())
-}
-
-// nodeCollector counts nodes when it is asked.
-type nodeCollector struct{ s *Service }
-
-func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("vigo_"+name, help, labels, nil)
-}
-
-// Describe implements prometheus.Collector.
-func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
-
-// Collect implements prometheus.Collector.
-func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
-	presences := map[report.Presence]int{report.Live: 0, report.Late: 0, report.Stale: 0, report.Missing: 0, report.Never: 0, report.Retired: 0}
-	compliances := map[report.Compliance]int{report.ComplianceOK: 0, report.ComplianceChanged: 0, report.ComplianceDrift: 0, report.ComplianceFailed: 0, report.ComplianceNever: 0}
-	digests := map[report.Digest]int{report.DigestCurrent: 0, report.DigestBehind: 0, report.DigestAhead: 0, report.DigestUnknown: 0}
-	c.s.mu.Lock()
-	now := c.s.Now()
-	hubs := map[report.Presence]int{report.Live: 0, report.Late: 0, report.Stale: 0, report.Missing: 0, report.Never: 0}
-	for _, n := range c.s.nodes {
-		if n.Hub {
-			hubs[c.s.presence(n, now)]++
-			continue
-		}
-		st := c.s.nodeStatus(n, now)
-		presences[st.Presence]++
-		if st.Presence != report.Retired {
-			compliances[st.Compliance]++
-			digests[st.Digest]++
-		}
-	}
-	channels := c.s.channels // never changed, only replaced
-	c.s.mu.Unlock()
-	for name, note := range channels {
-		failing := 0.0
-		if note.Error != "" {
-			failing = 1
-		}
-		gauge(ch, describe("channel_failing", "1 while the newest commit is not what is published.", "channel"), failing, name)
-		gauge(ch, describe("channel_expires_timestamp_seconds", "When the newest pointer expires.", "channel"), float64(note.Expires.Unix()), name)
-		gauge(ch, describe("channel_heard_timestamp_seconds", "When the controller was last heard of.", "channel"), float64(note.Heard.Unix()), name)
-	}
-	send(ch, describe("nodes", "Nodes by presence.", "presence"), presences)
-	send(ch, describe("hubs", "Hubs by presence.", "presence"), hubs)
-	send(ch, describe("nodes_compliance", "Nodes by compliance.", "compliance"), compliances)
-	send(ch, describe("nodes_digest", "Nodes by how their bundle stands to that of their channel.", "digest"), digests)
-}
-
-func send[K ~string](ch chan<- prometheus.Metric, d *prometheus.Desc, counts map[K]int) {
-	for label, n := range counts {
-		gauge(ch, d, float64(n), string(label))
-	}
-}
-
-func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, value float64, labels ...string) {
-	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-}
-
-// storeCollector asks the store for its figures.
-type storeCollector struct{ db *sqlstore.DB }
-
-// Describe implements prometheus.Collector.
-func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(c, ch) }
-
-// Collect implements prometheus.Collector.
-func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
-	st := c.db.Stats()
-	if bytes, err := c.db.Size(context.Background()); err == nil { // a store that cannot be read shows in /readyz
-		gauge(ch, describe("store_bytes", "Size of the store."), float64(bytes))
-	}
-	count := func(name, help string, value float64) {
-		ch <- prometheus.MustNewConstMetric(describe(name, help), prometheus.CounterValue, value)
-	}
-	count("store_commits_total", "Groups written to the store.", float64(st.Commits))
-	count("store_failures_total", "Groups that could not be written.", float64(st.Failures))
-	count("store_commit_seconds_total", "Time spent writing groups.", st.Took.Seconds())
-	gauge(ch, describe("store_waiting", "Operations whose callers wait for their commit."), float64(st.Waiting))
-	gauge(ch, describe("store_hot", "Check-ins that wait for their commit."), float64(st.Hot))
 }

@@ -593,10 +593,10 @@ func TestFigures(t *testing.T) {
 		name   string
 		labels []string
 	}{
-		{1, "vigo_checkins_total", nil}, {1, "vigo_nodes", []string{"presence", "live"}}, {0, "vigo_nodes", []string{"presence", "stale"}},
-		{1, "vigo_nodes_digest", []string{"digest", "current"}}, {1, "vigo_nodes_compliance", []string{"compliance", "never"}},
-		{0, "vigo_channel_failing", []string{"channel", "stable"}}, {1, "vigo_request_seconds", []string{"route", "POST /v1/checkin", "status", "200"}},
-		{0, "vigo_store_failures_total", nil},
+		{1, "vigo_report_checkins_total", nil}, {1, "vigo_report_nodes", []string{"presence", "live"}}, {0, "vigo_report_nodes", []string{"presence", "stale"}},
+		{1, "vigo_report_nodes_digest", []string{"digest", "current"}}, {1, "vigo_report_nodes_compliance", []string{"compliance", "never"}},
+		{0, "vigo_report_channel_failing", []string{"channel", "stable"}}, {1, "vigo_report_request_seconds", []string{"route", "POST /v1/checkin", "status", "200"}},
+		{0, "vigo_report_store_failures_total", nil},
 	} {
 		if got := value(c.name, c.labels...); got != c.want {
 			t.Errorf("%s %v is %v, want %v", c.name, c.labels, got, c.want)

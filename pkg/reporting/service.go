@@ -20,7 +20,6 @@ import (
 	"vigo.dev/pkg/alert/deliver"
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/expr"
-	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/hook"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/inventory"
@@ -232,12 +231,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		if leads && n%5 == 0 {
 			err := s.markAlive(ctx)
-			if err != nil && keeps && ctx.Err() == nil {
-				s.Log.Error("keeping that the service listens; it does not say so again until it works", "err", err, "hint", fault.Hints(err))
-			} else if err == nil && !keeps {
-				s.Log.Info("the store can be written again")
-			}
-			keeps = err == nil
+			s.tellStore(err, &keeps, ctx.Err() != nil)
 		}
 		if leads && n%3600 == 60 {
 			s.prune(ctx)

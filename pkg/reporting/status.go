@@ -51,6 +51,7 @@ func (s *Service) Status(_ context.Context, problems int) (report.Status, error)
 		st.Channels = append(st.Channels, *channels[name])
 		all = append(all, s.channelProblems(channels[name].ChannelNote, now)...)
 	}
+	all = append(all, storeProblems(s.DB.Stats())...)
 	all = append(all, s.away.problems(now)...)
 	all = append(all, s.alerts.problems(now)...)
 	var inHubs []report.Problem
@@ -85,7 +86,7 @@ func count(channels map[string]*report.Channel, n report.NodeStatus) {
 
 // rank orders kinds of problems, worst first.
 func rank(kind string) int {
-	order := []string{"refused", "request", "channel", "expired", "silent", "alert", "quarantine", "dark", "mirror", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
+	order := []string{"store", "refused", "request", "channel", "expired", "silent", "alert", "quarantine", "dark", "mirror", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
 	if at := slices.Index(order, kind); at >= 0 {
 		return at
 	}
@@ -96,7 +97,7 @@ func rank(kind string) int {
 func (s *Service) problems(n *node, ns report.NodeStatus, now time.Time) []report.Problem {
 	var list []report.Problem
 	add := func(kind, text string, first time.Time, count int) {
-		list = append(list, report.Problem{Kind: kind, Node: n.Name, Channel: ns.Channel, Text: text, First: first, Count: count, Bundle: ns.Bundle, Commit: ns.Commit})
+		list = append(list, report.Problem{Kind: kind, Node: n.Name, Channel: ns.Channel, Text: text, First: first, Count: count, Hub: ns.Hub, Bundle: ns.Bundle, Commit: ns.Commit})
 	}
 	switch {
 	case silent(ns.Presence) && !s.behindDark(n, now):

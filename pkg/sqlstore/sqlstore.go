@@ -13,10 +13,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sys/unix"
 
 	"vigo.dev/pkg/fault"
 )
@@ -62,6 +64,7 @@ type DB struct {
 	mu    sync.Mutex
 	hot   map[string]Hot
 	stats Stats
+	path  string               // of the file; "": it is a database
 	stmts map[string]*sql.Stmt // of the writer goroutine alone
 	leads bool                 // the session of conn has the lock of the leader; of the writer goroutine alone
 	term  int64                // how often it has got it; of the writer goroutine alone
@@ -70,6 +73,7 @@ type DB struct {
 // Open opens the SQLite file at path, makes it if there is none, and brings its schema up to date. Close it.
 func Open(ctx context.Context, path string, o Options) (*DB, error) {
 	d := newDB(o, sqliteDialect())
+	d.path = path
 	if err := d.openFile(ctx, path); err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, errors.Join(d.dialect.explain(err), d.closeFiles()))
 	}
@@ -131,11 +135,24 @@ func (d *DB) Size(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
+// Room is how many bytes the disk of the file has for this user; false for a database, of whose disk nothing is known.
+func (d *DB) Room() (bytes int64, ok bool) {
+	if d.path == "" {
+		return 0, false
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(filepath.Dir(d.path), &fs); err != nil {
+		return 0, false
+	}
+	return int64(fs.Bavail) * fs.Bsize, true
+}
+
 // Stats is what a store has done since it was opened.
 type Stats struct {
 	Commits  int64
 	Failures int64         // groups that could not be written
 	Failing  error         // why the last group could not be written; nil: it could
+	Since    time.Time     // since when no group could be written, while Failing
 	Waiting  int           // operations whose callers wait
 	Hot      int           // records that wait for their commit
 	Took     time.Duration // in commits, altogether

@@ -156,6 +156,11 @@ func (d *DB) writeGroup(group []*op) {
 func (d *DB) count(took time.Duration, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if err == nil {
+		d.stats.Since = time.Time{}
+	} else if d.stats.Failing == nil {
+		d.stats.Since = time.Now()
+	}
 	d.stats.Failing = err
 	d.stats.Took += took
 	if err != nil {

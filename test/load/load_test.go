@@ -68,9 +68,9 @@ func testDatabase(t *testing.T, s *service, z size, b *table, server *postgres.S
 	}{{"PostgreSQL stopped", server.Stop}, {"PostgreSQL killed", server.Kill}} {
 		d := disturbance{what: way.what, began: time.Now()}
 		must(t, way.end())
-		failures := s.metric("vigo_store_failures_total")
+		failures := s.metric("vigo_report_store_failures_total")
 		await(t, "the service to show that it cannot keep anything", time.Minute, func() bool {
-			return s.ready() == 503 && s.metric("vigo_store_failures_total") > failures
+			return s.ready() == 503 && s.metric("vigo_report_store_failures_total") > failures
 		})
 		d.start = time.Now()
 		must(t, server.Start(t.Context()))

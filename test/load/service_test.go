@@ -145,7 +145,7 @@ func (s *service) checkIns(n float64) {
 	s.t.Helper()
 	from := -1.0
 	await(s.t, fmt.Sprint(n, " more check-ins"), time.Minute, func() bool {
-		now := s.metric("vigo_checkins_total")
+		now := s.metric("vigo_report_checkins_total")
 		if from < 0 || now < from {
 			from = now
 		}

@@ -123,9 +123,3 @@ func maintenanceNodes(m report.MaintenanceStatus) string {
 	return text
 }
 
-// printMaintenance shows the maintenances that go on.
-func printMaintenance(env *cli.Env, st report.Status) {
-	for _, m := range st.Maintenance {
-		fmt.Fprintf(env.Stdout, "%s   %s nodes until %s, by %s: %s\n", env.Paint("bold", "MAINTENANCE"), maintenanceNodes(m), stamp(m.Until), orDash(m.By), m.Reason)
-	}
-}

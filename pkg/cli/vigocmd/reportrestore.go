@@ -26,7 +26,7 @@ tokens and all logins; and when the store that is replaced can still be read, wh
 nodes that have enrolled since have to enrol again.
 
 EXIT STATUS
-  5  the file is not a whole backup`,
+  0  restored, or whole    1  it could not be done    5  the file is not a whole backup`,
 		Example: `  vigo report restore --verify /backup/vigo-2026-11-28.tar.zst
   vigo report restore --data /var/lib/vigo --force /backup/vigo-2026-11-28.tar.zst`,
 		Args: cli.Args(1, 1),
