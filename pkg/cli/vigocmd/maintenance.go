@@ -122,4 +122,3 @@ func maintenanceNodes(m report.MaintenanceStatus) string {
 	}
 	return text
 }
-
