@@ -50,6 +50,7 @@ type Dashboard struct {
 	pages  map[string]*template.Template
 	assets assets
 	live   *live
+	pulse  pulse
 	slots  chan struct{}
 }
 

@@ -108,10 +108,13 @@ func TestProblemsComeFirst(t *testing.T) {
 	t.Parallel()
 	list := []report.NodeStatus{{Name: "ok", Presence: report.Live}, {Name: "late", Presence: report.Late}, {Name: "stale", Presence: report.Stale},
 		{Name: "failed", Presence: report.Live, Compliance: report.ComplianceFailed}, {Name: "refuses", Presence: report.Live, Refusals: make([]report.Refusal, 1)}}
-	order(list, "problems")
 	var got []string
-	for _, n := range list {
-		got = append(got, n.Name)
+	for _, i := range order(list, "problems") {
+		got = append(got, list[i].Name)
+	}
+	worst := report.NodeStatus{Refusals: make([]report.Refusal, 1), Compliance: report.ComplianceFailed, Presence: report.Missing, Digest: report.DigestAhead}
+	if most := trouble(worst); most > mostTrouble {
+		t.Errorf("the worst has %d, more than %d", most, mostTrouble)
 	}
 	if strings.Join(got, " ") != "refuses failed stale late ok" {
 		t.Errorf("the order is %v", got)

@@ -162,7 +162,7 @@ func (l *live) look(ctx context.Context) (message, error) {
 	ctx, cancel := context.WithTimeout(ctx, workTime)
 	defer cancel()
 	m := message{Parts: map[string]string{}, Rows: map[string]row{}}
-	status, err := l.d.Operators.Status(ctx, topProblems)
+	status, err := l.d.pulse.of(ctx, l.d.Operators)
 	if err != nil {
 		return m, err
 	}

@@ -91,14 +91,14 @@ func (d *Dashboard) nodes(r *http.Request, p *page) error {
 		return err
 	}
 	l.Sort = cmp.Or(l.base.Get("sort"), "problems")
-	order(list, l.Sort)
+	at := order(list, l.Sort)
 	l.Matched, l.Pages = len(list), max(1, (len(list)+perPage-1)/perPage)
 	l.Page, _ = strconv.Atoi(r.URL.Query().Get("page")) // what is no number is the first page
 	l.Page = min(max(1, l.Page), l.Pages)
 	from := (l.Page - 1) * perPage
 	l.First = min(from+1, l.Matched)
-	for _, n := range list[from:min(len(list), from+perPage)] {
-		l.Rows = append(l.Rows, nodeRow{n, p.Now})
+	for _, i := range at[from:min(len(at), from+perPage)] {
+		l.Rows = append(l.Rows, nodeRow{list[i], p.Now})
 	}
 	p.Body, p.Command = l, "vigo nodes"
 	if asked.Name != "" {
@@ -110,15 +110,31 @@ func (d *Dashboard) nodes(r *http.Request, p *page) error {
 	return nil
 }
 
-// order sorts nodes, which come by name.
-func order(list []report.NodeStatus, by string) {
-	switch by {
-	case "problems":
-		slices.SortStableFunc(list, func(a, b report.NodeStatus) int { return cmp.Compare(trouble(b), trouble(a)) })
-	case "seen":
-		slices.SortStableFunc(list, func(a, b report.NodeStatus) int { return a.Seen.Compare(b.Seen) })
+// order says where the nodes of a list, which come by name, are in another order; they are too large to be moved about.
+func order(list []report.NodeStatus, by string) []int32 {
+	at := make([]int32, 0, len(list))
+	if by == "problems" {
+		var of [mostTrouble + 1][]int32
+		for i, n := range list {
+			t := trouble(n)
+			of[t] = append(of[t], int32(i))
+		}
+		for t := mostTrouble; t >= 0; t-- {
+			at = append(at, of[t]...)
+		}
+		return at
 	}
+	for i := range list {
+		at = append(at, int32(i))
+	}
+	if by == "seen" {
+		slices.SortStableFunc(at, func(a, b int32) int { return list[a].Seen.Compare(list[b].Seen) })
+	}
+	return at
 }
+
+// mostTrouble is more than a node can have.
+const mostTrouble = 127
 
 // trouble is how much a node wants a person; 0: not at all.
 func trouble(n report.NodeStatus) int {

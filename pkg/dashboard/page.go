@@ -72,7 +72,7 @@ func (d *Dashboard) work(r *http.Request, p *page, show func(*http.Request, *pag
 	ctx, cancel := context.WithTimeout(r.Context(), workTime)
 	defer cancel()
 	p.Now = d.Now()
-	status, err := d.Operators.Status(ctx, topProblems)
+	status, err := d.pulse.of(ctx, d.Operators)
 	if err != nil {
 		return err
 	}

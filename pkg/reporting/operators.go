@@ -20,7 +20,6 @@ import (
 // Nodes implements api.Operators.
 func (s *Service) Nodes(_ context.Context, q report.Query) ([]report.NodeStatus, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	now := s.Now()
 	list := []report.NodeStatus{}
 	for _, n := range s.nodes {
@@ -31,8 +30,17 @@ func (s *Service) Nodes(_ context.Context, q report.Query) ([]report.NodeStatus,
 			list = append(list, st)
 		}
 	}
-	slices.SortFunc(list, func(a, b report.NodeStatus) int { return strings.Compare(a.Name, b.Name) })
-	return list, nil
+	s.mu.Unlock() // nobody waits for the order
+	at := make([]int32, len(list))
+	for i := range at {
+		at[i] = int32(i)
+	}
+	slices.SortFunc(at, func(a, b int32) int { return strings.Compare(list[a].Name, list[b].Name) })
+	sorted := make([]report.NodeStatus, len(list))
+	for i, from := range at {
+		sorted[i] = list[from]
+	}
+	return sorted, nil
 }
 
 // Recipients implements api.Roster.
