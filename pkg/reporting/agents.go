@@ -147,7 +147,7 @@ func (s *Service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer,
 	}
 	s.expect(n, now)
 	s.judge(n, c, now)
-	return answer, s.keepHeard(n, before, c.Facets, now)
+	return answer, s.keepHeard(n, &before, c.Facets, now)
 }
 
 // maxRefusals bounds what is kept of the refusals of one node; an agent remembers 16.

@@ -61,8 +61,11 @@ type rule struct {
 	at   time.Time // when it was compiled
 }
 
-// share is the part of the time that looking for alerts may take: a twentieth. It is done each second; at 100,000 nodes, every few.
-const share = 20
+// share is the part of the time that looking for alerts may take: a fiftieth. It is done each second; at 100,000 nodes, every few.
+const share = 50
+
+// rest is how long nobody looks at most, also on a machine that is too busy to look in time.
+const rest = 10 * time.Second
 
 // beginAlerts loads what the store holds but the state, which is read before the first step.
 func (s *Service) beginAlerts(ctx context.Context) error {
@@ -179,7 +182,7 @@ func (s *Service) Alert(ctx context.Context) error {
 		return ctx.Err()
 	}
 	change := alert.Step(s.alertSetup(), a.state, facts, now)
-	a.next = now.Add(share * time.Since(began))
+	a.next = now.Add(min(share*time.Since(began), rest))
 	a.failing.Lock()
 	a.held = change.Held
 	a.failing.Unlock()

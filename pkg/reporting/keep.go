@@ -18,8 +18,8 @@ const rewrite = 5 * time.Minute
 
 // keepHeard has a check-in written with the next group: the account of the node only when it says something else than before,
 // facets came, something happened, or the one that is kept is old. The caller holds the lock.
-func (s *Service) keepHeard(n *node, before account, facets map[string]string, now time.Time) error {
-	if facets != nil || len(n.news) > 0 || now.Sub(n.written) >= rewrite || now.Before(n.written) || !before.sameAs(n.account) {
+func (s *Service) keepHeard(n *node, before *account, facets map[string]string, now time.Time) error {
+	if facets != nil || len(n.news) > 0 || now.Sub(n.written) >= rewrite || now.Before(n.written) || !before.sameAs(&n.account) {
 		return s.keep(n, facets)
 	}
 	s.DB.PutHot(sqlstore.Hot{Node: n.Name, Seen: n.seen, Told: n.told, Counter: n.window.Highest()})
@@ -39,21 +39,21 @@ func (s *Service) keep(n *node, facets map[string]string) error {
 
 // sameAs is whether two accounts differ in nothing but what every check-in changes: its number, when it came, how old the
 // pointer was then, and which run that found the same it speaks of. Of which run a failure is, is a difference.
-func (a account) sameAs(b account) bool {
-	return sameWord(a.Last, b.Last) && a.State == b.State && a.Since.Equal(b.Since) && a.Failing == b.Failing && a.Reason == b.Reason && a.First.Equal(b.First) &&
-		a.Changed.Equal(b.Changed) && maps.Equal(a.Failed, b.Failed) && (a.well() || a.Whole.Equal(b.Whole)) && a.Ahead.Equal(b.Ahead) && sameReport(a.Report, b.Report)
+func (a *account) sameAs(b *account) bool {
+	return sameWord(&a.Last, &b.Last) && a.State == b.State && a.Since.Equal(b.Since) && a.Failing == b.Failing && a.Reason == b.Reason && a.First.Equal(b.First) &&
+		a.Changed.Equal(b.Changed) && maps.Equal(a.Failed, b.Failed) && (a.well() || a.Whole.Equal(b.Whole)) && a.Ahead.Equal(b.Ahead) && sameReport(&a.Report, &b.Report)
 }
 
 // well is whether nothing is known to be wrong.
-func (a account) well() bool { return a.Failing == 0 && a.Reason == "" && len(a.Failed) == 0 }
+func (a *account) well() bool { return a.Failing == 0 && a.Reason == "" && len(a.Failed) == 0 }
 
-func sameWord(a, b report.CheckIn) bool {
+func sameWord(a, b *report.CheckIn) bool {
 	return a.Node == b.Node && a.Boot == b.Boot && a.Agent == b.Agent && a.Interval == b.Interval && a.Channel == b.Channel && a.Root == b.Root &&
 		a.Pointer == b.Pointer && a.Bundle == b.Bundle && a.Adopting == b.Adopting && a.Run.Counts == b.Run.Counts && a.Run.Error == b.Run.Error && a.Traits == b.Traits &&
 		maps.Equal(a.Facets, b.Facets) && slices.Equal(a.Refusals, b.Refusals) && a.Spooled == b.Spooled && a.Hub == b.Hub
 }
 
-func sameReport(a, b report.HubReport) bool {
+func sameReport(a, b *report.HubReport) bool {
 	return a.Hub == b.Hub && a.Version == b.Version && len(a.Seen) == 0 && len(b.Seen) == 0 && a.Nodes == b.Nodes && a.Spooled == b.Spooled &&
 		maps.Equal(a.Mirrors, b.Mirrors) && a.Trouble == b.Trouble
 }

@@ -29,16 +29,16 @@ func TestSameAs(t *testing.T) {
 		var a, b account
 		set(t, reflect.ValueOf(&b).Elem().FieldByIndex(index))
 		tried[path] = true
-		if same := a.sameAs(b); same != every[path] {
+		if same := a.sameAs(&b); same != every[path] {
 			t.Errorf("%s is another: the same: %v", path, same)
 		}
-		if !b.sameAs(b) && path != "Report.Seen" { // which is never kept
+		if !b.sameAs(&b) && path != "Report.Seen" { // which is never kept
 			t.Errorf("%s: an account differs from itself", path)
 		}
 	}
 	try("", nil, reflect.TypeFor[account]())
 	a := account{Reason: "a run failed", Whole: time.Unix(1, 0)}
-	if b := (account{Reason: "a run failed", Whole: time.Unix(2, 0)}); a.sameAs(b) {
+	if b := (account{Reason: "a run failed", Whole: time.Unix(2, 0)}); a.sameAs(&b) {
 		t.Error("a failure of another run is the same")
 	}
 	for path := range every {

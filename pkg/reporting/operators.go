@@ -58,7 +58,7 @@ func (s *Service) Recipients(context.Context) ([]report.Recipient, error) {
 }
 
 func (s *Service) nodeStatus(n *node, now time.Time) report.NodeStatus {
-	a, at := n.account, s.presence(n, now)
+	a, at := &n.account, s.presence(n, now)
 	return report.NodeStatus{
 		Quarantine:  s.quarantine(n.Name),
 		Maintenance: s.maintained(n, at, now).told(),
@@ -74,7 +74,7 @@ func (s *Service) channelOf(n *node) string { return cmp.Or(n.Channel, s.Channel
 
 // digest compares what a node enforces with what its channel publishes.
 func (s *Service) digest(n *node) report.Digest {
-	last := n.account.Last
+	last := &n.account.Last
 	return report.DigestState(last.Bundle, last.Pointer, s.channels[s.channelOf(n)])
 }
 
