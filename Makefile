@@ -42,7 +42,7 @@ bench: build ## our figures beside physical limits and peers
 load: build ## the service under the load of a simulated fleet: silence, kill -9, no database; NODES=1000 INTERVAL=2s
 	@mkdir -p out
 	VIGO_BIN=$(CURDIR)/bin VIGO_LOAD_NODES=$(NODES) VIGO_LOAD_INTERVAL=$(INTERVAL) VIGO_LOAD_TABLE=$(CURDIR)/out/load.md \
-		go test -count=1 -timeout 60m ./test/load
+		go test -count=1 -timeout 60m -parallel 1 ./test/load
 	@cat out/load.md
 
 size: ## binary sizes per platform, and the agent's idle memory

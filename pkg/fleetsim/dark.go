@@ -61,7 +61,9 @@ func (s *Sim) darkness(ctx context.Context, events []report.Event, silent map[st
 		if silent[s.nameOf(i)] {
 			d.Silent++
 		}
-		if told[s.nameOf(i)] {
+	}
+	for _, n := range s.nodes {
+		if n.dark && !n.starved && told[n.name] {
 			d.Told++
 		}
 	}

@@ -37,7 +37,8 @@ type Figures struct {
 	Verify    float64          `json:"verify"`            // µs of one Ed25519 verification on this machine
 	Stale     *Staleness       `json:"stale,omitempty"`
 	Dark      *Darkness        `json:"dark,omitempty"`
-	Wrong     int              `json:"wrong"` // nodes and hubs that went on, and were called silent
+	Wrong     int              `json:"wrong"`             // nodes and hubs that went on, and were called silent
+	Starved   int              `json:"starved,omitempty"` // nodes that this machine let wait so long that the service may call them silent
 	Outages   []Outage         `json:"outages,omitempty"`
 	Runs      Ledger           `json:"runs"`
 	Presences report.Presences `json:"presences"` // in the end

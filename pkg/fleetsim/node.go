@@ -25,6 +25,8 @@ type node struct {
 	count   counter
 	busy    atomic.Bool
 	silent  atomic.Bool
+	over    time.Time   // when its last turn was
+	starved bool        // this machine let it wait so long that the service may call it silent
 	dark    bool        // behind the hub that goes dark
 	owed    *report.Run // that the service has not acknowledged yet
 

@@ -70,6 +70,8 @@ func (s *Sim) judge(ctx context.Context, f *Figures, since time.Time) error {
 	for _, n := range s.nodes {
 		if n.silent.Load() {
 			silent[n.name] = n
+		} else if s.waited(n); n.starved {
+			f.Starved++
 		} else {
 			goesOn[n.name] = true
 		}

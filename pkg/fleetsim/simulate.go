@@ -150,6 +150,8 @@ func (s *Sim) take(ctx context.Context, d due, changes float64) {
 			return
 		}
 	}
+	s.waited(n)
+	defer func() { n.over = s.Now() }()
 	t, err := n.compose(&s.docs, s.Failures, s.Interval, s.Version, s.Now())
 	if err != nil {
 		s.failed(ctx, err)
@@ -169,6 +171,15 @@ func (s *Sim) take(ctx context.Context, d due, changes float64) {
 		s.failed(ctx, err)
 	}
 }
+
+// waited takes note of a node that this machine let wait for nearly three intervals after its last turn was over: it is silent for
+// the service, too.
+func (s *Sim) waited(n *node) {
+	n.starved = n.starved || !n.over.IsZero() && s.Now().Sub(n.over) > s.patience()
+}
+
+// patience is how long a node may wait for its turn without counting as silent.
+func (s *Sim) patience() time.Duration { return max(s.told, s.Interval) * 5 / 2 }
 
 // converse is a check-in with all that follows, as an agent does it.
 func (s *Sim) converse(ctx context.Context, n *node, t turn) error {

@@ -43,14 +43,14 @@ func TestFleet(t *testing.T) {
 // whatever is behind it; and nobody else is.
 func testSilence(t *testing.T, s *service, z size, b *table, store string) {
 	lasts := max(4*time.Second, 3*z.interval)
-	f := simulate(t, s, z, lasts, "--failures", "5%", "--silent", count(z.nodes, 50), "--dark-hub", count(z.nodes, 25))
+	f := simulate(t, s, z, lasts, "--failures", z.failures(), "--silent", count(z.nodes, 50), "--dark-hub", count(z.nodes, 250))
 	silence(t, s, b, store, f.figures())
 }
 
 // testKilled: a service that is stopped, and one that is killed, is as before within ten seconds of its start. What it has
 // acknowledged is there, and nobody is called silent because it did not listen.
 func testKilled(t *testing.T, s *service, z size, b *table) {
-	f := simulate(t, s, z, max(24*time.Second, 4*z.interval), "--failures", "5%")
+	f := simulate(t, s, z, max(24*time.Second, 4*z.interval), "--failures", z.failures())
 	all := []disturbance{f.disturb("stopped", s.stop), f.disturb("killed", s.kill), f.disturb("killed again", s.kill)}
 	out := f.figures()
 	good(t, out)
@@ -60,7 +60,7 @@ func testKilled(t *testing.T, s *service, z size, b *table) {
 // testDatabase: without its database the service says to those who want something kept that they are to come again, shows that it
 // is so, and goes on by itself.
 func testDatabase(t *testing.T, s *service, z size, b *table, server *postgres.Server) {
-	f := simulate(t, s, z, max(24*time.Second, 4*z.interval), "--failures", "5%")
+	f := simulate(t, s, z, max(24*time.Second, 4*z.interval), "--failures", z.failures())
 	var all []disturbance
 	for _, way := range []struct {
 		what string
@@ -87,5 +87,5 @@ func testDatabase(t *testing.T, s *service, z size, b *table, server *postgres.S
 	b.add("PostgreSQL stopped and killed, service killed", "PostgreSQL", out, "as before after: "+strings.Join(recovered(t, out, all), ", "))
 }
 
-// count is one in so many of the nodes, and at least one.
-func count(nodes, of int) string { return strconv.Itoa(max(1, nodes/of)) }
+// count is one in so many of the nodes, and at least 20.
+func count(nodes, of int) string { return strconv.Itoa(max(20, nodes/of)) }

@@ -64,7 +64,11 @@ func addSilence(add func(what, value, note string), f fleetsim.Figures) {
 	if d := f.Dark; d != nil {
 		add("dark hub", fmt.Sprintf("told %d times", d.Events), fmt.Sprintf("%.1f ms after three intervals; of %d nodes behind it %d count as silent, %d were told of", d.After, d.Nodes, d.Silent, d.Told))
 	}
-	add("wrongly silent", fmt.Sprint(f.Wrong), "nodes and hubs that went on, and were called silent")
+	note := "nodes and hubs that went on, and were called silent"
+	if f.Starved > 0 {
+		note += fmt.Sprintf("; without %d nodes that this machine let wait for their turn", f.Starved)
+	}
+	add("wrongly silent", fmt.Sprint(f.Wrong), note)
 }
 
 // since says of a service that was started meanwhile what its figures are of.
