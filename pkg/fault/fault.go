@@ -14,7 +14,7 @@ type Code int
 const (
 	OK          Code = 0   // it worked; the host conforms; the fleet is well
 	Failure     Code = 1   // the command could not do its work; for `vigo status`: there are problems
-	Drift       Code = 2   // a dry run found drift; for `vigo status`: the service cannot be reached
+	Drift       Code = 2   // a dry run found drift; for `vigo status`: the service cannot be reached; for `vigo report doctor`: there are warnings
 	Partial     Code = 3   // some resources failed, the rest converged
 	Refused     Code = 4   // a gate refused
 	NotVerified Code = 5   // a signature, pointer or bundle was refused

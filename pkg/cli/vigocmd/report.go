@@ -45,7 +45,7 @@ DATA/operator.json is how the other commands reach the service, DATA/controller.
 	}
 	o.add(c)
 	c.Flags().StringVar(&root, "trust-root", "", "root document of the controller, which nodes pin")
-	c.AddCommand(newReportCopyCommand(env), newReportBackupCommand(env), newReportRestoreCommand(env))
+	c.AddCommand(newReportCopyCommand(env), newReportBackupCommand(env), newReportRestoreCommand(env), newReportDoctorCommand(env))
 	for _, name := range []string{"registry", "fleet", "trust-root"} {
 		cobra.CheckErr(c.MarkFlagRequired(name))
 	}
