@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -109,7 +108,7 @@ func (d *DB) resultsOf(ctx context.Context, node, id string) (r report.Run, of m
 	case err != nil:
 		return r, nil, fmt.Errorf("reading run %s of %s: %w", id, node, err)
 	}
-	if err := json.Unmarshal(doc, &r); err != nil {
+	if err := d.packer.read(doc, &r); err != nil {
 		return r, nil, fmt.Errorf("reading run %s of %s: %w", id, node, err)
 	}
 	for _, res := range r.Results {
@@ -151,12 +150,8 @@ func (d *DB) TraitHistory(ctx context.Context, node, trait string, since time.Ti
 
 // readTrait reads what is kept of a change of a trait.
 func (p *packer) readTrait(data []byte, e *report.HistoryEntry) error {
-	text, err := p.unpack(data)
-	if err != nil {
-		return err
-	}
 	var doc traitDoc
-	if err := json.Unmarshal(text, &doc); err != nil {
+	if err := p.read(data, &doc); err != nil {
 		return err
 	}
 	e.More, e.Reason = doc.More, doc.Reason

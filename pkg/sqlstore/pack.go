@@ -55,3 +55,12 @@ func (p *packer) unpack(data []byte) (json.RawMessage, error) {
 	}
 	return doc, nil
 }
+
+// read decodes a document of this package.
+func (p *packer) read(data []byte, into any) error {
+	doc, err := p.unpack(data)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(doc, into)
+}

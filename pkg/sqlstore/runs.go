@@ -29,7 +29,7 @@ func (t *tx) putRun(node string, r report.Run, received time.Time) error {
 		return err
 	}
 	done, err := t.exec("INSERT INTO run (node, id, received, quiet, compliance, doc) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-		node, r.ID, nanos(received), r.Quiet(), string(r.Compliance()), jsonOf(r))
+		node, r.ID, nanos(received), r.Quiet(), string(r.Compliance()), t.d.packer.pack(jsonOf(r)))
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (t *tx) runsBefore(node string, r report.Run) ([]report.Run, error) {
 		if err := rows.Scan(&doc); err != nil {
 			return nil, err
 		}
-		if err := json.Unmarshal(doc, &old); err != nil {
+		if err := t.d.packer.read(doc, &old); err != nil {
 			return nil, err
 		}
 		if old.Started.After(r.Started) { // this one comes late: what it found is not what is found now
@@ -89,7 +89,7 @@ func (d *DB) Runs(ctx context.Context, node string, limit int, quiet bool) ([]re
 		if err := rows.Scan(&doc); err != nil {
 			return nil, fmt.Errorf("reading the runs of %s: %w", node, err)
 		}
-		if err := json.Unmarshal(doc, &r); err != nil {
+		if err := d.packer.read(doc, &r); err != nil {
 			return nil, fmt.Errorf("reading the runs of %s: %w", node, err)
 		}
 		runs = append(runs, r)
