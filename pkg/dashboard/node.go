@@ -77,7 +77,7 @@ func (d *Dashboard) node(r *http.Request, p *page) error {
 	return nil
 }
 
-// timeline puts runs and events of a node in one order, newest first.
+// timeline puts runs and events of a node, and what it said of itself anew, in one order, newest first.
 func timeline(n report.NodeDetail) []moment {
 	line := make([]moment, 0, len(n.Runs)+len(n.Events))
 	for _, r := range n.Runs {
@@ -86,6 +86,7 @@ func timeline(n report.NodeDetail) []moment {
 	for _, e := range n.Events {
 		line = append(line, moment{e.At, eventClass(e.Kind), e.Kind, e.Text})
 	}
+	line = append(line, said(n)...)
 	slices.SortStableFunc(line, func(a, b moment) int { return b.At.Compare(a.At) })
 	return line[:min(len(line), maxMoments)]
 }

@@ -51,6 +51,7 @@ type NodeDetail struct {
 	Facets      map[string]string `json:"facets,omitempty"` // trait name to digest
 	Runs        []Run             `json:"runs"`             // that were not quiet, newest first, at most 20
 	Events      []Event           `json:"events"`           // newest first, at most 50
+	Said        []HistoryEntry    `json:"said"`             // what it said of itself anew, newest first, at most 20
 }
 
 // An Event is something that happened, once: a transition, not a state.

@@ -15,6 +15,7 @@ import (
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/sqlstore"
 )
 
 // Nodes implements api.Operators.
@@ -93,7 +94,10 @@ func (s *Service) Node(ctx context.Context, name string) (report.NodeDetail, err
 	if d.Runs, err = s.DB.Runs(ctx, name, 20, false); err != nil {
 		return d, err
 	}
-	d.Events, err = s.DB.Events(ctx, name, 50)
+	if d.Events, err = s.DB.Events(ctx, name, 50); err != nil {
+		return d, err
+	}
+	d.Said, err = s.DB.TraitHistory(ctx, name, "", time.Time{}, sqlstore.Before{}, 20)
 	return d, err
 }
 
