@@ -30,6 +30,7 @@ type typeCase struct {
 	Absent   yaml.Node `yaml:"absent"`   // the resources that undo it; optional
 	Gone     string    `yaml:"gone"`     // succeeds once they did
 	Packages []string  `yaml:"packages"` // of Debian, that the case needs
+	Programs []string  `yaml:"programs"` // of testdata/programs, by package: they are built and put into /usr/local/bin
 	Kernel   string    `yaml:"kernel"`   // own: the case needs a machine with a kernel of its own
 	Played   string    `yaml:"played"`   // what a script of the case stands in for, since it cannot be had; and why
 	Cannot   string    `yaml:"cannot"`   // why no machine here can show it; then nothing else is needed
@@ -124,6 +125,16 @@ func packagesOf(cases []typeCase) []string {
 		all = append(all, c.Packages...)
 	}
 	return all
+}
+
+// programsOf lists what the cases want built.
+func programsOf(cases []typeCase) []string {
+	var all []string
+	for _, c := range cases {
+		all = append(all, c.Programs...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // verdict is what a machine showed of one type.
