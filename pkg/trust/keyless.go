@@ -139,5 +139,6 @@ func verifyKeyless(b *sigstore.Bundle, subject []byte, keys []Key, now time.Time
 			return signed{Key: k, PredicateType: s.PredicateType, Payload: b.Payload()}, k.usable(now)
 		}
 	}
-	return signed{}, &Refusal{Name: bundle.WrongKey, Detail: fmt.Sprintf("it is signed by %.200s, who is not trusted for this", Identity(s.Signer))}
+	return signed{}, &Refusal{Name: bundle.WrongKey,
+		Detail: fmt.Sprintf("it is signed by an identity that is not trusted for this: %.200s, not %.200s", Identity(s.Signer), trusted[0].Identity)}
 }
