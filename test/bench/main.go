@@ -50,6 +50,16 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == launchCommand {
+		os.Exit(launch(os.Args[2:]))
+	}
+	if len(os.Args) == 3 && os.Args[1] == bareCommand {
+		if err := bare(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	if err := run(ctx); err != nil {

@@ -3,13 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -31,34 +31,37 @@ type command struct {
 
 // once runs a command and measures it.
 func (c command) once(ctx context.Context) (sample, string, error) {
-	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
-	cmd.Dir, cmd.Env = c.dir, append(os.Environ(), c.env...)
+	self, err := os.Executable()
+	if err != nil {
+		return sample{}, "", err
+	}
+	in, out, err := os.Pipe()
+	if err != nil {
+		return sample{}, "", err
+	}
+	defer in.Close()
+	cmd := exec.CommandContext(ctx, self, append([]string{launchCommand}, c.argv...)...)
+	cmd.Dir, cmd.Env, cmd.ExtraFiles = c.dir, append(os.Environ(), c.env...), []*os.File{out}
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	began := time.Now()
-	err := cmd.Run()
-	wall := time.Since(began)
-	var exit *exec.ExitError
-	if err != nil && (!errors.As(err, &exit) || ctx.Err() != nil) {
-		return sample{}, "", fmt.Errorf("running %s: %w", c.argv[0], err)
+	err = errors.Join(cmd.Run(), out.Close())
+	output := stdout.String() + stderr.String()
+	var took launched
+	if err == nil {
+		err = json.NewDecoder(in).Decode(&took)
 	}
-	code, output := cmd.ProcessState.ExitCode(), stdout.String()+stderr.String()
 	switch {
+	case err != nil || ctx.Err() != nil:
+		return sample{}, "", fmt.Errorf("running %s: %w\n%s", c.argv[0], errors.Join(err, ctx.Err()), lastLines(output, 15))
 	case c.check != nil:
-		err = c.check(output, code)
-	case code != 0:
-		err = fmt.Errorf("it ended with %d", code)
-	default:
-		err = nil
+		err = c.check(output, took.Code)
+	case took.Code != 0:
+		err = fmt.Errorf("it ended with %d", took.Code)
 	}
 	if err != nil {
 		return sample{}, "", fmt.Errorf("running %s: %w\n%s", strings.Join(c.argv, " "), err, lastLines(output, 15))
 	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return sample{}, "", errors.New("the system does not say what a process used")
-	}
-	return sample{wall: wall, cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), rss: usage.Maxrss << 10}, output, nil
+	return sample{wall: took.Wall, cpu: took.CPU, rss: took.RSS}, output, nil
 }
 
 func lastLines(s string, n int) string {
