@@ -85,25 +85,26 @@ type ApplyConfig struct {
 	Secrets func(ctx context.Context, p *policy.Policy, names []string) map[string]catalog.Secret
 	// Unguarded has guarded resources changed like others. Otherwise they are not: nobody would confirm that.
 	Unguarded bool
+	// Rest makes the process small before and between the parts of a run that take memory each; nil: it grows as it may.
+	Rest func()
 }
 
 // Apply converges a host once with a policy. An error means that nothing was tried; what became of each resource is in
 // the run.
 func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
+	if c.Rest == nil {
+		c.Rest = func() {}
+	}
+	c.Rest() // of the start of the program
 	p, content, from, err := c.Source(ctx, c.Language)
 	if err != nil {
 		return report.Run{}, err
 	}
+	c.Rest() // of reading
 	if c.Node == "" {
 		if c.Node, err = c.Host.Kernel.Hostname(ctx); err != nil {
 			return report.Run{}, fmt.Errorf("asking for the host name: %w", err)
 		}
-	}
-	j, err := openJournal(c.State.Path(journalFile), c.DryRun)
-	if j == nil {
-		return report.Run{}, err
-	} else if err != nil {
-		c.Log.Warn("going on with an empty journal", "err", err)
 	}
 	kept, err := guard.Open(c.State.Path(guardFile), guard.MachineClock, c.DryRun)
 	if kept == nil {
@@ -130,10 +131,17 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 		shown.Store(&opened{known: known})
 		c.Log = slog.New(discreetLog{c.Log.Handler(), shown})
 	}
-	cat, err := c.Language.Build(p, content, catalog.Input{Node: c.Node, Labels: labels, Traits: gathered.Set, Modes: p.Fleet.Modes, OnNode: true, Secrets: values})
+	cat, err := c.Language.Build(p, content, catalog.Input{Node: c.Node, Labels: labels, Traits: gathered.Set, Modes: p.Fleet.Modes, OnNode: true, Once: true, Secrets: values})
 	if err != nil {
 		return report.Run{}, err
 	}
+	j, err := openJournal(c.State.Path(journalFile), c.DryRun)
+	if j == nil {
+		return report.Run{}, err
+	} else if err != nil {
+		c.Log.Warn("going on with an empty journal", "err", err)
+	}
+	c.Rest() // of building
 	run := converge.Run(ctx, cat, discreet(c.Host, known), converge.Options{DryRun: c.DryRun, Only: c.Only, Journal: j, Log: c.Log, Now: c.Now,
 		Secrets: known, Guard: unconfirmed{kept, c.Unguarded}})
 	run.Error = known.String(run.Error)

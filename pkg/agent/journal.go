@@ -142,13 +142,26 @@ func (j *journal) Finish(enforced map[string]string) error {
 		_, declared := enforced[name]
 		return !declared // nothing is left that could be refreshed
 	})
-	inForce := maps.Clone(enforced)
-	maps.DeleteFunc(inForce, func(_, digest string) bool { return digest == "" })
-	if maps.Equal(j.doc.Enforced, inForce) && len(j.doc.Pending) == before && !j.dirty {
+	if j.inForce(enforced) && len(j.doc.Pending) == before && !j.dirty {
 		return nil
 	}
-	j.doc.Enforced = inForce
+	j.doc.Enforced = maps.Clone(enforced)
+	maps.DeleteFunc(j.doc.Enforced, func(_, digest string) bool { return digest == "" })
 	return j.save()
+}
+
+// inForce says whether the journal holds these declarations already, and no others.
+func (j *journal) inForce(enforced map[string]string) bool {
+	n := 0
+	for name, digest := range enforced {
+		if digest == "" {
+			continue
+		}
+		if n++; j.doc.Enforced[name] != digest {
+			return false
+		}
+	}
+	return n == len(j.doc.Enforced)
 }
 
 // save writes the journal. After a failure it is written again by the next call, whatever that has to say: what is only

@@ -104,6 +104,9 @@ func (l Language) Build(p *policy.Policy, c *policy.Content, in Input) (*resourc
 		if b.module(m, uses[name]) {
 			cat.Modules = append(cat.Modules, name)
 		}
+		if in.Once {
+			delete(p.Modules, name)
+		}
 	}
 	b.guarded()
 	if err := b.problems.Err(); err != nil {

@@ -65,8 +65,11 @@ func (c *content) List(dir string) ([]string, error) {
 }
 
 func sha(data []byte) string {
+	const name = "sha256:"
+	var out [len(name) + 2*sha256.Size]byte
 	sum := sha256.Sum256(data)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	hex.Encode(out[copy(out[:], name):], sum[:])
+	return string(out[:])
 }
 
 // digestOf is the digest of a declaration as rendered, with what it takes from its module: that of a list in JSON. It stays

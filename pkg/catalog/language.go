@@ -33,6 +33,7 @@ type Input struct {
 	Secrets *Secrets
 	Alone   bool  // references to modules that the node does not have are no mistake, as in the test of one module
 	OnNode  bool  // a value that a template lacks on this node fails its resource, and not the catalog
+	Once    bool  // the policy is not needed afterwards: it loses each module whose resources are made, to save memory
 	Watch   Watch // nil: nothing is told
 }
 

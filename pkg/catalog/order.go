@@ -88,12 +88,9 @@ func (b *builder) implied(g *graph) {
 	for i := range b.items {
 		types[b.items[i].ID.Type] = true
 	}
+	var room []resource.ID
 	for i := range b.items {
-		requirer, ok := b.items[i].Resource.(resource.Requirer)
-		if !ok {
-			continue
-		}
-		for _, id := range requirer.Requires() {
+		for _, id := range requires(b.items[i].Resource, &room) {
 			if !types[id.Type] {
 				continue
 			}
@@ -104,6 +101,18 @@ func (b *builder) implied(g *graph) {
 			g.before[i] = append(g.before[i], at)
 		}
 	}
+}
+
+// requires is what a resource implies to come first; it holds until the next is asked.
+func requires(res resource.Resource, room *[]resource.ID) []resource.ID {
+	switch r := res.(type) {
+	case resource.AppendRequirer:
+		*room = r.AppendRequires((*room)[:0])
+		return *room
+	case resource.Requirer:
+		return r.Requires()
+	}
+	return nil
 }
 
 // reaches reports whether from must come before to already.

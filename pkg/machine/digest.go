@@ -67,7 +67,7 @@ func (d *digests) of(fd int, st *unix.Stat_t) (string, error) {
 	if err := d.sum(fd, st.Size, &entry.sum); err != nil {
 		return "", err
 	}
-	if now.Sub(time.Unix(st.Ctim.Unix())) <= settled {
+	if d.rehash < 0 || now.Sub(time.Unix(st.Ctim.Unix())) <= settled {
 		return name(entry.sum), nil
 	}
 	var after unix.Stat_t
@@ -119,4 +119,9 @@ func (d *digests) keep(key fileKey, entry digestEntry) {
 	d.known[key] = entry
 }
 
-func name(sum [sha256.Size]byte) string { return "sha256:" + hex.EncodeToString(sum[:]) }
+func name(sum [sha256.Size]byte) string {
+	const name = "sha256:"
+	var out [len(name) + 2*sha256.Size]byte
+	hex.Encode(out[copy(out[:], name):], sum[:])
+	return string(out[:])
+}

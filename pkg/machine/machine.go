@@ -22,7 +22,7 @@ type Options struct {
 	// Now is the clock; required.
 	Now func() time.Time
 	// Rehash is how long the digest of a file whose times and size did not change is trusted before its content is
-	// read again. One hour if 0.
+	// read again. One hour if 0; less than 0: no digest is kept, since there is only one run.
 	Rehash time.Duration
 	// Grace is how long a program has between TERM and KILL. Five seconds if 0.
 	Grace time.Duration

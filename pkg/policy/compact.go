@@ -2,6 +2,7 @@ package policy
 
 import (
 	"encoding/json"
+	"slices"
 
 	"vigo.dev/pkg/fault"
 )
@@ -52,11 +53,29 @@ func (s *scanner) declarations() []Declaration {
 		return nil
 	}
 	all := []Declaration{}
+	began := s.at
 	s.list(func() {
+		if len(all) == MaxResources {
+			s.fail("more than %d resources", MaxResources)
+			return
+		}
+		if len(all) == cap(all) {
+			all = slices.Grow(all, s.likely(len(all), s.at-began))
+		}
 		all = append(all, Declaration{})
 		s.declaration(&all[len(all)-1])
 	})
 	return all
+}
+
+// likely is how many more resources come if they are as long as the n that were read from so many bytes: a guess that leaves no
+// half of a large list empty.
+func (s *scanner) likely(n, read int) int {
+	const few = 16
+	if n < few {
+		return few
+	}
+	return min(n*(len(s.data)-s.at)/read+1+n/few, MaxResources-n)
 }
 
 func (s *scanner) declaration(d *Declaration) {

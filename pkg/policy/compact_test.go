@@ -69,6 +69,7 @@ func TestABrokenModuleIsRefused(t *testing.T) {
 		`[]`, `{} x`, `{"name":}`, `{"resources":{}}`, `{"resources":[{"type":1}]}`, `{"resources":[{"attrs":[]}]}`, `{"resources":[{"attrs":{"a":tru}}]}`,
 		`{"resources":[{"pos":{"line":01}}]}`, `{"resources":[{"pos":{"line":1.5}}]}`, `{"resources":[{"pos":{"x":+}}]}`, `{"resources":[{"identity":"a` + "\n" + `"}]}`,
 		`{"resources":[{"attrs":{"a":"\x"}}]}`, `{"resources":[{"attrs":{"a":"\u12"}}]}`, `{"resources":[{"attrs":{"a":1,}}]}`, `{"resources":[,]}`,
+		`{"resources":[{}` + strings.Repeat(",{}", MaxResources) + `]}`,
 		`{"resources":[{"attrs":{"a":` + strings.Repeat("[", 100_000) + `}}]}`, `{"resources":[{"at":{"a":[1 2]}}]}`, `{"resources":[{"when":{"s":"a" "pos":{}}}]}`,
 	} {
 		if m, err := readModule([]byte(bad)); err == nil {

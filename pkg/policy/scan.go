@@ -16,6 +16,8 @@ type scanner struct {
 	depth int
 	err   error          // the first; nothing is read after it
 	known map[string]any // short strings, as values
+
+	scratch []byte
 }
 
 const (
@@ -192,7 +194,7 @@ func (s *scanner) name() string {
 
 // unescaped is a string with escapes: those that a policy is full of are read here, others by package json.
 func (s *scanner) unescaped(text, literal []byte) string {
-	out, right := make([]byte, 0, len(text)), utf8.Valid(text)
+	out, right := s.scratch[:0], utf8.Valid(text)
 	for len(text) > 0 && right {
 		n := bytes.IndexByte(text, '\\')
 		if n < 0 {
@@ -207,6 +209,7 @@ func (s *scanner) unescaped(text, literal []byte) string {
 			out, text = append(out, c), text[1+n:]
 		}
 	}
+	s.scratch = out
 	if right {
 		return string(out)
 	}

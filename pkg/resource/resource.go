@@ -63,6 +63,12 @@ type Joiner interface {
 // A Requirer implies order: those of the IDs that are in the catalog come first. It does no I/O.
 type Requirer interface{ Requires() []ID }
 
+// An AppendRequirer is a Requirer of a kind of which there are many: what it requires is appended to ids, whose room is used
+// again for the next.
+type AppendRequirer interface {
+	AppendRequires(ids []ID) []ID
+}
+
 // A Binder takes content from the module it is declared in, before it is planned: a template, a file. It is called
 // once, when the catalog is built.
 type Binder interface{ Bind(c Content) error }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"strings"
 	"unicode/utf8"
 
 	"vigo.dev/pkg/change"
@@ -134,10 +135,15 @@ func (f *File) Foreseeable() bool { return true }
 
 // Requires implements [resource.Requirer].
 func (f *File) Requires() []resource.ID {
+	return f.AppendRequires(nil)
+}
+
+// AppendRequires implements [resource.AppendRequirer].
+func (f *File) AppendRequires(ids []resource.ID) []resource.ID {
 	if f.Ensure == "absent" {
-		return nil
+		return ids
 	}
-	return f.attributes().requires(f.Path)
+	return f.attributes().appendRequires(ids, f.Path)
 }
 
 // Bind implements [resource.Binder].
@@ -170,6 +176,10 @@ func (f *File) wanted() *resource.Blob {
 	switch {
 	case f.Source != "":
 		return f.bound
+	case f.Content != nil && f.LineEnds == "" && f.digest != "": // most files: nothing of it is copied to compare it
+		return &resource.Blob{Size: int64(len(*f.Content)), Digest: f.digest, Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(strings.NewReader(*f.Content)), nil
+		}}
 	case f.Content != nil:
 		text = f.ended([]byte(*f.Content))
 	case f.Template == "":

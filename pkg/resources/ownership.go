@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -122,8 +123,10 @@ func groupName(ctx context.Context, h *host.Host, gid int) string {
 }
 
 // requires are the resources that a file at name with these attributes comes after.
-func (a attributes) requires(name string) []resource.ID {
-	ids := above(name)
+func (a attributes) requires(name string) []resource.ID { return a.appendRequires(nil, name) }
+
+func (a attributes) appendRequires(ids []resource.ID, name string) []resource.ID {
+	ids = appendAbove(ids, name)
 	if a.Owner != "" {
 		ids = append(ids, resource.ID{Type: "user", Name: a.Owner})
 	}
@@ -134,8 +137,10 @@ func (a attributes) requires(name string) []resource.ID {
 }
 
 // above are the resources that may make the directories a path is in.
-func above(name string) []resource.ID {
-	ids := make([]resource.ID, 0, 3*strings.Count(name, "/"))
+func above(name string) []resource.ID { return appendAbove(nil, name) }
+
+func appendAbove(ids []resource.ID, name string) []resource.ID {
+	ids = slices.Grow(ids, 3*strings.Count(name, "/"))
 	for at := strings.LastIndexByte(name, '/'); at > 0; at = strings.LastIndexByte(name[:at], '/') {
 		dir := name[:at] // the name is clean
 		ids = append(ids, resource.ID{Type: "directory", Name: dir}, resource.ID{Type: "symlink", Name: dir},

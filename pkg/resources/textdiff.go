@@ -32,8 +32,11 @@ func contentChange(field string, from, to []byte) change.Change {
 func isText(b []byte) bool { return bytes.IndexByte(b, 0) < 0 && utf8.Valid(b) }
 
 func digestOf(b []byte) string {
+	const name = "sha256:"
+	var out [len(name) + 2*sha256.Size]byte
 	sum := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	hex.Encode(out[copy(out[:], name):], sum[:])
+	return string(out[:])
 }
 
 func briefDigest(digest string, size int64) string {

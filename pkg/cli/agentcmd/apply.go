@@ -101,7 +101,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 		return fault.WithHint(err, "wait until it has finished, or stop it")
 	}
 	defer unlock()
-	m, err := machine.New(machine.Options{Root: g.root, Log: g.log(), Now: g.env.Now})
+	m, err := machine.New(machine.Options{Root: g.root, Log: g.log(), Now: g.env.Now, Rehash: -1})
 	if err != nil {
 		return err
 	}
@@ -116,6 +116,7 @@ func runApply(ctx context.Context, g *globals, o applyOptions) error {
 		Node: o.node, Labels: labels, DryRun: o.dryRun, Only: only(o.tags), Version: g.env.Version,
 		Secrets:   secrets,
 		Unguarded: o.bare || g.root != "/",
+		Rest:      g.frugal,
 	}
 	run, err := cli.Wait(g.env, "converging "+g.root, func() (report.Run, error) { return agent.Apply(ctx, config) })
 	if err != nil {
