@@ -146,6 +146,9 @@ func (r *run) item(ctx context.Context, i int) report.Result {
 		}
 		return res
 	}
+	if plan, is := r.sight.of(i); is && plan.Empty() && !r.owes(i) {
+		return res // it conforms, and there is nothing to wait for
+	}
 	timeout := timeoutOf(it)
 	began := r.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it took longer than %s", timeout))

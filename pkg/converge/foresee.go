@@ -55,7 +55,8 @@ func (r *run) foresee(ctx context.Context, i int) {
 				if !r.chosen[i+at] {
 					continue
 				}
-				plan, err := r.planInTime(ctx, i+at)
+				// Without a limit of time of its own: looking at files does not wait for anything that could be given up.
+				plan, err := planOf(ctx, r.cat.Items[i+at].Resource, r.host)
 				plans[at] = foreseen{plan, err == nil}
 			}
 		})
