@@ -144,7 +144,7 @@ func (d *DB) Room() (bytes int64, ok bool) {
 	if err := unix.Statfs(filepath.Dir(d.path), &fs); err != nil {
 		return 0, false
 	}
-	return int64(fs.Bavail) * fs.Bsize, true
+	return int64(fs.Bavail) * int64(fs.Bsize), true
 }
 
 // Stats is what a store has done since it was opened.
