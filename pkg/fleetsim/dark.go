@@ -31,7 +31,7 @@ func (s *Sim) reportDark(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.darkened, cancel)()
-	return s.dark.report(ctx, s.Dark, s.Version)
+	return s.dark.report(ctx, s.Dark, s.Version, s.Now)
 }
 
 // darkness compares the events of the service since a moment with what happened.

@@ -100,10 +100,11 @@ func (s *Sim) ownLink(n *node, kept enrolled) (link, error) { return s.client(ke
 
 // A hub is an identity whose connections many nodes share.
 type hub struct {
-	name   string
-	client *api.AgentClient
-	count  counter
-	slots  chan struct{} // requests under way: more connections than are kept open would be made anew each time
+	name    string
+	client  *api.AgentClient
+	count   counter
+	starved atomic.Bool   // this machine let it wait so long that the service may call it dark
+	slots   chan struct{} // requests under way: more connections than are kept open would be made anew each time
 }
 
 // hubSlots is how many requests of a hub are under way at once.
@@ -145,7 +146,7 @@ func (h *hub) pass(ctx context.Context, req *http.Request, body []byte, out any,
 }
 
 // report says every so often that the hub is there, as one does that has nothing to tell of its nodes.
-func (h *hub) report(ctx context.Context, nodes int, version string) error {
+func (h *hub) report(ctx context.Context, nodes int, version string, clock func() time.Time) error {
 	every := time.Second
 	for {
 		answer, err := h.client.ReportHub(ctx, report.HubReport{Hub: h.name, Version: version, Nodes: nodes})
@@ -156,10 +157,14 @@ func (h *hub) report(ctx context.Context, nodes int, version string) error {
 		if err == nil {
 			every = max(answer.Interval, 100*time.Millisecond)
 		}
+		over := clock()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(every):
+		}
+		if clock().Sub(over) > every*5/2 {
+			h.starved.Store(true)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (s *Sim) judge(ctx context.Context, f *Figures, since time.Time) error {
 	goesOn := map[string]bool{}
 	silent := map[string]*node{}
 	for _, h := range s.hubs {
-		goesOn[h.name] = true
+		goesOn[h.name] = !h.starved.Load()
 	}
 	for _, n := range s.nodes {
 		if n.silent.Load() {

@@ -23,7 +23,7 @@ func (s *Sim) simulate(ctx context.Context) (Figures, error) {
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, h := range s.hubs {
-		group.Go(func() error { return h.report(ctx, s.Nodes/len(s.hubs), s.Version) })
+		group.Go(func() error { return h.report(ctx, s.Nodes/len(s.hubs), s.Version, s.Now) })
 	}
 	group.Go(func() error { return s.reportDark(ctx) })
 	var f Figures

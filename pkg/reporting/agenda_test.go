@@ -67,3 +67,24 @@ func TestAgenda(t *testing.T) {
 		t.Error("nobody was ever silent")
 	}
 }
+
+// TestLoading: the amnesty begins when a service answers, not when it begins to load what it holds.
+func TestLoading(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.join(t, "web-1")
+	r.checkIn(t, report.CheckIn{Node: "web-1"})
+	r.restart(t, time.Minute)
+	r.pass(time.Hour) // it has much to load
+	r.listens()
+	r.pass(3*half - time.Second)
+	r.Tick(t.Context())
+	if got := r.node(t, "web-1").Presence; got == report.Stale {
+		t.Errorf("before it could come back: %s", got)
+	}
+	r.pass(2 * time.Second)
+	r.Tick(t.Context())
+	if got := r.node(t, "web-1").Presence; got != report.Stale {
+		t.Errorf("after three intervals of silence: %s", got)
+	}
+}

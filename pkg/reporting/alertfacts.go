@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -43,13 +42,9 @@ func (s *Service) facts(ctx context.Context, now time.Time) alert.Facts {
 	return facts
 }
 
-// atOnce is how many nodes are looked at before others, such as check-ins, have their turn.
-const atOnce = 1000
-
 // lookAll has rules look at all nodes and channels.
 func (s *Service) lookAll(looks []*alert.Look, now time.Time) {
 	s.mu.Lock()
-	nodes := slices.Collect(maps.Values(s.nodes))
 	for _, l := range looks {
 		switch l.Event {
 		case report.EventChannel:
@@ -61,23 +56,19 @@ func (s *Service) lookAll(looks []*alert.Look, now time.Time) {
 	s.mu.Unlock()
 	w := &witness{s: s, now: now}
 	s.alerts.nodes = 0
-	for some := range slices.Chunk(nodes, atOnce) {
-		s.mu.Lock()
-		for _, n := range some {
-			if !n.Retired.IsZero() {
-				continue
-			}
-			if w.n = n; !n.Hub {
-				s.alerts.nodes++
-			}
-			subject := s.subject(n, now)
-			w.at = subject.Presence
-			for _, l := range looks {
-				l.At(&subject, w)
-			}
+	s.eachNode(func(n *node) {
+		if !n.Retired.IsZero() {
+			return
 		}
-		s.mu.Unlock()
-	}
+		if w.n = n; !n.Hub {
+			s.alerts.nodes++
+		}
+		subject := s.subject(n, now)
+		w.at = subject.Presence
+		for _, l := range looks {
+			l.At(&subject, w)
+		}
+	})
 }
 
 // holds finds the nodes that the condition of a rule holds for.

@@ -122,18 +122,12 @@ func (s *Service) eventOf(n *node, kind string, now time.Time) string {
 	return kind
 }
 
-// hubs lists the hubs with what is wrong with them. The caller holds the lock.
-func (s *Service) hubs(now time.Time) ([]report.HubStatus, []report.Problem) {
-	behind := map[string]int{}
-	for _, n := range s.nodes {
-		if n.Retired.IsZero() && !n.Hub {
-			behind[n.account.Last.Hub]++
-		}
-	}
+// hubs lists the hubs with what is wrong with them; behind is how many nodes there are behind each. The caller holds the lock.
+func (s *Service) hubs(all []*node, behind map[string]int, now time.Time) ([]report.HubStatus, []report.Problem) {
 	var list []report.HubStatus
 	var problems []report.Problem
-	for _, n := range s.nodes {
-		if !n.Hub || !n.Retired.IsZero() {
+	for _, n := range all {
+		if !n.Retired.IsZero() {
 			continue
 		}
 		r := n.account.Report

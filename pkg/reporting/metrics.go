@@ -52,13 +52,12 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	presences := map[report.Presence]int{report.Live: 0, report.Late: 0, report.Stale: 0, report.Missing: 0, report.Never: 0, report.Retired: 0}
 	compliances := map[report.Compliance]int{report.ComplianceOK: 0, report.ComplianceChanged: 0, report.ComplianceDrift: 0, report.ComplianceFailed: 0, report.ComplianceNever: 0}
 	digests := map[report.Digest]int{report.DigestCurrent: 0, report.DigestBehind: 0, report.DigestAhead: 0, report.DigestUnknown: 0}
-	c.s.mu.Lock()
 	now := c.s.Now()
 	hubs := map[report.Presence]int{report.Live: 0, report.Late: 0, report.Stale: 0, report.Missing: 0, report.Never: 0}
-	for _, n := range c.s.nodes {
+	c.s.eachNode(func(n *node) {
 		if n.Hub {
 			hubs[c.s.presence(n, now)]++
-			continue
+			return
 		}
 		st := c.s.nodeStatus(n, now)
 		presences[st.Presence]++
@@ -66,7 +65,8 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 			compliances[st.Compliance]++
 			digests[st.Digest]++
 		}
-	}
+	})
+	c.s.mu.Lock()
 	channels := c.s.channels // never changed, only replaced
 	c.s.mu.Unlock()
 	for name, note := range channels {

@@ -20,18 +20,16 @@ import (
 
 // Nodes implements api.Operators.
 func (s *Service) Nodes(_ context.Context, q report.Query) ([]report.NodeStatus, error) {
-	s.mu.Lock()
 	now := s.Now()
 	list := []report.NodeStatus{}
-	for _, n := range s.nodes {
+	s.eachNode(func(n *node) {
 		if n.Hub {
-			continue
+			return
 		}
 		if st := s.nodeStatus(n, now); q.Matches(st) {
 			list = append(list, st)
 		}
-	}
-	s.mu.Unlock() // nobody waits for the order
+	})
 	at := make([]int32, len(list))
 	for i := range at {
 		at[i] = int32(i)

@@ -51,7 +51,21 @@ func (h *hearing) amnesty(interval time.Duration) time.Time {
 	if h.down == 0 {
 		return time.Time{}
 	}
-	return h.back.Add(3 * interval)
+	return h.back.Add(max(3*interval, settling))
+}
+
+// settling is how long the amnesty is at least: who reports several times a second still has to connect anew.
+const settling = 5 * time.Second
+
+// listens takes note that from now on requests are answered, after a service that was down has loaded what it holds.
+func (s *Service) listens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now := s.Now(); s.hearing.down > 0 && s.hearing.ticked.IsZero() && s.hearing.back.Equal(s.began) {
+		s.hearing.down += now.Sub(s.hearing.back)
+		s.hearing.back = now
+		s.agenda.all = true
+	}
 }
 
 // presence is that of a node now. The time in which nobody listened does not count as silence, and for three intervals

@@ -211,6 +211,7 @@ func (s *Service) loadNotes(ctx context.Context) error {
 
 // Run does what nobody asks for: presence events, the mark that the service listens, retention. It returns when ctx ends.
 func (s *Service) Run(ctx context.Context) error {
+	s.listens()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	var reading sync.WaitGroup

@@ -14,29 +14,22 @@ import (
 
 // Status implements api.Operators.
 func (s *Service) Status(_ context.Context, problems int) (report.Status, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	now := s.Now()
-	st := report.Status{Fleet: s.Fleet, Now: now.UTC(), Since: s.began.UTC(), Rate: s.rate.perSecond(now)}
-	if until := s.hearing.amnesty(s.longest()); now.Before(until) {
-		st.Amnesty = until.UTC()
-	}
-	st.Channels = []report.Channel{}
-	channels := map[string]*report.Channel{}
-	for name, note := range s.channels {
-		channels[name] = &report.Channel{ChannelNote: note}
-	}
-	worst := map[string]int{}
-	all := []report.Problem{}
-	for _, n := range s.nodes {
+	st := report.Status{Fleet: s.Fleet, Now: now.UTC(), Since: s.began.UTC(), Channels: []report.Channel{}}
+	channels, worst, all := map[string]*report.Channel{}, map[string]int{}, []report.Problem{}
+	var hubs []*node
+	behind := map[string]int{}
+	s.eachNode(func(n *node) {
 		if n.Hub {
-			continue
+			hubs = append(hubs, n)
+			return
 		}
 		ns := s.nodeStatus(n, now)
 		st.Presences.Add(ns.Presence)
 		if ns.Presence == report.Retired {
-			continue
+			return
 		}
+		behind[n.account.Last.Hub]++
 		st.Compliances.Add(ns.Compliance)
 		if now.Sub(n.account.Changed) < time.Hour {
 			st.Compliances.Repaired++
@@ -46,6 +39,18 @@ func (s *Service) Status(_ context.Context, problems int) (report.Status, error)
 			worst[module]++
 		}
 		all = append(all, s.problems(n, ns, now)...)
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.Rate = s.rate.perSecond(now)
+	if until := s.hearing.amnesty(s.longest()); now.Before(until) {
+		st.Amnesty = until.UTC()
+	}
+	for name, note := range s.channels {
+		if channels[name] == nil {
+			channels[name] = &report.Channel{}
+		}
+		channels[name].ChannelNote = note
 	}
 	for _, name := range slices.Sorted(maps.Keys(channels)) {
 		st.Channels = append(st.Channels, *channels[name])
@@ -55,7 +60,7 @@ func (s *Service) Status(_ context.Context, problems int) (report.Status, error)
 	all = append(all, s.away.problems(now)...)
 	all = append(all, s.alerts.problems(now)...)
 	var inHubs []report.Problem
-	st.Hubs, inHubs = s.hubs(now)
+	st.Hubs, inHubs = s.hubs(hubs, behind, now)
 	all = append(all, inHubs...)
 	st.Worst = topModules(worst)
 	st.Maintenance = slices.DeleteFunc(s.maintenances(now), func(m report.MaintenanceStatus) bool { return !m.Now(now) })
