@@ -80,7 +80,7 @@ func TestStatusFits(t *testing.T) {
 		t.Errorf("%d lines:\n%s", len(lines), out)
 	}
 	for _, line := range lines {
-		if len([]rune(line)) > 200 {
+		if len([]rune(line)) > 260 {
 			t.Errorf("a line of %d characters: %s", len(line), line)
 		}
 	}

@@ -209,7 +209,7 @@ func (v *statusView) maintenance() {
 }
 
 // maxProblem is how many characters of a problem are shown on its one line.
-const maxProblem = 90
+const maxProblem = 200
 
 func (v *statusView) problems() {
 	if v.ProblemCount == 0 {
