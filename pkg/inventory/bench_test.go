@@ -5,6 +5,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"vigo.dev/pkg/inventory"
+	"vigo.dev/pkg/trait"
 )
 
 // spent is the CPU time of the process: what a search takes on a machine that is not busy with others.
@@ -51,4 +54,28 @@ func BenchmarkSearch(b *testing.B) {
 			b.ReportMetric(float64((spent(b)-began).Microseconds())/1000/float64(b.N), "cpu-ms/op")
 		})
 	}
+}
+
+// BenchmarkDiff compares what a node had with what it has: one of 400 packages has another version.
+func BenchmarkDiff(b *testing.B) {
+	docs := make([][]byte, 2)
+	for i := range docs {
+		packages := map[string]any{}
+		for p := range 400 {
+			packages[fmt.Sprintf("package-%d", p)] = map[string]string{"version": fmt.Sprintf("1.%d.%d", p%7, 5), "arch": "amd64"}
+		}
+		packages["openssl"] = map[string]string{"version": fmt.Sprintf("3.0.%d", i), "arch": "amd64"}
+		f, err := trait.FacetOf("packages", packages)
+		if err != nil {
+			b.Fatal(err)
+		}
+		docs[i] = f.Doc
+	}
+	began := spent(b)
+	for b.Loop() {
+		if changes, _, err := inventory.Diff(docs[0], docs[1], 40); err != nil || len(changes) != 1 {
+			b.Fatal(changes, err)
+		}
+	}
+	b.ReportMetric(float64((spent(b)-began).Microseconds())/float64(b.N), "cpu-µs/op")
 }
