@@ -1,7 +1,6 @@
 package reporting
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -85,12 +84,11 @@ func (s *Service) Controls(ctx context.Context, control string) (report.Controls
 	answer := report.Controls{Controls: []report.Control{}}
 	all := map[string]*report.Control{}
 	counted := map[string]*shared{}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	now := s.Now()
-	for _, n := range s.nodes {
+	var nodes [ranks][]report.ControlNode // by state
+	s.eachNode(func(n *node) {
 		if n.Hub || !n.Retired.IsZero() {
-			continue
+			return
 		}
 		answer.Of++
 		digest := n.facets[report.ControlsTrait]
@@ -99,7 +97,7 @@ func (s *Service) Controls(ctx context.Context, control string) (report.Controls
 			if digest != "" {
 				answer.Lacking++
 			}
-			continue
+			return
 		}
 		of := counted[digest]
 		if of == nil {
@@ -108,9 +106,10 @@ func (s *Service) Controls(ctx context.Context, control string) (report.Controls
 		}
 		s.countControls(of, n, doc, now)
 		if _, serves := doc.resources[control]; serves && control != "" {
-			answer.Nodes = append(answer.Nodes, s.controlNode(n, doc, control, now))
+			one := s.controlNode(n, doc, control, now)
+			nodes[rankOf(one.State)] = append(nodes[rankOf(one.State)], one)
 		}
-	}
+	})
 	for digest, of := range counted {
 		of.into(all, docs[digest])
 	}
@@ -119,9 +118,11 @@ func (s *Service) Controls(ctx context.Context, control string) (report.Controls
 			answer.Controls = append(answer.Controls, *all[name])
 		}
 	}
-	slices.SortFunc(answer.Nodes, func(a, b report.ControlNode) int {
-		return cmp.Or(cmp.Compare(slices.Index(report.ControlStates(), a.State), slices.Index(report.ControlStates(), b.State)), strings.Compare(a.Node, b.Node))
-	})
+	for _, some := range nodes {
+		slices.SortFunc(some, func(a, b report.ControlNode) int { return strings.Compare(a.Node, b.Node) })
+		some = some[:min(len(some), report.MaxControlNodes)]
+		answer.Nodes = append(answer.Nodes, some...)
+	}
 	answer.Nodes = answer.Nodes[:min(len(answer.Nodes), report.MaxControlNodes)]
 	return answer, nil
 }
@@ -155,6 +156,9 @@ func (s *Service) countControls(of *shared, n *node, doc *controlDoc, now time.T
 	}
 	if n.unsaid() {
 		of.unknown++
+		return
+	}
+	if len(n.account.Failed) == 0 {
 		return
 	}
 	worst := map[string]report.ControlState{}
@@ -208,8 +212,12 @@ func (s *Service) controlNode(n *node, doc *controlDoc, control string, now time
 	for _, id := range doc.resources[control] {
 		c.State = worse(c.State, report.ControlState(n.account.Failed[id]))
 	}
+	if c.State == report.ControlOK {
+		c.Resources = doc.resources[control]
+		return c
+	}
 	for _, id := range doc.resources[control] {
-		if c.State == report.ControlOK || report.ControlState(n.account.Failed[id]) == c.State {
+		if report.ControlState(n.account.Failed[id]) == c.State {
 			c.Resources = append(c.Resources, id)
 		}
 	}
@@ -218,14 +226,28 @@ func (s *Service) controlNode(n *node, doc *controlDoc, control string, now time
 
 // worse is the worse of two states; "" is none.
 func worse(a, b report.ControlState) report.ControlState {
-	at := func(s report.ControlState) int {
-		if i := slices.Index(report.ControlStates(), s); i >= 0 {
-			return i
-		}
-		return len(report.ControlStates())
-	}
-	if at(b) < at(a) {
+	if rankOf(b) < rankOf(a) {
 		return b
 	}
 	return a
+}
+
+// ranks is how many ranks there are: of the five states, and of what is none.
+const ranks = 6
+
+// rankOf orders states, worst first.
+func rankOf(s report.ControlState) int {
+	switch s {
+	case report.ControlFailed:
+		return 0
+	case report.ControlDrift:
+		return 1
+	case report.ControlSkipped:
+		return 2
+	case report.ControlUnknown:
+		return 3
+	case report.ControlOK:
+		return 4
+	}
+	return ranks - 1
 }
