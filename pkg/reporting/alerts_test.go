@@ -105,6 +105,7 @@ func (r *rig) alertUntil(t *testing.T, then time.Time) {
 	t.Helper()
 	for r.Now().Before(then) {
 		r.pass(time.Second)
+		must(t, r.Refresh(t.Context())) // of a database that others may use, too
 		r.Tick(t.Context())
 		must(t, r.Alert(t.Context()))
 		for name := range r.tell.Senders {

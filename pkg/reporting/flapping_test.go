@@ -1,6 +1,7 @@
 package reporting
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -49,10 +50,18 @@ func (e *expected) look(stale bool, now time.Time) {
 
 // TestFlapping: of 1,000 nodes that fall silent and come back, each at times of its own, a real SMTP server and a real receiver of
 // webhooks get each transition exactly once and none is left out: although both now and then take something and say they did not,
-// refuse something, or break the connection, and although the service is restarted in the middle of it.
+// refuse something, or break the connection, and although the service is restarted in the middle of it. With either database.
 func TestFlapping(t *testing.T) {
 	t.Parallel()
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); flaps(t, "") })
+	t.Run("postgres", func(t *testing.T) { t.Parallel(); flaps(t, database(t)) })
+}
+
+// flaps has the nodes of a service flap, with the store at an address; "": a file of its own.
+func flaps(t *testing.T, store string) {
+	t.Helper()
 	r, h := hooked(t, nil)
+	r.path = cmp.Or(store, r.path)
 	box := mailed(t, r, h)
 	must(t, r.PutAlertRules(t.Context(), []report.AlertRule{{Name: "flap", Event: report.EventStale, Severity: "warning", Leave: leave}}))
 	cut := 0

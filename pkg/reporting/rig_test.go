@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -72,7 +73,11 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) start(t *testing.T) {
 	t.Helper()
-	db, err := sqlstore.Open(t.Context(), r.path, sqlstore.Options{})
+	open := sqlstore.Open
+	if strings.HasPrefix(r.path, "postgres://") {
+		open = sqlstore.OpenPostgres
+	}
+	db, err := open(t.Context(), r.path, sqlstore.Options{})
 	must(t, err)
 	schema := expr.NewSchema()
 	if r.traits != nil {

@@ -160,10 +160,15 @@ func (p *process) says(t *testing.T, word string) string {
 // await asks until it is so; processes tell nobody when they have done what the test waits for.
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	awaitFor(t, time.Minute, what, so)
+}
+
+func awaitFor(t *testing.T, most time.Duration, what string, so func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(most)
 	for !so() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited for a minute: %s", what)
+			t.Fatalf("waited for %s: %s", most, what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

@@ -40,10 +40,11 @@ type site struct {
 	store    string // address of the database on it
 	front    *balancer
 	replicas []*process
+	options  []string // of each replica, beside those that all have
 	address  []string
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T, options ...string) *site {
 	t.Helper()
 	server, err := postgres.New(t.Context(), os.TempDir())
 	if errors.Is(err, postgres.ErrNone) && os.Getenv("VIGO_POSTGRES") == "" {
@@ -51,7 +52,7 @@ func newSite(t *testing.T) *site {
 	}
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Remove()) })
-	s := &site{t: t, server: server, dir: t.TempDir(), front: newBalancer(t), replicas: make([]*process, 2), address: []string{"127.0.0.1:0", "127.0.0.1:0"}}
+	s := &site{t: t, options: options, server: server, dir: t.TempDir(), front: newBalancer(t), replicas: make([]*process, 2), address: []string{"127.0.0.1:0", "127.0.0.1:0"}}
 	s.store, err = server.Database(t.Context(), "vigo")
 	must(t, err)
 	s.root = run(t, program("trust", "init", "--data", filepath.Join(s.dir, "controller")))
@@ -68,8 +69,9 @@ func (s *site) data(i int) string { return filepath.Join(s.dir, fmt.Sprint("repl
 // start starts a replica and waits until it answers.
 func (s *site) start(i int) {
 	s.t.Helper()
-	s.replicas[i] = start(s.t, program("report", "--data", s.data(i), "--fleet", "acme", "--registry", "127.0.0.1:1/vigo/acme", "--trust-root", s.root,
-		"--store", s.store, "--interval", "1s", "--listen", s.address[i], "--advertise", s.front.address()))
+	args := []string{"report", "--data", s.data(i), "--fleet", "acme", "--registry", "127.0.0.1:1/vigo/acme", "--trust-root", s.root,
+		"--store", s.store, "--interval", "1s", "--listen", s.address[i], "--advertise", s.front.address()}
+	s.replicas[i] = start(s.t, program(append(args, s.options...)...))
 	s.replicas[i].says(s.t, "vigo token create")
 	s.address[i] = strings.TrimPrefix(s.config(i).Server, "https://")
 }
