@@ -26,6 +26,8 @@ type Finding struct {
 	Labels  map[string]string
 	// Maintained is the ID of the maintenance that its node is in; "": none.
 	Maintained string
+	// Unsure is that it may be so or not: an alert that has begun goes on, and none begins.
+	Unsure bool
 }
 
 // Facts is what is true now, by the name of the rule. A rule that is not in it could not be looked at: its alerts stay.

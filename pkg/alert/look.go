@@ -20,6 +20,8 @@ type Subject struct {
 	Failing    int // runs in a row that failed or drifted
 	// Maintained is the ID of the maintenance it is in; "": none.
 	Maintained string
+	// Unsure is that it would be silent, and is not called so because the service itself did not listen for a while.
+	Unsure bool
 }
 
 // Silent reports whether it is not heard of.
@@ -81,7 +83,9 @@ func (l *Look) At(s *Subject, w Witness) {
 		return
 	}
 	if text, is := w.Happens(&l.AlertRule); is {
-		l.found = append(l.found, s.finding(text))
+		f := s.finding(text)
+		f.Unsure = s.Unsure && !s.Silent() && (l.Event == report.EventStale || l.Event == report.EventDark)
+		l.found = append(l.found, f)
 	}
 }
 
@@ -95,7 +99,7 @@ func (l *Look) selects(s *Subject) bool {
 func (l *Look) tells(s *Subject) bool {
 	switch l.Event {
 	case report.EventStale, report.EventDark:
-		return s.Silent()
+		return s.Silent() || s.Unsure
 	case report.EventFailed:
 		return s.Compliance == report.ComplianceFailed && s.Failing >= l.Runs
 	case report.EventDrift:

@@ -59,7 +59,7 @@ func (m *moment) advance(rule *report.AlertRule, a *Alert, found map[string]Find
 	changed := false
 	for subject, it := range a.Items {
 		f, there := found[subject]
-		there = there && (it.On || f.Maintained == "") // what begins during maintenance begins when that ends
+		there = there && (it.On || f.counts()) // what begins during maintenance begins when that ends
 		next := it.next(rule, there, m.now)
 		if there {
 			next.Maintained = f.Maintained
@@ -76,7 +76,7 @@ func (m *moment) advance(rule *report.AlertRule, a *Alert, found map[string]Find
 		}
 	}
 	for subject, f := range found {
-		if _, known := a.Items[subject]; !known && f.Maintained == "" {
+		if _, known := a.Items[subject]; !known && f.counts() {
 			items[subject] = Item{Since: m.now, On: rule.For <= 0, Text: f.Text, Hub: f.Hub}
 			changed = true
 		}
@@ -88,6 +88,9 @@ func (m *moment) advance(rule *report.AlertRule, a *Alert, found map[string]Find
 	next.Items, next.Severity, next.About, next.Event = items, rule.Severity, rule.About, rule.Event
 	return &next
 }
+
+// counts is whether something can begin with a finding.
+func (f *Finding) counts() bool { return f.Maintained == "" && !f.Unsure }
 
 // next is what becomes of an item; the zero Item: it is over.
 func (it Item) next(rule *report.AlertRule, there bool, now time.Time) Item {

@@ -118,6 +118,22 @@ func TestInhibition(t *testing.T) {
 	expect(t, "for good", p.step(time.Minute, Facts{"node": found("ams/b", "ber/c"), "hub": {}}), "resolved hub/ams", "firing node/b")
 }
 
+// TestUnsure: while it cannot be said whether it is so, as after the service itself was away, nothing begins and nothing is over.
+func TestUnsure(t *testing.T) {
+	t.Parallel()
+	p := newPlay(rule("r", func(r *report.AlertRule) { r.Leave = time.Minute }))
+	expect(t, "a", p.step(0, Facts{"r": found("a")}), "firing r/a")
+	unsure := found("a", "b")
+	for i := range unsure {
+		unsure[i].Unsure = true
+	}
+	expect(t, "unsure", p.step(time.Minute, Facts{"r": unsure}))
+	expect(t, "for long", p.step(time.Hour, Facts{"r": unsure}))
+	expect(t, "it is so", p.step(time.Minute, Facts{"r": found("a", "b")}), "firing r/b")
+	p.step(time.Minute, Facts{"r": {}})
+	expect(t, "it is not", p.step(time.Minute, Facts{"r": {}}), "resolved r/a", "resolved r/b")
+}
+
 // TestMutes: nothing is told until they end; what was told before is told to be over also then.
 func TestMutes(t *testing.T) {
 	t.Parallel()

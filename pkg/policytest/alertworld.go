@@ -59,6 +59,9 @@ func (w *world) change(s Scene, now time.Time) error {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
+		if len(w.subjects) > maxSubjects {
+			return fmt.Errorf("there are more than %d nodes and hubs", maxSubjects)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Hubs)) {
 		f := s.Hubs[name]

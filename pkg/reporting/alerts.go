@@ -160,6 +160,9 @@ func (s *Service) alertAsLeader(ctx context.Context) error {
 	s.alerts.mu.Lock()
 	defer s.alerts.mu.Unlock()
 	s.alerts.loaded = false
+	s.alerts.failing.Lock()
+	defer s.alerts.failing.Unlock()
+	s.alerts.held = nil // the leader knows
 	return nil
 }
 

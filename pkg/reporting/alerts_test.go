@@ -60,6 +60,14 @@ func hooked(t *testing.T, change func(*deliver.Config)) (*rig, *pager) {
 	return r, h
 }
 
+// service is a service of receivers of which this one is all.
+func (h *pager) service(t *testing.T) *deliver.Service {
+	t.Helper()
+	d, err := deliver.New(deliver.Config{Receivers: map[string]deliver.Receiver{"pager": {Webhook: &deliver.Webhook{URL: h.URL, CA: h.ca}}}, Default: []string{"pager"}}, h.keyFile, "acme", "test")
+	must(t, err)
+	return d
+}
+
 func (h *pager) take(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	h.mu.Lock()

@@ -54,6 +54,9 @@ func (s *Service) tellDue(ctx context.Context, name string, alone map[string]boo
 			return idle
 		}
 		failure := s.tellOne(ctx, name, o)
+		if errors.Is(failure, errElsewhere) {
+			return 0 // and what is behind it waits for it
+		}
 		if ctx.Err() != nil {
 			return idle
 		}
@@ -76,11 +79,17 @@ func (s *Service) tellDue(ctx context.Context, name string, alone map[string]boo
 // claim is for how long a notice is kept from other services while it is tried; longer than a try takes.
 const claim = 30 * time.Second
 
+// errElsewhere says that another service has begun to hand a notice over, or has done so.
+var errElsewhere = errors.New("another service hands the notice over")
+
 // tellOne hands one notice over, and keeps what came of it.
 func (s *Service) tellOne(ctx context.Context, name string, o sqlstore.Outgoing) error {
 	mine, err := s.DB.Claim(ctx, o, s.Now().Add(claim))
-	if err != nil || !mine {
+	if err != nil {
 		return err
+	}
+	if !mine {
+		return errElsewhere
 	}
 	var n report.Notice
 	failure := json.Unmarshal(o.Doc, &n)

@@ -131,14 +131,24 @@ func (p *people) read() {
 }
 
 // all counts the nodes that both ways have told so much of.
-func (p *people) all(names []string, many int) (n int) {
+func (p *people) all(nodes []*sleeper, many int) (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.read()
-	for _, name := range names {
-		if len(p.byMail[name]) >= many && len(p.byHook[name]) >= many {
+	for _, one := range nodes {
+		if len(p.byMail[one.name]) >= many && len(p.byHook[one.name]) >= many {
 			n++
 		}
 	}
 	return n
+}
+
+// over is whether both ways have told of an end of all that they told of.
+func (p *people) over(nodes []*sleeper) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.read()
+	return !slices.ContainsFunc(nodes, func(n *sleeper) bool {
+		return len(p.byMail[n.name])%2 == 1 || len(p.byMail[n.name]) != len(p.byHook[n.name])
+	})
 }
