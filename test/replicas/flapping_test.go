@@ -17,7 +17,7 @@ import (
 const flapping = 1000
 
 // interval is how often nodes are told to check in; they do so a little more often.
-const interval = 6 * time.Second
+const interval = 10 * time.Second
 
 // A sleeper is a node that now and then does not check in, and knows for how long the services did not hear of it.
 type sleeper struct {
@@ -126,7 +126,7 @@ func TestFlapping(t *testing.T) {
 		people.Close()
 		return err == nil && st.Presences.Live+st.Presences.Late == flapping
 	}
-	await(t, "all nodes live", live)
+	awaitFor(t, 3*time.Minute, "all nodes live", live)
 	began, kills := time.Now(), 0
 	for round := range 2 {
 		part := nodes
@@ -137,14 +137,14 @@ func TestFlapping(t *testing.T) {
 			for _, n := range part {
 				n.asleep.Store(kind == "firing")
 			}
-			awaitFor(t, 3*time.Minute, "people to be told of some", func() bool { return p.all(part, 2*round+i+1) >= 20 })
+			awaitFor(t, 4*time.Minute, "people to be told of some", func() bool { return p.all(part, 2*round+i+1) >= 20 })
 			s.kill()
 			kills++
-			awaitFor(t, 3*time.Minute, "people to be told of all", func() bool { return p.all(part, 2*round+i+1) == len(part) })
+			awaitFor(t, 4*time.Minute, "people to be told of all", func() bool { return p.all(part, 2*round+i+1) == len(part) })
 		}
 	}
-	await(t, "all nodes live at the end", live)
-	awaitFor(t, 3*time.Minute, "people to be told that all is over", func() bool { return p.over(nodes) })
+	awaitFor(t, 3*time.Minute, "all nodes live at the end", live)
+	awaitFor(t, 4*time.Minute, "people to be told that all is over", func() bool { return p.over(nodes) })
 	stop()
 	working.Wait()
 	p.check(t, nodes, began, kills)
