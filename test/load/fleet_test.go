@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -136,14 +135,10 @@ func recovered(t *testing.T, f fleetsim.Figures, all []disturbance) (took []stri
 }
 
 // table is what was measured, for people.
-type table struct {
-	mu   sync.Mutex
-	rows []string
-}
+type table struct{ rows []string }
 
-func (b *table) add(what, store string, f fleetsim.Figures, more ...string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (b *table) add(t *testing.T, what, store string, f fleetsim.Figures, more ...string) {
+	t.Helper()
 	cpu, cores, memory := "-", "-", "-"
 	if s := f.Service; s != nil {
 		cpu, cores, memory = fmt.Sprintf("%.0f µs", s.CPU), fmt.Sprintf("%.2f", s.Cores), fmt.Sprintf("%d MiB", s.Memory>>20)
@@ -151,21 +146,15 @@ func (b *table) add(what, store string, f fleetsim.Figures, more ...string) {
 	b.rows = append(b.rows, fmt.Sprintf("| %s | %s | %d at %s | %.0f of %.0f | %s | %s | %.0f, %.0f | %s | %d, %d, %d | %d of %d | %d | %s |", what, store, f.Nodes, f.Interval,
 		f.Rate, float64(f.Nodes)/f.Interval.Seconds(), cpu, cores, f.Latency.P50, f.Latency.P99, memory,
 		f.Pressure, f.Unanswered, f.Skipped, f.Runs.Lost, f.Runs.Checked, f.Wrong, strings.Join(more, "; ")))
+	if path := os.Getenv("VIGO_LOAD_TABLE"); path != "" { // at once: what comes next may take long, and fail
+		must(t, os.WriteFile(path, []byte(b.String()), 0o644))
+	}
 }
 
 func (b *table) String() string {
 	return strings.Join(append([]string{
 		"| what | store | nodes | check-ins/s | CPU per check-in | cores | p50, p99 (ms) | memory | turns sent away, unanswered, skipped | runs lost | wrongly silent | |",
 		"|---|---|---|---|---|---|---|---|---|---|---|---|"}, b.rows...), "\n") + "\n"
-}
-
-// show writes the table where it is wanted.
-func (b *table) show(t *testing.T) {
-	t.Helper()
-	t.Logf("\n%s", b)
-	if path := os.Getenv("VIGO_LOAD_TABLE"); path != "" {
-		must(t, os.WriteFile(path, []byte(b.String()), 0o644))
-	}
 }
 
 // silence takes the figures of a fleet of which nodes and a hub went silent.
@@ -198,7 +187,7 @@ func silence(t *testing.T, s *service, b *table, store string, f fleetsim.Figure
 		}
 		return dark == 1 && told >= f.Stale.Silent // more, when the fleet has ended for a while
 	})
-	b.add("calm; then nodes and a hub go silent", store, f, fmt.Sprintf("%d called stale after p50 %.0f, p99 %.0f, max %.0f ms; hub of %d told once after %.0f ms",
+	b.add(t, "calm; then nodes and a hub go silent", store, f, fmt.Sprintf("%d called stale after p50 %.0f, p99 %.0f, max %.0f ms; hub of %d told once after %.0f ms",
 		f.Stale.Found, f.Stale.After.P50, f.Stale.After.P99, f.Stale.After.Max, d.Nodes, d.After))
 }
 

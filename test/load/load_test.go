@@ -24,7 +24,7 @@ func TestFleet(t *testing.T) {
 	s.stop()
 	server, err := postgres.New(t.Context(), os.Getenv("VIGO_LOAD_DIR"))
 	if errors.Is(err, postgres.ErrNone) && os.Getenv("VIGO_POSTGRES") == "" {
-		b.show(t)
+		t.Logf("\n%s", &b)
 		t.Skip(err)
 	}
 	must(t, err)
@@ -36,7 +36,7 @@ func TestFleet(t *testing.T) {
 	t.Run("silence on PostgreSQL", func(t *testing.T) { testSilence(t, s, z, &b, "PostgreSQL") })
 	t.Run("PostgreSQL is taken away", func(t *testing.T) { testDatabase(t, s, z, &b, server) })
 	s.stop()
-	b.show(t)
+	t.Logf("\n%s", &b)
 }
 
 // testSilence: nodes that go silent at once are called stale within a second, each once; a hub that goes dark is told once,
@@ -54,7 +54,7 @@ func testKilled(t *testing.T, s *service, z size, b *table) {
 	all := []disturbance{f.disturb("stopped", s.stop), f.disturb("killed", s.kill), f.disturb("killed again", s.kill)}
 	out := f.figures()
 	good(t, out)
-	b.add("stopped, killed, killed again", "SQLite", out, "as before after: "+strings.Join(recovered(t, out, all), ", "))
+	b.add(t, "stopped, killed, killed again", "SQLite", out, "as before after: "+strings.Join(recovered(t, out, all), ", "))
 }
 
 // testDatabase: without its database the service says to those who want something kept that they are to come again, shows that it
@@ -84,7 +84,7 @@ func testDatabase(t *testing.T, s *service, z size, b *table, server *postgres.S
 	if out.Pressure == 0 {
 		t.Error("no node was told to come again")
 	}
-	b.add("PostgreSQL stopped and killed, service killed", "PostgreSQL", out, "as before after: "+strings.Join(recovered(t, out, all), ", "))
+	b.add(t, "PostgreSQL stopped and killed, service killed", "PostgreSQL", out, "as before after: "+strings.Join(recovered(t, out, all), ", "))
 }
 
 // count is one in so many of the nodes, and at least 20.
