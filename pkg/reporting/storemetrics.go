@@ -26,7 +26,7 @@ func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
 	count("store_commits_total", "Groups written to the store.", float64(st.Commits))
 	count("store_failures_total", "Groups that could not be written.", float64(st.Failures))
 	count("store_commit_seconds_total", "Time spent writing groups.", st.Took.Seconds())
-	failing := describe("store_failing", "1 while nothing can be kept, by why: full, unreachable, damaged, other.", "reason")
+	failing := describe("store_failing", "1 while nothing can be kept, by why: full, disk (a quota, read-only, or failing), unreachable, damaged, other.", "reason")
 	now, _ := storeReason(st.Failing)
 	for _, reason := range storeReasons() {
 		value := 0.0

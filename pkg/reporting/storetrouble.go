@@ -13,13 +13,14 @@ import (
 // The reasons why the store cannot be written, as metrics name them.
 const (
 	storeFull        = "full"
+	storeDisk        = "disk"
 	storeUnreachable = "unreachable"
 	storeDamaged     = "damaged"
 	storeOther       = "other"
 )
 
 func storeReasons() []string {
-	return []string{storeFull, storeUnreachable, storeDamaged, storeOther}
+	return []string{storeFull, storeDisk, storeUnreachable, storeDamaged, storeOther}
 }
 
 // storeReason says in a word and in a few what an error of the store means.
@@ -27,6 +28,8 @@ func storeReason(err error) (reason, words string) {
 	switch {
 	case errors.Is(err, sqlstore.ErrFull):
 		return storeFull, "no room"
+	case errors.Is(err, sqlstore.ErrDisk):
+		return storeDisk, "its disk takes nothing (a quota, read-only, or failing)"
 	case errors.Is(err, sqlstore.ErrUnreachable):
 		return storeUnreachable, "the database does not answer"
 	case errors.Is(err, sqlstore.ErrDamaged):

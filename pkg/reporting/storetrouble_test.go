@@ -15,8 +15,9 @@ func TestStoreTrouble(t *testing.T) {
 	for want, err := range map[string]error{
 		"no room":                      fmt.Errorf("committing a group: %w", sqlstore.ErrFull),
 		"the database does not answer": sqlstore.ErrUnreachable,
-		"it is damaged":                sqlstore.ErrDamaged,
-		"it cannot be written":         errors.New("input/output error"),
+		"its disk takes nothing (a quota, read-only, or failing)": sqlstore.ErrDisk,
+		"it is damaged":        sqlstore.ErrDamaged,
+		"it cannot be written": errors.New("input/output error"),
 	} {
 		st := sqlstore.Stats{Failing: err, Since: noon}
 		if got := storeTrouble(st); got != "store: "+want+" since 2026-11-25T12:00:00Z" {

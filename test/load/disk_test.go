@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,10 +32,10 @@ func TestDisk(t *testing.T) {
 	s := newService(t, dir, z.interval)
 	s.start()
 	f := simulate(t, s, z, 30*time.Second, "--failures", "30%")
-	s.without(t, "a quota", limit(t, s, 1), limit(t, s, math.MaxUint64))
+	s.without(t, "a quota", "its disk takes nothing", limit(t, s, 1), limit(t, s, math.MaxUint64))
 	if root {
 		ballast := filepath.Join(dir, "ballast")
-		s.without(t, "a disk that is full", func() { fill(t, ballast) }, func() { must(t, os.Remove(ballast)) })
+		s.without(t, "a disk that is full", "no room", func() { fill(t, ballast) }, func() { must(t, os.Remove(ballast)) })
 	}
 	out := f.figures()
 	good(t, out)
@@ -47,8 +48,8 @@ func TestDisk(t *testing.T) {
 	}
 }
 
-// without takes something away from a running service, sees it say so, and gives it back.
-func (s *service) without(t *testing.T, what string, take, give func()) {
+// without takes something away from a running service, sees it say so in these words, and gives it back.
+func (s *service) without(t *testing.T, what, words string, take, give func()) {
 	t.Helper()
 	take()
 	await(t, what+": the service to show that it cannot keep anything", time.Minute, func() bool { return s.ready() == 503 })
@@ -56,6 +57,11 @@ func (s *service) without(t *testing.T, what string, take, give func()) {
 	must(t, err)
 	if st.Presences.Live+st.Presences.Late == 0 {
 		t.Errorf("%s: nobody is heard of: %+v", what, st.Presences)
+	}
+	if !slices.ContainsFunc(st.Problems, func(p report.Problem) bool {
+		return p.Kind == "store" && strings.Contains(p.Text, ": refused are ") && strings.HasPrefix(p.Text, words)
+	}) {
+		t.Errorf("%s: people are not told: %+v", what, st.Problems)
 	}
 	_, err = s.operator().PutMute(t.Context(), report.Mute{Rule: "none", Reason: "a test", Until: time.Now().Add(time.Hour)})
 	if err == nil || !strings.Contains(err.Error(), "cannot keep anything") {
