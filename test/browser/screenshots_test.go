@@ -27,7 +27,7 @@ func TestScreenshots(t *testing.T) {
 	tb := newTab(t, f)
 	tb.login(f.admin)
 	tb.await("the silence of the factory", `document.getElementById("part-counters").innerText.match(/8\s*○?\s*stale/) !== null`)
-	for _, page := range []struct{ name, path string }{{"overview", "/ui/"}, {"nodes", "/ui/nodes"}, {"node", "/ui/nodes/web-09"},
+	for _, page := range []struct{ name, path string }{{"overview", "/ui/"}, {"nodes", "/ui/nodes"}, {"node", "/ui/nodes/web-09"}, {"compliance", "/ui/compliance"},
 		{"inventory", `/ui/inventory?where=version(packages.openssl.version)+<+version("3.0.17")&show=os.codename,packages.openssl.version,kernel.release`}} {
 		for _, size := range []struct{ width, height int64 }{{1920, 1080}, {375, 812}} {
 			for _, theme := range []string{"light", "dark"} {
