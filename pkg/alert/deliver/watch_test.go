@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,16 +28,24 @@ func TestWatch(t *testing.T) {
 		w := Watch{Path: path, KeyFile: filepath.Join(dir, "key"), Fleet: "acme", Again: again}
 		_, err := w.Open()
 		must(t, err)
+		var mu sync.Mutex
 		var log []string
+		say := func(text string) {
+			mu.Lock()
+			defer mu.Unlock()
+			log = append(log, text)
+		}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			w.Run(ctx, func(s *Service) { log = append(log, fmt.Sprint("use ", len(s.Senders))) }, func(err error) { log = append(log, "refuse "+err.Error()) })
+			w.Run(ctx, func(s *Service) { say(fmt.Sprint("use ", len(s.Senders))) }, func(err error) { say("refuse " + err.Error()) })
 		}()
 		pass := func(d time.Duration, want ...string) {
 			t.Helper()
 			time.Sleep(d)
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if len(log) != len(want) {
 				t.Fatalf("%q, want %q", log, want)
 			}
