@@ -42,6 +42,7 @@ var (
 	ErrWrongNode    = refusal(http.StatusForbidden, "wrong-node", "certificate, signature and body do not name the same node", "")
 	ErrNotFound     = refusal(http.StatusNotFound, "not-found", "not found", "")
 	ErrTaken        = refusal(http.StatusConflict, "name-taken", "a node of this name is enrolled with another key", "`vigo node retire NAME` frees the name, or enrol under another one")
+	ErrConflict     = refusal(http.StatusConflict, "conflict", "that cannot be done now", "")
 	ErrTooLarge     = refusal(http.StatusRequestEntityTooLarge, "too-large", "body exceeds its limit", "")
 	ErrMediaType    = refusal(http.StatusUnsupportedMediaType, "media-type", "body is not application/json", "")
 	ErrBadRequest   = refusal(http.StatusBadRequest, "bad-request", "request cannot be understood", "")

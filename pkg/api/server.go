@@ -31,6 +31,7 @@ type Backend struct {
 	Alerts       Alerts
 	DeadNotices  DeadNotices
 	Upkeep       Upkeep
+	Rollouts     Rollouts
 	Admin        Admin
 	Roster       Roster
 	Staff        Staff

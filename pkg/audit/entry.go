@@ -39,6 +39,7 @@ const (
 	AlertUnmuted      = "alert.unmuted"
 	MaintenanceBegun  = "maintenance.begun"
 	MaintenanceEnded  = "maintenance.ended" // before its time
+	RolloutCommanded  = "rollout.commanded"
 	Pruned            = "audit.pruned"
 	Broken            = "audit.broken"   // found at a start: the log was altered while the service was down
 	Restored          = "store.restored" // from a backup: what came after that is not in the log

@@ -19,6 +19,7 @@ func (l Language) Check(p *policy.Policy, c *policy.Content) error {
 	k.windows()
 	k.controls()
 	k.alerts()
+	k.rollouts()
 	k.guardrails()
 	k.sharedTemplates()
 	for _, role := range p.Roles {

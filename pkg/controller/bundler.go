@@ -38,7 +38,12 @@ func (b *Bundler) Build(fsys fs.FS, cfg bundle.Config) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, err
 	}
-	a := Artifact{Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config, Interval: fleet.Interval, Alerts: alerts, Layers: layers}
+	rollouts, windows, err := policy.LoadRollouts(fsys, fleet)
+	if err != nil {
+		return Artifact{}, err
+	}
+	a := Artifact{Rollouts: rollouts, Windows: windows,
+		Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config, Interval: fleet.Interval, Alerts: alerts, Layers: layers}
 	for name, channel := range fleet.Channels {
 		if !slices.Contains(cfg.Channels, name) {
 			if a.Sources == nil {

@@ -37,6 +37,8 @@ type Config struct {
 	Gates   Gates  // nil: nothing is held back
 	// Secrets seals what policies refer to as secrets; nil: nodes have none.
 	Secrets *Sealer
+	// Judge says how far the rollouts that policy asks for are; nil: channels are given what is new at once.
+	Judge Judge
 	// Poll is the time between two looks at the branch; default 15 s.
 	Poll time.Duration
 	// PointerTTL is how long a pointer is good for; it is issued anew after a quarter of that. Default 7 days.

@@ -335,7 +335,7 @@ func TestInterruptedPublicationUsesTheSameBytes(t *testing.T) {
 	r.store.fail = nil
 	r.step()
 	// Signed and stored, but not sent: as if killed in between.
-	signed, err := r.c.sign(t.Context(), "staging", r.c.state.Channels["staging"], r.c.state.Bundle, nil)
+	signed, err := r.c.sign(t.Context(), "staging", r.c.state.Channels["staging"], intent{stable: r.c.state.Bundle})
 	if err != nil {
 		t.Fatal(err)
 	}

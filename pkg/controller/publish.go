@@ -64,26 +64,23 @@ func (c *Controller) publish(ctx context.Context, name string) error {
 	if err != nil || !ok {
 		return err
 	}
-	before := p.Pointer.Secrets
-	if fresh {
-		before = nil // a thief may have named it
-	}
-	sealed, sealErr := c.sealed(ctx, name, target, before)
+	i, planErr := c.planned(ctx, name, p, target)
+	sealErr := c.sealAll(ctx, name, &i, p.Pointer, fresh)
 	if sealErr != nil && ctx.Err() != nil {
 		return sealErr
 	}
-	switch {
-	case fresh && target.Digest != c.state.Bundle.Digest:
-		if err := c.signAgain(ctx, target); err != nil {
+	sealErr = errors.Join(planErr, sealErr)
+	if fresh {
+		if err := c.signAll(ctx, i); err != nil {
 			return err
 		}
-	case !fresh && sameTarget(sealed, p.Pointer.Secrets) && p.Pointer.Stable.Digest == target.Digest && c.cfg.Now().Sub(p.Pointer.Issued) < c.cfg.PointerTTL/4:
+	} else if i.saidBy(p.Pointer) && c.cfg.Now().Sub(p.Pointer.Issued) < c.cfg.PointerTTL/4 {
 		return sealErr
 	}
 	if err := c.promoted(ctx, name, descriptorOf(target), approval); err != nil {
 		return failed(FailedRegistry, err)
 	}
-	next, err := c.sign(ctx, name, p, target, sealed)
+	next, err := c.sign(ctx, name, p, i)
 	if err != nil {
 		return err
 	}
@@ -98,6 +95,23 @@ func (c *Controller) publish(ctx context.Context, name string) error {
 	return errors.Join(c.send(ctx, name, next), sealErr)
 }
 
+// signAll signs what a pointer is to name, except for what was built last, which is signed already.
+func (c *Controller) signAll(ctx context.Context, i intent) error {
+	targets := []bundle.Target{i.stable}
+	if i.candidate != nil {
+		targets = append(targets, *i.candidate)
+	}
+	for _, t := range targets {
+		if t.Digest == c.state.Bundle.Digest {
+			continue
+		}
+		if err := c.signAgain(ctx, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // signAgain signs a bundle with the key of the root in force, and states where it comes from.
 func (c *Controller) signAgain(ctx context.Context, t bundle.Target) error {
 	d := descriptorOf(t)
@@ -109,9 +123,10 @@ func (c *Controller) signAgain(ctx context.Context, t bundle.Target) error {
 
 // sign makes the next pointer of a channel. The first of an epoch takes over nothing from the one before, which may have been
 // signed by a thief of its key.
-func (c *Controller) sign(ctx context.Context, name string, prev published, target bundle.Target, sealed *bundle.Target) (published, error) {
+func (c *Controller) sign(ctx context.Context, name string, prev published, i intent) (published, error) {
 	now := c.cfg.Now().UTC().Truncate(time.Second)
-	p := bundle.Pointer{Fleet: c.state.Fleet, Channel: name, Epoch: c.cfg.Keys.Epoch(), Seq: 1, Stable: target, Secrets: sealed, Prev: prev.Payload}
+	p := bundle.Pointer{Fleet: c.state.Fleet, Channel: name, Epoch: c.cfg.Keys.Epoch(), Seq: 1, Stable: i.stable, Secrets: i.secrets,
+		Candidate: i.candidate, CandidateSecrets: i.candidateSecrets, Rollout: i.directive, Prev: prev.Payload}
 	if p.Epoch <= prev.Pointer.Epoch {
 		p.Epoch, p.Seq, p.Revoked, p.Modes = prev.Pointer.Epoch, prev.Pointer.Seq+1, prev.Pointer.Revoked, prev.Pointer.Modes
 		if now.Before(prev.Pointer.Issued) { // the clock went back; time in pointers does not

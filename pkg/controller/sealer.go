@@ -79,12 +79,12 @@ func (c *Controller) checkSecrets(ctx context.Context, fsys fs.FS, layers []poli
 
 // sealed returns the artifact of secrets for a channel that is given a bundle; nil if its nodes have none. When nothing about it
 // has changed it is the one from before. What could not be opened is an error beside it: nodes keep what they have.
-func (c *Controller) sealed(ctx context.Context, name string, t bundle.Target, before *bundle.Target) (*bundle.Target, error) {
+func (c *Controller) sealed(ctx context.Context, name, slot string, t bundle.Target, before *bundle.Target) (*bundle.Target, error) {
 	s := c.cfg.Secrets
 	if s == nil || s.Roster == nil {
 		return before, nil
 	}
-	if own := c.sealedBook().Channels[name].Target; before == nil && own.Digest != "" {
+	if own := c.sealedBook().Channels[slot].Target; before == nil && own.Digest != "" {
 		before = &own // what was sealed here is ours, whoever signed pointers meanwhile
 	}
 	p, content, err := c.policyOf(ctx, t)
@@ -112,7 +112,7 @@ func (c *Controller) sealed(ctx context.Context, name string, t bundle.Target, b
 	if ctx.Err() != nil {
 		return before, ctx.Err()
 	}
-	to, err := c.sealTo(ctx, name, p, needs, values, before)
+	to, err := c.sealTo(ctx, name, slot, p, needs, values, before)
 	if err != nil {
 		return before, failed(FailedSecrets, err)
 	}
@@ -183,9 +183,9 @@ func (c *Controller) treeOf(hash string) (fs.FS, error) {
 }
 
 // sealTo seals to each node what it needs, again only where something changed, and pushes the artifact if it is another.
-func (c *Controller) sealTo(ctx context.Context, name string, p *policy.Policy, needs map[string]need, values map[string]seal.Value, before *bundle.Target) (*bundle.Target, error) {
+func (c *Controller) sealTo(ctx context.Context, name, slot string, p *policy.Policy, needs map[string]need, values map[string]seal.Value, before *bundle.Target) (*bundle.Target, error) {
 	book := c.sealedBook()
-	old, next := book.Channels[name], map[string]sealedNode{}
+	old, next := book.Channels[slot], map[string]sealedNode{}
 	sealed := map[string][]byte{}
 	same := before != nil
 	for _, node := range slices.Sorted(maps.Keys(needs)) {
@@ -207,7 +207,7 @@ func (c *Controller) sealTo(ctx context.Context, name string, p *policy.Policy, 
 		c.cfg.Log.Warn("the registry has lost sealed secrets: publishing them again", "channel", name)
 	}
 	if len(sealed) == 0 {
-		return nil, c.keepSealed(name, sealedChannel{})
+		return nil, c.keepSealed(slot, sealedChannel{})
 	}
 	built, err := seal.Pack(p.Fleet.Name, name, sealed, c.cfg.Now())
 	if err != nil {
@@ -218,7 +218,7 @@ func (c *Controller) sealTo(ctx context.Context, name string, p *policy.Policy, 
 	}
 	to := bundle.Target{Digest: built.Descriptor.Digest, Size: built.Descriptor.Size}
 	c.cfg.Log.Info("secrets are sealed", "channel", name, "nodes", len(sealed), "digest", to.Digest)
-	return &to, c.keepSealed(name, sealedChannel{Target: to, Nodes: next})
+	return &to, c.keepSealed(slot, sealedChannel{Target: to, Nodes: next})
 }
 
 // seal seals to one node, unless what was sealed to it before holds the same. A value that could not be opened now stays as it

@@ -9,7 +9,9 @@ import (
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/rollout"
 	"vigo.dev/pkg/trust"
+	"vigo.dev/pkg/window"
 )
 
 // ErrForeign means that a channel in the registry was not signed by the keys of this controller.
@@ -34,6 +36,9 @@ type Artifact struct {
 	// Sources are the channels that are fed from elsewhere, and from where.
 	Sources map[string]policy.Origin
 	Alerts  []report.AlertRule // for the report service
+	// Rollouts are how channels are given what is new, and Windows when; channels that are not named are given it at once.
+	Rollouts map[string]rollout.Spec
+	Windows  map[string]window.Window
 }
 
 // A Blob is content with its descriptor.

@@ -13,7 +13,9 @@ import (
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/rollout"
 	"vigo.dev/pkg/trust"
+	"vigo.dev/pkg/window"
 )
 
 const stateName = "controller.json"
@@ -33,6 +35,8 @@ type state struct {
 	Sources  map[string]policy.Origin `json:"sources,omitempty"`
 	Interval time.Duration            `json:"interval,omitempty"`
 	Alerts   []report.AlertRule       `json:"alerts,omitempty"`
+	Rollouts map[string]rollout.Spec  `json:"rollouts,omitempty"`
+	Windows  map[string]window.Window `json:"windows,omitempty"`
 	Rewrite  *Rewrite                 `json:"rewrite,omitempty"` // the last that was allowed
 	// Approvals are who approved Built.
 	Approvals []string             `json:"approvals,omitempty"`

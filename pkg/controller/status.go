@@ -20,11 +20,12 @@ const (
 	FailedApproval = "approval" // the commit waits for approvals
 	FailedForge    = "forge"    // whether the commit is approved could not be looked up
 	FailedSecrets  = "secrets"  // secrets cannot be opened, or nobody says which nodes there are; nodes keep what they have
+	FailedRollout  = "rollout"  // how far a rollout is cannot be told, or what is told is not lawful; what was authorised stays
 )
 
 // kinds lists all of them.
 func kinds() []string {
-	return []string{FailedGit, FailedPolicy, FailedRegistry, FailedTrust, FailedApproval, FailedForge, FailedSecrets}
+	return []string{FailedGit, FailedPolicy, FailedRegistry, FailedTrust, FailedApproval, FailedForge, FailedSecrets, FailedRollout}
 }
 
 // Status is what the controller is about, at one moment. Zero times mean never.

@@ -13,7 +13,7 @@ const draft = "http://json-schema.org/draft-07/schema#" // the draft that editor
 // Documents returns the names of what there are schemas of: the kinds of documents in a policy repository, and one
 // resource.
 func Documents() []string {
-	return []string{"fleet", "module", "role", "test", "alert", "alerttest", "resource"}
+	return []string{"fleet", "module", "role", "test", "alert", "alerttest", "rollout", "resource"}
 }
 
 // DocumentSchema returns the JSON Schema of one kind of document, by a name of [Documents]. With no name it is that of
@@ -23,7 +23,7 @@ func (m *Manual) DocumentSchema(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	documents := map[string]object{"fleet": fleetSchema(), "module": moduleSchema(resource), "role": roleSchema(), "test": testSchema(), "alert": alertSchema(), "alerttest": alertTestSchema()}
+	documents := map[string]object{"fleet": fleetSchema(), "module": moduleSchema(resource), "role": roleSchema(), "test": testSchema(), "alert": alertSchema(), "alerttest": alertTestSchema(), "rollout": rolloutSchema()}
 	var s object
 	switch {
 	case name == "":

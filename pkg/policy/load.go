@@ -21,7 +21,7 @@ func Read(fsys fs.FS, check func(*Policy, *Content) error) (*Policy, []Layer, er
 	var problems, more fault.Problems
 	p := &Policy{Modules: map[string]*Module{}, broken: map[string]bool{}}
 	l := loader{fsys: fsys, problems: &problems}
-	if err := errors.Join(l.fleet(p), l.modules(p), l.roles(p), l.alerts(p)); err != nil {
+	if err := errors.Join(l.fleet(p), l.modules(p), l.roles(p), l.alerts(p), l.rollouts(p)); err != nil {
 		return nil, nil, err
 	}
 	if p.Fleet == nil {

@@ -28,6 +28,8 @@ type Policy struct {
 	Modules map[string]*Module `json:"modules,omitempty"`
 	// Alerts are for the report service; nodes are not given them.
 	Alerts []*Alert `json:"-"`
+	// Rollouts are for the report service, too.
+	Rollouts []*Rollout `json:"-"`
 	// Needs is the level of the language that fleet, roles and data are written in; see [Level].
 	Needs int `json:"needs,omitempty"`
 

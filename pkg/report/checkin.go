@@ -37,6 +37,8 @@ type Summary struct {
 	Took    time.Duration `json:"took,omitempty"`
 	Counts  Counts        `json:"counts"`
 	Error   string        `json:"error,omitempty"`
+	// Before says that it was a run of an earlier bundle than the one that is enforced.
+	Before bool `json:"before,omitempty"`
 }
 
 // A Refusal is something the agent would not accept: the last good state stays.

@@ -62,6 +62,7 @@ type Service struct {
 	uses        uses
 	replica     replica
 	alerts      alerting
+	rollouts    rollouts
 	controlDocs controlDocs
 	upkeep      upkeep // under mu
 
@@ -222,6 +223,7 @@ func (s *Service) Run(ctx context.Context) error {
 	reading.Go(func() { s.keepAlerts(listening) })
 	reading.Go(func() { s.keepHistory(listening) })
 	reading.Go(func() { s.keepTelling(listening) })
+	reading.Go(func() { s.keepRollouts(listening) })
 	keeps := true
 	for n := 0; ; n++ {
 		s.Tick(ctx)

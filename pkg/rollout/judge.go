@@ -17,7 +17,7 @@ func (m *machine) judge() {
 		p.Word = m.word(n, &p)
 		m.s.Counts[p.Word]++
 		if known || p.Admitted || p.Adopted || p.Members != 0 {
-			if !known || !same(p, was) || p.Word != was.Word {
+			if !known || !p.Equal(was) {
 				m.s.Nodes[n.ID] = p
 			}
 		}
@@ -30,9 +30,9 @@ func (m *machine) judge() {
 	}
 }
 
-// same compares what is remembered, but for the word.
-func same(p, q Progress) bool {
-	return p.Stage == q.Stage && p.Members == q.Members && p.Admitted == q.Admitted && p.Adopted == q.Adopted &&
+// Equal reports whether two are the same.
+func (p Progress) Equal(q Progress) bool {
+	return p.Word == q.Word && p.Stage == q.Stage && p.Members == q.Members && p.Admitted == q.Admitted && p.Adopted == q.Adopted &&
 		p.Good.Equal(q.Good) && p.Seen.Equal(q.Seen) && p.Reports == q.Reports && p.Check == q.Check && string(p.Strikes) == string(q.Strikes)
 }
 

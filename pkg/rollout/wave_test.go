@@ -9,10 +9,10 @@ import (
 )
 
 // TestWavesAreExact: a stage of 5 % lets in 5 % of the nodes, rounded up, and not what a hash happens to give. Every number of
-// nodes up to 10,000 is tried when VIGO_HISTORIES is set, else one in 17.
+// nodes up to 10,000 is tried when VIGO_HISTORIES is set, else one in 97.
 func TestWavesAreExact(t *testing.T) {
 	t.Parallel()
-	stride := 17
+	stride := 97
 	if os.Getenv("VIGO_HISTORIES") != "" {
 		stride = 1
 	}

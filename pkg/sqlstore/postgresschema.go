@@ -78,6 +78,8 @@ CREATE TABLE facet_change (
 );
 CREATE INDEX run_at ON run (quiet, received);
 CREATE INDEX facet_at ON facet (at);
+`, `
+CREATE TABLE rollout (channel TEXT NOT NULL, key TEXT COLLATE "C" NOT NULL, doc BYTEA NOT NULL, PRIMARY KEY (channel, key));
 `}
 }
 

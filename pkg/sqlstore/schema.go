@@ -79,6 +79,8 @@ CREATE TABLE facet_change (
 );
 CREATE INDEX run_at ON run (quiet, received);
 CREATE INDEX facet_at ON facet (at);
+`, `
+CREATE TABLE rollout (channel TEXT NOT NULL, key TEXT NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (channel, key)) WITHOUT ROWID;
 `}
 }
 

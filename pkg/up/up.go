@@ -143,7 +143,7 @@ func Open(ctx context.Context, c Config) (s *Stack, err error) {
 	if c.Secrets != nil {
 		sealer = &controller.Sealer{Opener: c.Secrets, Roster: s.reports, Language: c.Language}
 	}
-	s.publish, err = NewPublisher(PublisherConfig{Secrets: sealer, Data: c.Data, Keys: keys, Git: c.Git, Branch: c.Branch, AllowRewrite: c.AllowRewrite, Store: store, Language: c.Language,
+	s.publish, err = NewPublisher(PublisherConfig{Secrets: sealer, Judge: s.reports, Data: c.Data, Keys: keys, Git: c.Git, Branch: c.Branch, AllowRewrite: c.AllowRewrite, Store: store, Language: c.Language,
 		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Forges: c.Forges, Retention: c.Retention, Version: c.Version, Listener: s.teller, Log: c.Log, Now: c.Now})
 	return s, err
 }

@@ -146,8 +146,9 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 		return err
 	}
 	sealer := &controller.Sealer{Opener: opener, Language: language()}
+	var judge controller.Judge
 	if reports != nil {
-		sealer.Roster = reports
+		sealer.Roster, judge = reports, reports
 	}
 	store, err := ocistore.Open(ctx, o.registry, ocistore.Options{PlainHTTP: o.plain, Access: env.Access(),
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD")})
@@ -160,7 +161,7 @@ func runController(ctx context.Context, env *cli.Env, o controllerOptions) (err 
 	}
 	log.Info("listening", "address", l.Addr().String())
 	teller := up.NewTeller()
-	p, err := up.NewPublisher(up.PublisherConfig{Secrets: sealer, Data: o.data, Keys: keys, Git: o.url, Branch: o.branch, AllowRewrite: o.rewrite, Store: store, Language: language(),
+	p, err := up.NewPublisher(up.PublisherConfig{Secrets: sealer, Judge: judge, Data: o.data, Keys: keys, Git: o.url, Branch: o.branch, AllowRewrite: o.rewrite, Store: store, Language: language(),
 		Poll: o.poll, PointerTTL: o.ttl, HookToken: hook, Forge: host, Forges: elsewhere(host), Retention: retention, Version: env.Version, Listener: teller, Log: log, Now: env.Now})
 	if err != nil {
 		return errors.Join(err, l.Close())

@@ -174,7 +174,7 @@ func documents(args []string) ([]string, error) {
 			files = append(files, arg)
 			continue
 		}
-		for _, pattern := range []string{"fleet.yaml", "roles/*.yaml", "alerts/*.yaml", "alerts/tests/*.yaml", "modules/*/module.yaml", "modules/*/tests/*.yaml"} {
+		for _, pattern := range []string{"fleet.yaml", "roles/*.yaml", "alerts/*.yaml", "rollouts/*.yaml", "alerts/tests/*.yaml", "modules/*/module.yaml", "modules/*/tests/*.yaml"} {
 			found, err := fs.Glob(os.DirFS(arg), pattern)
 			if err != nil {
 				return nil, fmt.Errorf("formatting %s: %w", arg, err)

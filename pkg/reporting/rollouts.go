@@ -1,0 +1,279 @@
+package reporting
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/rollout"
+)
+
+// How the documents of the rollout of a channel are named in the store.
+const (
+	planDoc       = "plan"  // what the controller wants
+	headDoc       = "state" // how far it is, without its nodes
+	nodePrefix    = "n:"    // and a node: what is remembered of it
+	commandPrefix = "c:"    // and an ID: a command that was not looked at yet
+	logPrefix     = "l:"    // and a time: what people are told
+)
+
+const (
+	rolloutEvery  = 3 * time.Second
+	maxRolloutLog = 1000 // transitions that are kept of a channel
+)
+
+// rollouts is what the leading service knows of them. Its lock is taken before that of the service.
+type rollouts struct {
+	mu   sync.Mutex
+	term int64 // of which the rest is known
+	by   map[string]*rolling
+}
+
+// rolling is the rollout of one channel.
+type rolling struct {
+	channel string
+	plan    api.RolloutPlan
+	state   rollout.State
+	meets   meets
+}
+
+// keepRollouts moves rollouts until ctx ends, while this service leads.
+func (s *Service) keepRollouts(ctx context.Context) {
+	tick := time.NewTicker(rolloutEvery)
+	defer tick.Stop()
+	works := true
+	for {
+		err := s.tickRollouts(ctx)
+		if err != nil && works && ctx.Err() == nil {
+			s.Log.Error("moving the rollouts; it does not say so again until it works", "err", err, "hint", fault.Hints(err))
+		}
+		works = err == nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// tickRollouts moves every rollout by one step. A service that does not lead forgets what it knows of them.
+func (s *Service) tickRollouts(ctx context.Context) error {
+	r := &s.rollouts
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	term := s.replica.term.Load()
+	if term <= 0 {
+		r.term, r.by = 0, nil
+		return nil
+	}
+	channels, err := s.DB.RolloutChannels(ctx)
+	if err != nil {
+		return err
+	}
+	if r.term != term {
+		r.term, r.by = term, map[string]*rolling{}
+	}
+	var faults error
+	for _, name := range channels {
+		faults = errors.Join(faults, s.moveRollout(ctx, name))
+	}
+	return faults
+}
+
+// moveRollout takes up what is wanted of a channel, and what operators want, and steps. What follows is on disk before anybody
+// is told of it.
+func (s *Service) moveRollout(ctx context.Context, channel string) error {
+	c := s.rollouts.by[channel]
+	if c == nil {
+		var err error
+		if c, err = s.loadRollout(ctx, channel); err != nil {
+			return err
+		}
+	}
+	now := s.Now().UTC()
+	docs := map[string][]byte{}
+	next := *c
+	if err := s.takePlan(ctx, &next, now); err != nil || next.state.ID == "" {
+		return err
+	}
+	commands, err := s.takeCommands(ctx, &next, docs)
+	if err != nil {
+		return err
+	}
+	if next.state.Phase.Over() && next.state.ID == c.state.ID && len(docs) == 0 {
+		s.rollouts.by[channel] = &next
+		return nil
+	}
+	state, told := rollout.Step(next.state, s.snapshot(ctx, &next, now), commands)
+	next.state = state
+	if next.state.ID != c.state.ID && c.state.ID != "" && !c.state.Phase.Over() {
+		told = append([]rollout.Transition{{At: now, From: c.state.Phase, To: rollout.Superseded, Reason: rollout.ByNewer}}, told...)
+	}
+	changedDocs(docs, &c.state, &next.state)
+	if err := s.forgetLog(ctx, channel, docs, len(told)); err != nil {
+		return err
+	}
+	for i, t := range told {
+		docs[fmt.Sprintf("%s%s-%02d", logPrefix, now.Format(time.RFC3339Nano), i)] = encoded(t)
+	}
+	if err := s.DB.PutRollout(ctx, channel, docs); err != nil {
+		return kept(err)
+	}
+	s.rollouts.by[channel] = &next
+	return s.tellRollout(ctx, &next, told)
+}
+
+// loadRollout reads what the store holds of a channel.
+func (s *Service) loadRollout(ctx context.Context, channel string) (*rolling, error) {
+	c := &rolling{channel: channel}
+	docs, err := s.DB.RolloutDocs(ctx, channel, headDoc)
+	if err != nil {
+		return nil, err
+	}
+	if doc := docs[headDoc]; doc != nil {
+		if err := json.Unmarshal(doc, &c.state); err != nil {
+			return nil, fmt.Errorf("reading the rollout of %s: %w", channel, err)
+		}
+	}
+	nodes, err := s.DB.RolloutDocs(ctx, channel, nodePrefix)
+	if err != nil {
+		return nil, err
+	}
+	c.state.Nodes = make(map[string]rollout.Progress, len(nodes))
+	for key, doc := range nodes {
+		var p rollout.Progress
+		if err := json.Unmarshal(doc, &p); err != nil {
+			return nil, fmt.Errorf("reading the rollout of %s: %s: %w", channel, key, err)
+		}
+		c.state.Nodes[strings.TrimPrefix(key, nodePrefix)] = p
+	}
+	return c, nil
+}
+
+// takePlan begins what the controller wants, if it is another bundle than the one under way and that one yields.
+func (s *Service) takePlan(ctx context.Context, c *rolling, now time.Time) error {
+	docs, err := s.DB.RolloutDocs(ctx, c.channel, planDoc)
+	if err != nil {
+		return err
+	}
+	doc := docs[planDoc]
+	if doc == nil {
+		return nil
+	}
+	var plan api.RolloutPlan
+	if err := json.Unmarshal(doc, &plan); err != nil {
+		return fmt.Errorf("reading what is to be rolled out on %s: %w", c.channel, err)
+	}
+	c.meets.use(plan)
+	c.plan = plan
+	known := c.state.ID != "" && (c.state.Candidate == plan.Candidate.Digest || c.state.Phase == rollout.Completed && c.state.Candidate == plan.Stable.Digest && plan.Stable.Digest == plan.Candidate.Digest)
+	if known || plan.Stable.Digest == plan.Candidate.Digest || !c.state.Yields() && c.state.ID != "" {
+		return nil
+	}
+	var prev *rollout.State
+	stable := plan.Stable.Digest
+	if c.state.ID != "" {
+		over, _ := c.state.Supersede("", now)
+		if c.state.Phase == rollout.Aborted || c.state.Phase == rollout.Reverting || c.state.Phase == rollout.Paused {
+			over.Phase = c.state.Phase
+		}
+		prev = &over
+		if c.state.Phase == rollout.Completed {
+			stable = c.state.Candidate // the controller will have published it by now, or does with the next pointer
+		}
+	}
+	id := fmt.Sprintf("%s-%s-%d", c.channel, short(plan.Candidate.Digest), now.Unix())
+	c.state = rollout.Begin(id, plan.Spec, stable, plan.Candidate.Digest, prev, now)
+	s.Log.Info("a rollout begins", "channel", c.channel, "rollout", id, "candidate", plan.Candidate.Digest, "commit", plan.Candidate.Commit)
+	return nil
+}
+
+func short(digest string) string {
+	digest = strings.TrimPrefix(digest, "sha256:")
+	return digest[:min(12, len(digest))]
+}
+
+// takeCommands reads what operators want; it is removed with what follows from it.
+func (s *Service) takeCommands(ctx context.Context, c *rolling, docs map[string][]byte) ([]rollout.Command, error) {
+	waiting, err := s.DB.RolloutDocs(ctx, c.channel, commandPrefix)
+	if err != nil {
+		return nil, err
+	}
+	var commands []rollout.Command
+	for _, key := range slices.Sorted(maps.Keys(waiting)) {
+		var one rollout.Command
+		if err := json.Unmarshal(waiting[key], &one); err != nil {
+			return nil, fmt.Errorf("reading a command to the rollout of %s: %w", c.channel, err)
+		}
+		commands = append(commands, one)
+		docs[key] = nil
+	}
+	return commands, nil
+}
+
+// changedDocs are the documents that differ between two states.
+func changedDocs(docs map[string][]byte, was, is *rollout.State) {
+	head, before := *is, *was
+	head.Nodes, before.Nodes = nil, nil
+	docs[headDoc] = encoded(head)
+	for name, p := range is.Nodes {
+		if old, ok := was.Nodes[name]; !ok || !p.Equal(old) {
+			docs[nodePrefix+name] = encoded(p)
+		}
+	}
+	for name := range was.Nodes {
+		if _, ok := is.Nodes[name]; !ok {
+			docs[nodePrefix+name] = nil
+		}
+	}
+}
+
+// forgetLog removes the oldest transitions when there are too many, if some are to be added.
+func (s *Service) forgetLog(ctx context.Context, channel string, docs map[string][]byte, more int) error {
+	if more == 0 {
+		return nil
+	}
+	log, err := s.DB.RolloutDocs(ctx, channel, logPrefix)
+	if err != nil {
+		return err
+	}
+	keys := slices.Sorted(maps.Keys(log))
+	for _, key := range keys[:max(0, len(keys)+more-maxRolloutLog)] {
+		docs[key] = nil
+	}
+	return nil
+}
+
+// tellRollout writes events for what people are told.
+func (s *Service) tellRollout(ctx context.Context, c *rolling, told []rollout.Transition) error {
+	if len(told) == 0 {
+		return nil
+	}
+	events := make([]report.Event, 0, len(told))
+	for _, t := range told {
+		text := fmt.Sprintf("%s: %s", c.channel, t.Reason)
+		if t.Stage != "" {
+			text += ", stage " + t.Stage
+		}
+		if t.Detail != "" {
+			text += ": " + t.Detail
+		}
+		if t.By != "" {
+			text += ", by " + t.By
+		}
+		if t.From != t.To || t.Reason == rollout.WaitingApproval || t.Reason == rollout.EvidenceBlind {
+			events = append(events, report.Event{At: t.At, Kind: "rollout." + string(t.To), Text: text})
+		}
+		s.Log.Info("a rollout moves", "channel", c.channel, "rollout", c.state.ID, "phase", t.To, "reason", t.Reason, "stage", t.Stage, "detail", t.Detail, "by", t.By)
+	}
+	return kept(s.DB.PutEvents(ctx, events...))
+}

@@ -1,0 +1,78 @@
+package sqlstore
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"vigo.dev/pkg/audit"
+)
+
+// RolloutDocs reads the documents of the rollouts of a channel whose keys begin with prefix, by key.
+func (d *DB) RolloutDocs(ctx context.Context, channel, prefix string) (map[string][]byte, error) {
+	rows, err := d.query(ctx, "SELECT key, doc FROM rollout WHERE channel = ? AND key >= ? AND key < ?", channel, prefix, prefix+"\x7f")
+	if err != nil {
+		return nil, fmt.Errorf("reading the rollout of %s: %w", channel, d.dialect.explain(err))
+	}
+	defer rows.Close()
+	docs := map[string][]byte{}
+	for rows.Next() {
+		var key string
+		var doc []byte
+		if err := rows.Scan(&key, &doc); err != nil {
+			return nil, fmt.Errorf("reading the rollout of %s: %w", channel, err)
+		}
+		docs[key] = doc
+	}
+	return docs, rows.Err()
+}
+
+// RolloutChannels lists the channels that have documents.
+func (d *DB) RolloutChannels(ctx context.Context) ([]string, error) {
+	rows, err := d.query(ctx, "SELECT DISTINCT channel FROM rollout ORDER BY channel")
+	if err != nil {
+		return nil, fmt.Errorf("reading which channels have rollouts: %w", d.dialect.explain(err))
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, fmt.Errorf("reading which channels have rollouts: %w", err)
+		}
+		names = append(names, name)
+	}
+	return names, rows.Err()
+}
+
+// PutRollout keeps documents of the rollouts of a channel, all of them or none, and returns after they are on disk. One that is
+// nil is removed.
+func (d *DB) PutRollout(ctx context.Context, channel string, docs map[string][]byte) error {
+	return d.PutRolloutOf(ctx, channel, docs, time.Time{})
+}
+
+// PutRolloutOf is PutRollout together with the audit entries of what is changed.
+func (d *DB) PutRolloutOf(ctx context.Context, channel string, docs map[string][]byte, now time.Time, acts ...audit.Entry) error {
+	if len(docs) == 0 {
+		return nil
+	}
+	return d.commit(ctx, func(t *tx) error {
+		for key, doc := range docs {
+			var err error
+			if doc == nil {
+				_, err = t.exec("DELETE FROM rollout WHERE channel = ? AND key = ?", channel, key)
+			} else {
+				_, err = t.exec("INSERT INTO rollout (channel, key, doc) VALUES (?1, ?2, ?3) ON CONFLICT (channel, key) DO UPDATE SET doc = ?3", channel, key, doc)
+			}
+			if err != nil {
+				return fmt.Errorf("keeping the rollout of %s: %w", channel, err)
+			}
+		}
+		for _, e := range acts {
+			if err := t.audit(e, now); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
