@@ -29,7 +29,7 @@ type param struct {
 func nodeFilters(more ...param) []param {
 	return append([]param{
 		{name: "name", about: "glob of node names"}, {name: "presence", about: "live, late, stale, missing, never or retired"},
-		{name: "compliance", about: "ok, changed, drift, failed or never"}, {name: "digest", about: "current, behind, ahead or unknown"},
+		{name: "compliance", about: "ok, changed, drift, failed or never"}, {name: "digest", about: "current, candidate, behind, ahead or unknown"},
 		{name: "channel", about: "name of a channel"}, {name: "label", about: "name=value", many: true},
 	}, more...)
 }

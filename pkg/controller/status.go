@@ -74,14 +74,17 @@ type Revision struct {
 
 // A Channel is what was published last for one channel.
 type Channel struct {
-	Name    string    `json:"name"`
-	Epoch   int64     `json:"epoch"`
-	Seq     int64     `json:"seq"`
-	Digest  string    `json:"digest"`  // of the bundle its pointer names
-	Commit  string    `json:"commit"`  // that the bundle was made from
-	Payload string    `json:"payload"` // digest of the signed pointer
-	Issued  time.Time `json:"issued"`
-	Expires time.Time `json:"expires"`
+	Name   string `json:"name"`
+	Epoch  int64  `json:"epoch"`
+	Seq    int64  `json:"seq"`
+	Digest string `json:"digest"` // of the bundle its pointer names
+	Commit string `json:"commit"` // that the bundle was made from
+	// Candidate is the digest of the bundle that is being rolled out, and Trial the commit it was made from; empty: nothing is.
+	Candidate string    `json:"candidate,omitempty"`
+	Trial     string    `json:"trial,omitempty"`
+	Payload   string    `json:"payload"` // digest of the signed pointer
+	Issued    time.Time `json:"issued"`
+	Expires   time.Time `json:"expires"`
 }
 
 // A Failure is why the fleet is not asked to run the tip of the branch.
@@ -138,8 +141,16 @@ func describe(err error, rev Revision, before *Failure, now time.Time) *Failure 
 func channelOf(name string, p published) Channel {
 	return Channel{
 		Name: name, Epoch: p.Pointer.Epoch, Seq: p.Pointer.Seq, Digest: p.Pointer.Stable.Digest, Commit: p.Pointer.Stable.Commit,
-		Payload: p.Payload, Issued: p.Pointer.Issued, Expires: p.Pointer.Expires,
+		Candidate: trial(p).Digest, Trial: trial(p).Commit, Payload: p.Payload, Issued: p.Pointer.Issued, Expires: p.Pointer.Expires,
 	}
+}
+
+// trial is the candidate of a channel; the zero target if it has none.
+func trial(p published) bundle.Target {
+	if p.Pointer.Candidate == nil {
+		return bundle.Target{}
+	}
+	return *p.Pointer.Candidate
 }
 
 func targetOf(d bundle.Descriptor, commit string) bundle.Target {

@@ -7,10 +7,11 @@ type Digest string
 
 // The digest states.
 const (
-	DigestCurrent Digest = "current"
-	DigestBehind  Digest = "behind"  // it enforces an older bundle, or none yet
-	DigestAhead   Digest = "ahead"   // it has accepted a newer pointer than the service was told of
-	DigestUnknown Digest = "unknown" // nothing is published on the channel, or the service was not told
+	DigestCurrent   Digest = "current"
+	DigestBehind    Digest = "behind"    // it enforces an older bundle, or none yet
+	DigestAhead     Digest = "ahead"     // it has accepted a newer pointer than the service was told of
+	DigestCandidate Digest = "candidate" // it enforces what is being rolled out
+	DigestUnknown   Digest = "unknown"   // nothing is published on the channel, or the service was not told
 )
 
 // NodeStatus is one node as the service sees it now.

@@ -103,9 +103,11 @@ type ChannelNote struct {
 	// Approvals are who approved the commit the channel is asked to run, as far as the policy asks for it.
 	Approvals []string `json:"approvals,omitempty"`
 	// Waiting is what was asked for the channel and people have not agreed to; nil: nothing.
-	Waiting   *Waiting `json:"waiting,omitempty"`
-	Candidate string   `json:"candidate,omitempty"`
-	Rollout   string   `json:"rollout,omitempty"` // one line
+	Waiting *Waiting `json:"waiting,omitempty"`
+	// Candidate is what is being rolled out: the digest of its bundle, and Trial the commit it was built from; empty: nothing is.
+	Candidate string `json:"candidate,omitempty"`
+	Trial     string `json:"trial,omitempty"`
+	Rollout   string `json:"rollout,omitempty"` // how far it is, in one line; the service fills it in
 	// Interval is how often the policy has nodes check in; 0: not known.
 	Interval time.Duration `json:"interval,omitempty"`
 	// Error says why the newest commit is not what is published: it does not compile, the registry is unreachable.
@@ -136,6 +138,7 @@ type Channel struct {
 	ChannelNote
 	Nodes  int `json:"nodes"`
 	Cur    int `json:"current"`
+	Cand   int `json:"candidates"` // that have the candidate
 	Behind int `json:"behind"`
 	Ahead  int `json:"ahead"`
 }

@@ -40,6 +40,8 @@ func DigestState(bundle, pointer string, note ChannelNote) Digest {
 		return DigestUnknown
 	case bundle == note.Digest:
 		return DigestCurrent
+	case note.Candidate != "" && bundle == note.Candidate:
+		return DigestCandidate
 	case ComparePointers(pointer, note.Pointer) > 0:
 		return DigestAhead
 	}

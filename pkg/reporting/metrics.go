@@ -51,7 +51,7 @@ func (c *nodeCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.Descri
 func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 	presences := map[report.Presence]int{report.Live: 0, report.Late: 0, report.Stale: 0, report.Missing: 0, report.Never: 0, report.Retired: 0}
 	compliances := map[report.Compliance]int{report.ComplianceOK: 0, report.ComplianceChanged: 0, report.ComplianceDrift: 0, report.ComplianceFailed: 0, report.ComplianceNever: 0}
-	digests := map[report.Digest]int{report.DigestCurrent: 0, report.DigestBehind: 0, report.DigestAhead: 0, report.DigestUnknown: 0}
+	digests := map[report.Digest]int{report.DigestCurrent: 0, report.DigestBehind: 0, report.DigestAhead: 0, report.DigestCandidate: 0, report.DigestUnknown: 0}
 	now := c.s.Now()
 	hubs := map[report.Presence]int{report.Live: 0, report.Late: 0, report.Stale: 0, report.Missing: 0, report.Never: 0}
 	c.s.eachNode(func(n *node) {

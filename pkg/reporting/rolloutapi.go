@@ -304,3 +304,28 @@ func explain(state rollout.State, p rollout.Progress, stages uint32, name string
 	}
 	return rollout.Pending, fmt.Sprintf("the rollout is %s", state.Phase)
 }
+
+// rollingNow says of each channel in one line how far its rollout is. What cannot be read is left out: the status has more to say.
+func (s *Service) rollingNow(ctx context.Context) map[string]string {
+	lines := map[string]string{}
+	channels, err := s.DB.RolloutChannels(ctx)
+	if err != nil {
+		return lines
+	}
+	for _, name := range channels {
+		state, err := s.rolloutOf(ctx, name)
+		if err != nil || state.ID == "" || state.Phase.Over() {
+			continue
+		}
+		stage := state.Spec.Stages[min(state.Stage, len(state.Spec.Stages)-1)].Name
+		switch {
+		case state.Phase != rollout.Running:
+			lines[name] = fmt.Sprintf("%s %s: %s", stage, strings.ToUpper(string(state.Phase)), state.Reason)
+		case state.Detail != "":
+			lines[name] = fmt.Sprintf("%s %s, %s", stage, state.Reason, state.Detail)
+		default:
+			lines[name] = fmt.Sprintf("%s %s", stage, state.Reason)
+		}
+	}
+	return lines
+}

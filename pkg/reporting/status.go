@@ -13,7 +13,8 @@ import (
 )
 
 // Status implements api.Operators.
-func (s *Service) Status(_ context.Context, problems int) (report.Status, error) {
+func (s *Service) Status(ctx context.Context, problems int) (report.Status, error) {
+	rolling := s.rollingNow(ctx)
 	now := s.Now()
 	st := report.Status{Fleet: s.Fleet, Now: now.UTC(), Since: s.began.UTC(), Channels: []report.Channel{}}
 	channels, worst, all := map[string]*report.Channel{}, map[string]int{}, []report.Problem{}
@@ -50,6 +51,7 @@ func (s *Service) Status(_ context.Context, problems int) (report.Status, error)
 		if channels[name] == nil {
 			channels[name] = &report.Channel{}
 		}
+		note.Rollout = rolling[name]
 		channels[name].ChannelNote = note
 	}
 	for _, name := range slices.Sorted(maps.Keys(channels)) {
@@ -86,6 +88,8 @@ func count(channels map[string]*report.Channel, n report.NodeStatus) {
 		c.Behind++
 	case report.DigestAhead:
 		c.Ahead++
+	case report.DigestCandidate:
+		c.Cand++
 	}
 }
 
@@ -146,7 +150,7 @@ func (s *Service) lag(n *node, ns report.NodeStatus, now time.Time) (kind, text 
 	case ns.Digest == report.DigestAhead && now.Sub(n.account.Ahead) > long:
 		return "ahead", fmt.Sprintf("has accepted pointer %s of %s, the service was told of %s: does the controller reach the service, and is it the only one with its keys?",
 			ns.Pointer, ns.Channel, note.Pointer), n.account.Ahead
-	case ns.Digest == report.DigestUnknown || ns.Digest == report.DigestAhead || late <= long:
+	case ns.Digest == report.DigestUnknown || ns.Digest == report.DigestAhead || ns.Digest == report.DigestCandidate || late <= long:
 		return "", "", time.Time{}
 	case ns.Bundle == "":
 		return "behind", fmt.Sprintf("enforces nothing yet; %s publishes %.19s since %s", ns.Channel, note.Digest, late.Round(time.Second)), since

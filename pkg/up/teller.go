@@ -49,7 +49,7 @@ func notesOf(s controller.Status, feeds ...string) []report.ChannelNote {
 	notes := make([]report.ChannelNote, 0, len(s.Channels)+1)
 	for _, c := range s.Channels {
 		note := report.ChannelNote{Channel: c.Name, Pointer: bundle.Pointer{Epoch: c.Epoch, Seq: c.Seq}.Version(),
-			Issued: c.Issued, Expires: c.Expires, Digest: c.Digest, Commit: c.Commit, Checked: s.Polled, Interval: s.Interval, From: s.From}
+			Issued: c.Issued, Expires: c.Expires, Digest: c.Digest, Commit: c.Commit, Candidate: c.Candidate, Trial: c.Trial, Checked: s.Polled, Interval: s.Interval, From: s.From}
 		if c.Digest == s.Bundle { // a channel that is promoted by hand may be elsewhere
 			note.Approvals = s.Approvals
 		}

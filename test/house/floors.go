@@ -37,6 +37,7 @@ var meant = map[[2]string]bool{
 	{"pkg/report", "pkg/trait"}:  true,
 
 	{"pkg/bundle", "pkg/rollout"}: true, // a pointer carries a directive
+	{"pkg/report", "pkg/rollout"}: true, // how far a rollout is, in its words
 }
 
 // floorOf returns the floor of a package given relative to the module, and whether it has one. A package ending in

@@ -54,7 +54,7 @@ func newNodesCommand(env *cli.Env) *cobra.Command {
 	cli.ChoiceFlag(c, &q.Compliance, "compliance", "", "only nodes whose last run was so",
 		report.ComplianceOK, report.ComplianceChanged, report.ComplianceDrift, report.ComplianceFailed, report.ComplianceNever)
 	cli.ChoiceFlag(c, &q.Digest, "digest", "", "only nodes whose bundle, beside that of the channel, is so",
-		report.DigestCurrent, report.DigestBehind, report.DigestAhead, report.DigestUnknown)
+		report.DigestCurrent, report.DigestBehind, report.DigestAhead, report.DigestCandidate, report.DigestUnknown)
 	f.StringVar(&q.Channel, "channel", "", "only nodes of this channel")
 	f.BoolVarP(&watch, "watch", "w", false, "show it again every two seconds, until interrupted")
 	cli.FormatFlag(c, &format, cli.Table, cli.Wide, cli.JSON, cli.YAML, cli.Name)

@@ -125,7 +125,7 @@ func (v *statusView) channels() {
 		shown = shown[:min(len(shown), statusChannels)]
 	}
 	for _, c := range shown {
-		rows = append(rows, row([]string{c.Channel, orDash(short(c.Commit)), candidate(c), orDash(rollout(c)), fmt.Sprintf("%s/-/%s", grouped(c.Cur), grouped(c.Behind))},
+		rows = append(rows, row([]string{c.Channel, orDash(short(c.Commit)), candidate(c), orDash(rolled(c)), fmt.Sprintf("%s/%s/%s", grouped(c.Cur), cand(c), grouped(c.Behind))},
 			orDash(strings.Join(c.Approvals, ", ")), orDash(c.From), grouped(c.Ahead), shortDigest(c.Digest), orDash(c.Pointer), ago(v.Now, c.Issued)))
 	}
 	v.table(rows)
@@ -141,14 +141,22 @@ func candidate(c report.Channel) string {
 		return short(c.Waiting.Commit)
 	case c.Waiting != nil:
 		return shortDigest(c.Waiting.Digest)
-	case strings.HasPrefix(c.Candidate, "sha256:"):
-		return shortDigest(c.Candidate)
+	case c.Trial != "":
+		return short(c.Trial)
 	}
-	return orDash(short(c.Candidate))
+	return orDash(shortDigest(c.Candidate))
 }
 
-// rollout says how far the candidate of a channel is.
-func rollout(c report.Channel) string {
+// cand is how many nodes have the candidate, where there is one.
+func cand(c report.Channel) string {
+	if c.Candidate == "" && c.Cand == 0 {
+		return "-"
+	}
+	return grouped(c.Cand)
+}
+
+// rolled says how far the candidate of a channel is.
+func rolled(c report.Channel) string {
 	switch w := c.Waiting; {
 	case c.Rollout != "":
 		return c.Rollout
