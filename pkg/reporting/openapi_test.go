@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/rollout"
 	"vigo.dev/pkg/trait"
 )
 
@@ -37,6 +39,9 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	_, err := r.PutMute(t.Context(), report.Mute{Rule: "*", Reason: "x", Until: noon.Add(time.Hour)})
 	must(t, err)
 	admin, err := r.AddOperator(t.Context(), api.Operator{Name: "admin", Role: identity.RoleAdmin})
+	must(t, err)
+	_, err = r.Roll(t.Context(), api.RolloutPlan{Channel: "stable", Spec: rollout.Spec{Channel: "stable"}.WithDefaults(),
+		Stable: bundle.Target{Digest: "sha256:a", Size: 1}, Candidate: bundle.Target{Digest: "sha256:b", Size: 1}})
 	must(t, err)
 	server := r.listen(t)
 
