@@ -106,10 +106,3 @@ func (s *scene) want(p rollout.Phase, r rollout.Reason, stage int) {
 			s.state.Phase, s.state.Reason, s.state.Detail, s.state.Stage, p, r, stage, s.state.Counts)
 	}
 }
-
-func (s *scene) wantWord(id string, w rollout.Word) {
-	s.t.Helper()
-	if got := s.state.Nodes[id].Word; got != w {
-		s.t.Errorf("%s is %q, want %q; %v", id, got, w, s.state.Counts)
-	}
-}

@@ -83,6 +83,7 @@ func TestAlgorithmsAreJudgedAsBySigstoreGo(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []protocommon.PublicKeyDetails{
 		p256, protocommon.PublicKeyDetails_PKIX_ECDSA_P384_SHA_384, protocommon.PublicKeyDetails_PKIX_ECDSA_P521_SHA_512,
+		//lint:ignore SA1019 keys of these kinds are refused, and the test names them
 		protocommon.PublicKeyDetails_PKIX_ECDSA_P384_SHA_256, protocommon.PublicKeyDetails_PKIX_ECDSA_P521_SHA_256, //nolint:staticcheck // old clients
 		protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_2048_SHA256, protocommon.PublicKeyDetails_PKIX_RSA_PKCS1V15_3072_SHA256,
 		protocommon.PublicKeyDetails_PKIX_ED25519_PH,

@@ -263,7 +263,7 @@ func (r *Report) room() {
 		r.add("room", Fail, fmt.Sprintf("asking the disk: %v", err), "")
 		return
 	}
-	free := int64(disk.Bavail) * disk.Bsize
+	free := int64(disk.Bavail) * int64(disk.Bsize)
 	size := int64(0)
 	if info, err := os.Stat(filepath.Join(r.Data, "report.db")); err == nil {
 		size = info.Size()
