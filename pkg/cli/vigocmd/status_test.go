@@ -24,8 +24,8 @@ func busy() report.Status {
 		Worst:       []report.Worst{{Module: "sshd", Nodes: 9}, {Module: "nginx", Nodes: 4}},
 		Channels: []report.Channel{
 			{ChannelNote: report.ChannelNote{Channel: "edge", Commit: commit, Pointer: "3.7", Issued: now.Add(-3 * time.Hour)}, Nodes: 2000, Cur: 2000},
-			{ChannelNote: report.ChannelNote{Channel: "production", Commit: commit, Candidate: candidate, Pointer: "3.1412", Issued: now.Add(-2 * time.Minute),
-				Rollout: "early 10% soaking 6m/10m, 998/1000 healthy"}, Nodes: 8000, Cur: 7988, Behind: 12},
+			{ChannelNote: report.ChannelNote{Channel: "production", Commit: commit, Candidate: "sha256:77e001", Trial: candidate, Pointer: "3.1412", Issued: now.Add(-2 * time.Minute),
+				Rollout: "early 10% soaking 6m/10m, 998/1000 healthy"}, Nodes: 8000, Cur: 6990, Cand: 998, Behind: 12},
 		},
 		Hubs: []report.HubStatus{{Name: "ams-1", Presence: report.Live}, {Name: "plant-3", Presence: report.Stale, Seen: now.Add(-2 * time.Minute), Nodes: 412}},
 		Problems: []report.Problem{
@@ -50,7 +50,7 @@ func TestStatusShown(t *testing.T) {
 COMPLIANCE   9,951 ok  21 changed  21 repaired/1h  15 failed  13 drift       worst: sshd 9 nodes, nginx 4
 CHANNEL     STABLE   CANDIDATE  ROLLOUT                                     NODES cur/cand/behind
 edge        4f1c2a9  -          -                                           2,000/-/0
-production  4f1c2a9  b77e001    early 10% soaking 6m/10m, 998/1000 healthy  7,988/-/12
+production  4f1c2a9  b77e001    early 10% soaking 6m/10m, 998/1000 healthy  6,990/998/12
 HUBS   1/2 ok   plant-3 DARK 2m (412 nodes)
 PROBLEMS
   web-17  failed  service:nginx: exit 1 "bind 0.0.0.0:80"  3x, first ` + st.Problems[0].First.Local().Format("15:04") + `   b77e001
