@@ -12,8 +12,8 @@ import (
 	"vigo.dev/pkg/trait"
 )
 
-// patience is how long one hostile repository may take, read and built, on a slow machine with others at work.
-const patience = 20 * time.Second
+// patience is how long one hostile repository may take, read and built, under the race detector, on a machine with others at work; without limits they take for ever.
+const patience = 2 * time.Minute
 
 // hostile is a repository of one module, given as resources, and more files.
 func hostile(resources string, more map[string]string) fstest.MapFS {
