@@ -102,7 +102,8 @@ func (s *Service) moveRollout(ctx context.Context, channel string) error {
 	now := s.Now().UTC()
 	docs := map[string][]byte{}
 	next := *c
-	if err := s.takePlan(ctx, &next, now); err != nil || next.state.ID == "" {
+	over, err := s.takePlan(ctx, &next, now)
+	if err != nil || next.state.ID == "" {
 		return err
 	}
 	commands, err := s.takeCommands(ctx, &next, docs)
@@ -115,9 +116,7 @@ func (s *Service) moveRollout(ctx context.Context, channel string) error {
 	}
 	state, told := rollout.Step(next.state, s.snapshot(ctx, &next, now), commands)
 	next.state = state
-	if next.state.ID != c.state.ID && c.state.ID != "" && !c.state.Phase.Over() {
-		told = append([]rollout.Transition{{At: now, From: c.state.Phase, To: rollout.Superseded, Reason: rollout.ByNewer}}, told...)
-	}
+	told = append(over, told...)
 	changedDocs(docs, &c.state, &next.state)
 	if err := s.forgetLog(ctx, channel, docs, len(told)); err != nil {
 		return err
@@ -159,32 +158,33 @@ func (s *Service) loadRollout(ctx context.Context, channel string) (*rolling, er
 	return c, nil
 }
 
-// takePlan begins what the controller wants, if it is another bundle than the one under way and that one yields.
-func (s *Service) takePlan(ctx context.Context, c *rolling, now time.Time) error {
+// takePlan begins what the controller wants, if it is another bundle than the one under way and that one yields. It returns what
+// is to be told of the end of that one.
+func (s *Service) takePlan(ctx context.Context, c *rolling, now time.Time) (told []rollout.Transition, err error) {
 	docs, err := s.DB.RolloutDocs(ctx, c.channel, planDoc)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	doc := docs[planDoc]
 	if doc == nil {
-		return nil
+		return nil, nil
 	}
 	var plan api.RolloutPlan
 	if err := json.Unmarshal(doc, &plan); err != nil {
-		return fmt.Errorf("reading what is to be rolled out on %s: %w", c.channel, err)
+		return nil, fmt.Errorf("reading what is to be rolled out on %s: %w", c.channel, err)
 	}
 	c.meets.use(plan)
 	c.plan = plan
-	known := c.state.ID != "" && (c.state.Candidate == plan.Candidate.Digest || c.state.Phase == rollout.Completed && c.state.Candidate == plan.Stable.Digest && plan.Stable.Digest == plan.Candidate.Digest)
-	if known || plan.Stable.Digest == plan.Candidate.Digest || !c.state.Yields() && c.state.ID != "" {
-		return nil
+	known := c.state.ID != ""
+	if plan.Stable.Digest == plan.Candidate.Digest || known && (c.state.Candidate == plan.Candidate.Digest || !c.state.Yields()) {
+		return nil, nil
 	}
 	var prev *rollout.State
 	stable := plan.Stable.Digest
-	if c.state.ID != "" {
-		over, _ := c.state.Supersede("", now)
-		if c.state.Phase == rollout.Aborted || c.state.Phase == rollout.Reverting || c.state.Phase == rollout.Paused {
-			over.Phase = c.state.Phase
+	if known {
+		over, end := c.state.Supersede("", now)
+		if !c.state.Phase.Over() {
+			told = append(told, end)
 		}
 		prev = &over
 		if c.state.Phase == rollout.Completed {
@@ -194,7 +194,7 @@ func (s *Service) takePlan(ctx context.Context, c *rolling, now time.Time) error
 	id := fmt.Sprintf("%s-%s-%d", c.channel, short(plan.Candidate.Digest), now.Unix())
 	c.state = rollout.Begin(id, plan.Spec, stable, plan.Candidate.Digest, prev, now)
 	s.Log.Info("a rollout begins", "channel", c.channel, "rollout", id, "candidate", plan.Candidate.Digest, "commit", plan.Candidate.Commit)
-	return nil
+	return told, nil
 }
 
 func short(digest string) string {
