@@ -33,7 +33,7 @@ func (m *machine) judge() {
 // Equal reports whether two are the same.
 func (p Progress) Equal(q Progress) bool {
 	return p.Word == q.Word && p.Stage == q.Stage && p.Members == q.Members && p.Admitted == q.Admitted && p.Adopted == q.Adopted &&
-		p.Good.Equal(q.Good) && p.Seen.Equal(q.Seen) && p.Reports == q.Reports && p.Check == q.Check && string(p.Strikes) == string(q.Strikes)
+		p.Good.Equal(q.Good) && p.Seen.Equal(q.Seen) && p.Doubt.Equal(q.Doubt) && p.Reports == q.Reports && p.Check == q.Check && string(p.Strikes) == string(q.Strikes)
 }
 
 // admittedTo returns the stage whose threshold lets a node in, as the node finds it itself from the pointer.
@@ -94,13 +94,21 @@ func (m *machine) before(n *Node, p *Progress) Word {
 }
 
 // silent is the word of an adopter that nothing is heard of. When nothing is heard of many, or of its hub, that says nothing
-// of the node; it counts as lost an interval late, so that an outage of many is seen as one first.
+// of the node, which then has its whole time again to be heard of; it counts as lost an interval late, so that an outage of
+// many is seen as one first.
 func (m *machine) silent(n *Node, p *Progress) Word {
 	limit := time.Duration(m.s.Spec.LostAfter+1) * n.Interval
 	if n.Rebooting {
 		limit = max(limit, m.s.Spec.RebootGrace)
 	}
-	if p.Word != Lost && (m.blind || n.Dark || m.now.Sub(n.Seen) <= limit) {
+	if m.blind || n.Dark {
+		p.Doubt = m.now
+	}
+	heard := n.Seen
+	if p.Doubt.After(heard) {
+		heard = p.Doubt
+	}
+	if p.Word != Lost && m.now.Sub(heard) <= limit {
 		if p.Word.adopter() {
 			return p.Word
 		}

@@ -177,10 +177,11 @@ func (m *machine) gate() {
 			continue // excused
 		}
 		members++
-		if w == Healthy {
+		fresh := m.in.Nodes[i].Live // what it said before it went silent shows nothing now
+		if w == Healthy && fresh {
 			healthy++
 		}
-		if w == Healthy || w == Applied {
+		if (w == Healthy || w == Applied) && fresh {
 			settled++
 		}
 	}

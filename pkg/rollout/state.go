@@ -101,6 +101,7 @@ type Progress struct {
 	Adopted  bool      `json:"adopted,omitempty"`
 	Good     time.Time `json:"good,omitzero"`     // since when it has been well
 	Seen     time.Time `json:"seen,omitzero"`     // the last report that was counted
+	Doubt    time.Time `json:"doubt,omitzero"`    // when its silence last said nothing of it
 	Reports  int       `json:"reports,omitempty"` // since it adopted
 	Strikes  []uint8   `json:"strikes,omitempty"` // of each check: how often in sequence it did not hold
 	Check    string    `json:"check,omitempty"`   // that made it count as failed
