@@ -25,7 +25,7 @@ new bundle in stages: so many nodes, then more, when those before are healthy.`,
   vigo rollout approve production
   vigo rollout abort production`,
 	}
-	c.AddCommand(newRolloutStatusCommand(env), newRolloutExplainCommand(env),
+	c.AddCommand(newRolloutStatusCommand(env), newRolloutExplainCommand(env), newRolloutSimulateCommand(env), newRolloutTickCommand(env),
 		newRolloutDoCommand(env, rollout.DoPause, "Let nobody in until it is resumed; who has the new bundle keeps it"),
 		newRolloutDoCommand(env, rollout.DoResume, "Go on with a rollout that is paused; its stage has its whole deadline again"),
 		newRolloutDoCommand(env, rollout.DoApprove, "Agree that a stage begins"),
