@@ -14,7 +14,7 @@ import (
 // ErrNotEmpty says that a database has been used already, and is not copied into.
 var ErrNotEmpty = fault.WithHint(errors.New("database holds a store already"), "give the address of a new database: createdb makes one")
 
-// tables is every table with its columns, in both databases.
+// tables is every table with its columns, in both databases. A file has the log of check-ins (heard) beside.
 func tables() []table {
 	return []table{
 		{name: "node", columns: []string{"name", "key", "retired", "doc"}},
@@ -62,6 +62,9 @@ func (d *DB) ReplaceAt(ctx context.Context, address string, tell func(table stri
 }
 
 func (d *DB) copyTo(ctx context.Context, address string, replace bool, tell func(table string, rows int64)) error {
+	if err := d.moveAll(ctx); err != nil {
+		return err
+	}
 	to, err := OpenPostgres(ctx, address, Options{}) // brings the schema
 	if err != nil {
 		return err

@@ -89,7 +89,7 @@ func TestTablesAreAll(t *testing.T) {
 		}
 	}
 	file, _ := freshFile(t)
-	there(t, file, want, "SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'")
+	there(t, file, want, "SELECT m.name || '.' || c.name FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name <> 'heard'") // what it logs is moved before
 	d, _ := freshDatabase(t)
 	there(t, d, want, "SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT IN ('schema_version', 'feed')") // a feed begins with its database
 }

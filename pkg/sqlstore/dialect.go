@@ -32,6 +32,10 @@ type dialect struct {
 	feeds bool
 	// putHots keeps the last check-ins of many nodes, without their events.
 	putHots func(t *tx, all map[string]Hot) error
+	// hots reads them, with what is kept beside; nodes that are nil are all.
+	hots func(d *DB, ctx context.Context, nodes []string) (map[string]Hot, error)
+	// logs says that they are in a log first, and moved from there.
+	logs bool
 	// putAlerts keeps the documents of many alerts; those that are nil are removed.
 	putAlerts func(t *tx, docs map[string][]byte) error
 	// size asks how many bytes the database takes on disk.

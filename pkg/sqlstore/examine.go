@@ -114,8 +114,15 @@ func (e examined) look(ctx context.Context, now time.Time, sizes string) (err er
 	if e.Bytes, err = e.sizes(ctx, sizes); err != nil {
 		return fmt.Errorf("measuring the tables: %w", err)
 	}
+	said, err := e.said(ctx)
+	if err != nil {
+		return err
+	}
 	e.Orphans = map[string]int64{}
-	for _, table := range []string{"hot", "account", "run", "node_facet", "silence"} {
+	if e.Orphans["hot"], err = e.number(ctx, "SELECT count(*) FROM (SELECT node FROM hot UNION SELECT * FROM {items ?} AS logged) AS said WHERE node NOT IN (SELECT name FROM node)", said); err != nil {
+		return fmt.Errorf("looking for nodes of hot: %w", err)
+	}
+	for _, table := range []string{"account", "run", "node_facet", "silence"} {
 		if e.Orphans[table], err = e.number(ctx, "SELECT count(*) FROM "+table+" WHERE node NOT IN (SELECT name FROM node)"); err != nil {
 			return fmt.Errorf("looking for nodes of %s: %w", table, err)
 		}
@@ -128,7 +135,11 @@ func (e examined) look(ctx context.Context, now time.Time, sizes string) (err er
 			return fmt.Errorf("comparing the tables: %w", err)
 		}
 	}
-	newest, err := e.number(ctx, `SELECT coalesce(max(at), 0) FROM (SELECT max(at) AS at FROM event UNION ALL SELECT max(at) FROM audit UNION ALL SELECT max(seen) FROM hot) AS times`)
+	logged := ""
+	if e.logs() {
+		logged = " UNION ALL SELECT max(at) FROM heard"
+	}
+	newest, err := e.number(ctx, `SELECT coalesce(max(at), 0) FROM (SELECT max(at) AS at FROM event UNION ALL SELECT max(at) FROM audit UNION ALL SELECT max(seen) FROM hot`+logged+`) AS times`)
 	if err != nil {
 		return fmt.Errorf("looking for the newest time: %w", err)
 	}
@@ -140,7 +151,25 @@ func (e examined) look(ctx context.Context, now time.Time, sizes string) (err er
 		}
 		return hash, err
 	}
-	return errors.Join(e.certificates(ctx, now), e.restored(ctx))
+	return errors.Join(e.certificates(ctx, now, said), e.restored(ctx))
+}
+
+// logs is whether there is a log of check-ins; an older file has none.
+func (e examined) logs() bool { return e.dialect.logs && e.Schema == e.Known }
+
+// said is the names, in JSON, of the nodes that were heard of and are not in the table hot yet.
+func (e examined) said(ctx context.Context) (string, error) {
+	names := []string{}
+	if !e.logs() {
+		return string(jsonOf(names)), nil
+	}
+	all, _, err := readHeard(ctx, e.db)
+	for name, h := range all {
+		if !h.silent {
+			names = append(names, name)
+		}
+	}
+	return string(jsonOf(names)), err
 }
 
 func (e examined) sizes(ctx context.Context, query string) (map[string]int64, error) {
@@ -161,9 +190,9 @@ func (e examined) sizes(ctx context.Context, query string) (map[string]int64, er
 	return all, rows.Err()
 }
 
-// certificates counts nodes that were heard of within a week and whose certificate is past its time.
-func (e examined) certificates(ctx context.Context, now time.Time) error {
-	rows, err := e.db.QueryContext(ctx, e.dialect.sql("SELECT name, key, retired, doc FROM node WHERE retired = 0 AND name IN (SELECT node FROM hot WHERE seen > ?)"), nanos(now.Add(-7*24*time.Hour)))
+// certificates counts nodes that were heard of within a week and whose certificate is past its time; said are some that were.
+func (e examined) certificates(ctx context.Context, now time.Time, said string) error {
+	rows, err := e.db.QueryContext(ctx, e.dialect.sql("SELECT name, key, retired, doc FROM node WHERE retired = 0 AND (name IN (SELECT node FROM hot WHERE seen > ?) OR name IN {items ?})"), nanos(now.Add(-7*24*time.Hour)), said)
 	if err != nil {
 		return fmt.Errorf("reading the nodes: %w", err)
 	}

@@ -69,22 +69,8 @@ func (t *tx) putHots(all map[string]Hot) error {
 	return t.d.dialect.putHots(t, all)
 }
 
-// eachHot keeps one record after the other.
-func eachHot(t *tx, all map[string]Hot) error {
-	for _, h := range all {
-		if err := t.putHot(h); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (t *tx) putHot(h Hot) error {
-	if _, err := t.exec(`INSERT INTO hot (node, seen, told, counter) VALUES (?, ?, ?, ?)
-		ON CONFLICT (node) DO UPDATE SET seen = excluded.seen, told = excluded.told, counter = max(hot.counter, excluded.counter)`,
-		h.Node, nanos(h.Seen), int64(h.Told), h.Counter); err != nil {
-		return fmt.Errorf("keeping what %s said: %w", h.Node, err)
-	}
+// putSaid keeps what a record says beside that the node was heard of.
+func (t *tx) putSaid(h Hot) error {
 	if h.Doc != nil {
 		if _, err := t.exec("INSERT INTO account (node, doc) VALUES (?, ?) ON CONFLICT (node) DO UPDATE SET doc = excluded.doc", h.Node, h.Doc); err != nil {
 			return fmt.Errorf("keeping what %s said: %w", h.Node, err)

@@ -8,7 +8,7 @@ import (
 
 // LoadHot returns the records of all nodes, with Doc and Facets.
 func (d *DB) LoadHot(ctx context.Context) (map[string]Hot, error) {
-	all, err := d.loadHot(ctx, "")
+	all, err := d.dialect.hots(d, ctx, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -22,12 +22,20 @@ func (d *DB) LoadHot(ctx context.Context) (map[string]Hot, error) {
 // among is the condition that a statement is of some nodes.
 const among = " WHERE node IN {items ?}"
 
+// amongst is a statement that is of some nodes, with its arguments; nil: of all.
+func (d *DB) amongst(query string, nodes []string) (string, []any) {
+	if nodes == nil {
+		return query, nil
+	}
+	return d.dialect.sql(query + among), []any{string(jsonOf(nodes))}
+}
+
 // HotOf returns the records of some nodes with Doc, and of those that are described with Facets.
 func (d *DB) HotOf(ctx context.Context, nodes, described []string) (map[string]Hot, error) {
 	if len(nodes) == 0 {
 		return map[string]Hot{}, nil
 	}
-	some, err := d.loadHot(ctx, among, string(jsonOf(nodes)))
+	some, err := d.dialect.hots(d, ctx, nodes)
 	if err != nil || len(described) == 0 {
 		return some, err
 	}
@@ -40,17 +48,27 @@ func (d *DB) HotOf(ctx context.Context, nodes, described []string) (map[string]H
 	return some, d.loadFacets(ctx, some, among, string(jsonOf(described)))
 }
 
-func (d *DB) loadHot(ctx context.Context, where string, args ...any) (map[string]Hot, error) {
-	all := map[string]Hot{}
-	rows, err := d.query(ctx, "SELECT node, seen, told, counter, doc FROM hot LEFT JOIN account USING (node)"+where, args...)
+// hotsInTable is what a database says of the last check-ins of nodes; nil: of all of them.
+func (d *DB) hotsInTable(ctx context.Context, nodes []string) (map[string]Hot, error) {
+	all, err := d.hots(ctx, d.read, nodes)
+	if err != nil {
+		return nil, err
+	}
+	return all, d.addAccounts(ctx, d.read, all, nodes)
+}
+
+func (d *DB) hots(ctx context.Context, from querier, nodes []string) (map[string]Hot, error) {
+	query, args := d.amongst("SELECT node, seen, told, counter FROM hot", nodes)
+	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("reading the last check-ins: %w", err)
 	}
 	defer rows.Close()
+	all := map[string]Hot{}
 	for rows.Next() {
 		var h Hot
 		var seen, told int64
-		if err := rows.Scan(&h.Node, &seen, &told, &h.Counter, &h.Doc); err != nil {
+		if err := rows.Scan(&h.Node, &seen, &told, &h.Counter); err != nil {
 			return nil, fmt.Errorf("reading the last check-ins: %w", err)
 		}
 		h.Seen, h.Told = timeOf(seen), time.Duration(told)
@@ -60,6 +78,28 @@ func (d *DB) loadHot(ctx context.Context, where string, args ...any) (map[string
 		return nil, fmt.Errorf("reading the last check-ins: %w", err)
 	}
 	return all, nil
+}
+
+// addAccounts adds what the service keeps beside.
+func (d *DB) addAccounts(ctx context.Context, from querier, to map[string]Hot, nodes []string) error {
+	query, args := d.amongst("SELECT node, doc FROM account", nodes)
+	rows, err := from.QueryContext(ctx, query, args...)
+	if err != nil {
+		return fmt.Errorf("reading what nodes said: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var node string
+		var doc []byte
+		if err := rows.Scan(&node, &doc); err != nil {
+			return fmt.Errorf("reading what nodes said: %w", err)
+		}
+		if h, ok := to[node]; ok {
+			h.Doc = doc
+			to[node] = h
+		}
+	}
+	return rows.Err()
 }
 
 func (d *DB) loadFacets(ctx context.Context, of map[string]Hot, where string, args ...any) error {

@@ -117,6 +117,9 @@ func (t *tx) forgetHot(name string) error {
 			return fmt.Errorf("forgetting the old %s: %w", name, err)
 		}
 	}
+	if t.d.dialect.logs {
+		return t.forgetHeard(name)
+	}
 	return nil
 }
 

@@ -74,6 +74,7 @@ func postgresDialect() *dialect {
 		feeds:     true,
 		pattern:   patternOf,
 		putHots:   putHotsAtOnce,
+		hots:      (*DB).hotsInTable,
 		putAlerts: putAlertsAtOnce,
 		size:      "SELECT pg_database_size(current_database())",
 	}

@@ -81,6 +81,8 @@ CREATE INDEX run_at ON run (quiet, received);
 CREATE INDEX facet_at ON facet (at);
 `, `
 CREATE TABLE rollout (channel TEXT NOT NULL, key TEXT NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (channel, key)) WITHOUT ROWID;
+`, `
+CREATE TABLE heard (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, doc BLOB NOT NULL);
 `}
 }
 

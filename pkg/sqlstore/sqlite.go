@@ -26,7 +26,9 @@ func sqliteDialect() *dialect {
 		begin:     []string{"BEGIN IMMEDIATE"},
 		explain:   explainSQLite,
 		pattern:   func(glob string) string { return glob },
-		putHots:   eachHot,
+		putHots:   putHotsInLog,
+		hots:      (*DB).hotsInLog,
+		logs:      true,
 		putAlerts: eachAlert,
 		size:      "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
 	}

@@ -68,6 +68,8 @@ type DB struct {
 	stmts map[string]*sql.Stmt // of the writer goroutine alone
 	leads bool                 // the session of conn has the lock of the leader; of the writer goroutine alone
 	term  int64                // how often it has got it; of the writer goroutine alone
+
+	moving moving // of the writer goroutine alone
 }
 
 // Open opens the SQLite file at path, makes it if there is none, and brings its schema up to date. Close it.
@@ -88,6 +90,7 @@ func newDB(o Options, l *dialect) *DB {
 	return &DB{
 		o: o, dialect: l, ops: make(chan *op, 1024), closing: make(chan struct{}), done: make(chan struct{}),
 		writer: rand.Text(), packer: newPacker(), hot: map[string]Hot{}, stmts: map[string]*sql.Stmt{},
+		moving: moving{since: time.Now()},
 	}
 }
 

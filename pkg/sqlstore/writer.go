@@ -94,7 +94,11 @@ func (d *DB) run() {
 		case <-d.closing:
 			closing = true
 		}
-		d.writeGroup(d.gather(group))
+		group = d.gather(group)
+		if o := d.moveSome(time.Now()); o != nil {
+			group = append(group, o)
+		}
+		d.writeGroup(group)
 		if closing {
 			return
 		}
@@ -142,6 +146,9 @@ func (d *DB) writeGroup(group []*op) {
 	began := time.Now()
 	err := d.dialect.explain(d.transact(group, hot))
 	d.count(time.Since(began), err)
+	if err != nil {
+		d.moving.left = nil // what was moved was not
+	}
 	if err != nil && len(hot) > 0 {
 		d.giveBack(hot)
 	}
