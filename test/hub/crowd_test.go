@@ -29,6 +29,8 @@ import (
 	"vigo.dev/pkg/reporting"
 	"vigo.dev/pkg/sqlstore"
 	"vigo.dev/pkg/trust"
+	"vigo.dev/test/programs"
+	"vigo.dev/test/self"
 )
 
 // The crowd, and what it may cost.
@@ -68,8 +70,8 @@ func TestACrowdBehindOneHub(t *testing.T) {
 	for i := range nodes {
 		all.Go(func() { crowd.live(ctx, &nodes[i]) })
 	}
-	await(t, "every node with the first pointer", func() error { return crowd.have(first, crowdSize) })
-	await(t, "the centre to know of all", func() error {
+	programs.AwaitNil(t, "every node with the first pointer", patience, func() error { return crowd.have(first, crowdSize) })
+	programs.AwaitNil(t, "the centre to know of all", patience, func() error {
 		st, err := c.service.Status(t.Context(), 1)
 		if err == nil && (st.Presences.Live != crowdSize || st.Channels[0].Cur != crowdSize) {
 			err = fmt.Errorf("%+v, %d current", st.Presences, st.Channels[0].Cur)
@@ -94,7 +96,7 @@ func TestACrowdBehindOneHub(t *testing.T) {
 
 	began = time.Now()
 	second := c.publish(2)
-	await(t, "every node with the second pointer", func() error { return crowd.have(second, crowdSize) })
+	programs.AwaitNil(t, "every node with the second pointer", patience, func() error { return crowd.have(second, crowdSize) })
 	slowest, median := crowd.since(began)
 	t.Logf("a pointer published at the centre was on half of the nodes after %.1f s, on all after %.1f s; interval %s", median.Seconds(),
 		slowest.Seconds(), crowdInterval)
@@ -224,15 +226,15 @@ func (c *central) enrolMany(n int) []simulated {
 	return nodes
 }
 
-func (c *central) startHub() (*process, string) {
+func (c *central) startHub() (*programs.Process, string) {
 	c.t.Helper()
 	token, err := c.service.CreateToken(c.t.Context(), api.TokenRequest{Hub: true, Uses: 1})
 	c.must(err)
 	path := filepath.Join(c.dir, "token")
 	c.must(os.WriteFile(path, []byte(token.Token), 0o600))
-	p := (&place{}).start(c.t, program(c.t, "vigo", "hub", "--data", filepath.Join(c.dir, "hub"), "--listen", "127.0.0.1:0", "--name", "plant",
+	p := (&place{}).start(c.t, self.Command(c.t, "vigo", "hub", "--data", filepath.Join(c.dir, "hub"), "--listen", "127.0.0.1:0", "--name", "plant",
 		"--server", "https://"+c.address, "--token-file", path))
-	return p, p.says(c.t, "plant of fleet acme on https://")
+	return p, p.Says(c.t, "plant of fleet acme on https://", patience)
 }
 
 // simulated is a node that looks at its channel and checks in, as an agent does, and converges nothing.
@@ -352,9 +354,9 @@ func (c *crowd) since(began time.Time) (slowest, median time.Duration) {
 var kilobytes = regexp.MustCompile(`(?m)^(VmRSS|VmHWM):\s+(\d+) kB$`)
 
 // memory is what a process has in memory now, and had at most, in bytes.
-func memory(t *testing.T, p *process) (rss, peak int64) {
+func memory(t *testing.T, p *programs.Process) (rss, peak int64) {
 	t.Helper()
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Cmd.Process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,6 +15,7 @@ import (
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
 	"vigo.dev/pkg/trust"
+	"vigo.dev/test/programs"
 )
 
 // TestASiteGoesOnByItself has three nodes behind a hub and two behind another one that is behind the first. The uplink is cut
@@ -67,20 +66,6 @@ func TestASiteGoesOnByItself(t *testing.T) {
 	f.arrived()
 }
 
-// rounds is how often a hub is killed.
-func rounds(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv("VIGO_KILL_ROUNDS")
-	if text == "" {
-		return 5
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
 // TestAKilledHubLosesNothing kills a hub at random moments, from its start on, while policy changes, five nodes converge
 // and report, and another delivers reports through it all the time.
 func TestAKilledHubLosesNothing(t *testing.T) {
@@ -95,10 +80,10 @@ func TestAKilledHubLosesNothing(t *testing.T) {
 	f.converged(f.nodes...)
 	r := f.newReporter(f.enrol(here, "teller", address))
 
-	for round := range rounds(t) {
+	for round := range programs.Rounds(t) {
 		f.commit()
 		uplink.set(round%3 == 2) // with and without an uplink
-		hub.end(syscall.SIGKILL)
+		hub.End(syscall.SIGKILL)
 		hub = here.start(t, f.hub("plant", address, "", "--site-only"))
 		time.Sleep(rand.N(1500 * time.Millisecond)) // in the middle of its start, or of its work
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"vigo.dev/pkg/report"
+	"vigo.dev/test/self"
 )
 
 // The addresses of a site that stands behind a stock mirror: the mirror is the router between centre and site as well.
@@ -83,7 +84,7 @@ func TestASiteBehindAStockMirror(t *testing.T) {
 	cmd := exec.Command("docker-registry", "serve", config)
 	cmd.Env = append(os.Environ(), "SSL_CERT_FILE="+f.path("centre", "ca", "ca.crt"))
 	mirror := router.start(t, cmd)
-	mirror.says(t, "listening on ")
+	mirror.Says(t, "listening on ", patience)
 	for i := range 5 {
 		f.joinThrough(site, fmt.Sprint("web-", i), "http://"+mirrorAddress+":5000/vigo/bundles")
 	}
@@ -120,7 +121,7 @@ func TestASiteBehindAStockMirror(t *testing.T) {
 
 	// A mirror that does not answer any more is passed over.
 	signal := func(s syscall.Signal) {
-		if err := mirror.cmd.Process.Signal(s); err != nil {
+		if err := mirror.Cmd.Process.Signal(s); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,8 +155,8 @@ func (f *fleet) joinThrough(at *place, name, mirror string) {
 		f.t.Fatal(err)
 	}
 	token := f.centre.run(f.t, f.vigo("token", "create", "--names", name))
-	at.run(f.t, program(f.t, "vigo-agent", "--root", n.root, "enroll", "--server", "https://"+f.address, "--token", token, "--node", name, "--mirror", mirror))
-	n.agent = at.start(f.t, program(f.t, "vigo-agent", "--root", n.root, "run"))
+	at.run(f.t, self.Command(f.t, "vigo-agent", "--root", n.root, "enroll", "--server", "https://"+f.address, "--token", token, "--node", name, "--mirror", mirror))
+	n.agent = at.start(f.t, self.Command(f.t, "vigo-agent", "--root", n.root, "run"))
 	f.nodes = append(f.nodes, n)
 }
 

@@ -14,6 +14,8 @@ import (
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/ocistore"
+	"vigo.dev/test/programs"
+	"vigo.dev/test/self"
 )
 
 // bulk is what each module carries, so that bytes tell modules apart; half of it is left when it is compressed.
@@ -100,7 +102,7 @@ func (f *fleet) held(hub string) (modules string, bytes int64) {
 // wantHeld waits until a hub holds these modules and no others.
 func (f *fleet) wantHeld(hub, want string) (bytes int64) {
 	f.t.Helper()
-	await(f.t, hub+" to hold "+want, func() error {
+	programs.AwaitNil(f.t, hub+" to hold "+want, patience, func() error {
 		got, n := f.held(hub)
 		bytes = n
 		if got != want {
@@ -115,7 +117,7 @@ func (f *fleet) wantHeld(hub, want string) (bytes int64) {
 // has waits until a node has a file of the newest version.
 func (f *fleet) has(n *node, file string) {
 	f.t.Helper()
-	await(f.t, n.name+" to have /"+file, func() error {
+	programs.AwaitNil(f.t, n.name+" to have /"+file, patience, func() error {
 		data, err := os.ReadFile(filepath.Join(n.root, file))
 		if err == nil && strings.TrimSpace(string(data)) != fmt.Sprint("version ", f.version) {
 			err = fmt.Errorf("it holds %q", data)
@@ -127,14 +129,14 @@ func (f *fleet) has(n *node, file string) {
 // restart starts the agent of a node anew, as it is when the node has become something else.
 func (f *fleet) restart(n *node, osRelease string) {
 	f.t.Helper()
-	n.agent.end(syscall.SIGTERM)
+	n.agent.End(syscall.SIGTERM)
 	if err := os.MkdirAll(filepath.Join(n.root, "etc"), 0o755); err != nil {
 		f.t.Fatal(err)
 	}
 	if err := os.WriteFile(filepath.Join(n.root, "etc", "os-release"), []byte(osRelease), 0o644); err != nil {
 		f.t.Fatal(err)
 	}
-	n.agent = n.at.start(f.t, program(f.t, "vigo-agent", "--root", n.root, "run"))
+	n.agent = n.at.start(f.t, self.Command(f.t, "vigo-agent", "--root", n.root, "run"))
 }
 
 // TestASiteWithAPartOfEachBundle has a hub for web nodes, and one behind it for the same. A node that becomes something else
@@ -166,8 +168,8 @@ func TestASiteWithAPartOfEachBundle(t *testing.T) {
 
 	uplink.set(true)
 	f.restart(far, "ID=bigos\n")
-	await(t, "the node to say what is missing", func() error {
-		out := far.agent.out.String()
+	programs.AwaitNil(t, "the node to say what is missing", patience, func() error {
+		out := far.agent.Out.String()
 		for _, part := range []string{`module \"big\"`, "hub hall: module", "hub plant: module", "going on without"} {
 			if !strings.Contains(out, part) {
 				return fmt.Errorf("no %q", part)

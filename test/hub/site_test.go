@@ -18,6 +18,8 @@ import (
 	"vigo.dev/pkg/gitsource/gitsourcetest"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
+	"vigo.dev/test/programs"
+	"vigo.dev/test/self"
 )
 
 // A fleet is a centre, hubs and nodes. The policy writes its version into one file.
@@ -27,7 +29,7 @@ type fleet struct {
 	repo    *gitsourcetest.Repo
 	version int
 	centre  *place
-	up      *process
+	up      *programs.Process
 	address string // host:port of the centre
 	nodes   []*node
 }
@@ -36,7 +38,7 @@ type fleet struct {
 type node struct {
 	name, root string
 	at         *place
-	agent      *process
+	agent      *programs.Process
 	removals   int // how often the test has removed the file
 }
 
@@ -45,8 +47,8 @@ func newFleet(t *testing.T, centre *place, host string, args ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, dir: t.TempDir(), repo: gitsourcetest.New(t), centre: centre}
 	f.commit()
-	f.up = centre.start(t, program(t, "vigo", append([]string{"up", "--data", f.path("centre"), "--git", f.repo.Dir, "--listen", host + ":0", "--poll", "100ms"}, args...)...))
-	f.address = f.up.says(t, "acme on https://")
+	f.up = centre.start(t, self.Command(t, "vigo", append([]string{"up", "--data", f.path("centre"), "--git", f.repo.Dir, "--listen", host + ":0", "--poll", "100ms"}, args...)...))
+	f.address = f.up.Says(t, "acme on https://", patience)
 	return f
 }
 
@@ -65,16 +67,16 @@ func (f *fleet) commit() {
 }
 
 func (f *fleet) vigo(args ...string) *exec.Cmd {
-	cmd := program(f.t, "vigo", args...)
+	cmd := self.Command(f.t, "vigo", args...)
 	cmd.Env = append(cmd.Env, "VIGO_CONFIG="+f.path("centre", "operator.json"))
 	return cmd
 }
 
 // startHub starts a hub whose uplink is a server, and enrols it first when it is not.
-func (f *fleet) startHub(at *place, name, listen, server string, more ...string) (p *process, address string) {
+func (f *fleet) startHub(at *place, name, listen, server string, more ...string) (p *programs.Process, address string) {
 	f.t.Helper()
 	p = at.start(f.t, f.hub(name, listen, server, more...))
-	return p, p.says(f.t, name+" of fleet acme on https://")
+	return p, p.Says(f.t, name+" of fleet acme on https://", patience)
 }
 
 // hub is the command that runs a hub.
@@ -87,7 +89,7 @@ func (f *fleet) hub(name, listen, server string, more ...string) *exec.Cmd {
 		}
 		args = append(args, "--name", name, "--server", "https://"+server, "--token-file", f.path(name+".token"))
 	}
-	return program(f.t, "vigo", args...)
+	return self.Command(f.t, "vigo", args...)
 }
 
 // enrol makes a host that enrols at a server.
@@ -98,7 +100,7 @@ func (f *fleet) enrol(at *place, name, server string) *node {
 		f.t.Fatal(err)
 	}
 	token := f.centre.run(f.t, f.vigo("token", "create", "--names", name))
-	at.run(f.t, program(f.t, "vigo-agent", "--root", n.root, "enroll", "--server", "https://"+server, "--token", token, "--node", name))
+	at.run(f.t, self.Command(f.t, "vigo-agent", "--root", n.root, "enroll", "--server", "https://"+server, "--token", token, "--node", name))
 	return n
 }
 
@@ -106,7 +108,7 @@ func (f *fleet) enrol(at *place, name, server string) *node {
 func (f *fleet) join(at *place, name, server string) *node {
 	f.t.Helper()
 	n := f.enrol(at, name, server)
-	n.agent = at.start(f.t, program(f.t, "vigo-agent", "--root", n.root, "run"))
+	n.agent = at.start(f.t, self.Command(f.t, "vigo-agent", "--root", n.root, "run"))
 	f.nodes = append(f.nodes, n)
 	return n
 }
@@ -127,7 +129,7 @@ func (n *node) spoil(t *testing.T) {
 	if err := os.Remove(filepath.Join(n.root, "motd")); err != nil {
 		t.Fatal(err)
 	}
-	await(t, n.name+" to put its file back", func() error {
+	programs.AwaitNil(t, n.name+" to put its file back", patience, func() error {
 		if now := n.motd(); now != before {
 			return fmt.Errorf("it holds %q", now)
 		}
@@ -139,7 +141,7 @@ func (n *node) spoil(t *testing.T) {
 func (f *fleet) converged(nodes ...*node) {
 	f.t.Helper()
 	for _, n := range nodes {
-		await(f.t, fmt.Sprintf("version %d on %s", f.version, n.name), func() error {
+		programs.AwaitNil(f.t, fmt.Sprintf("version %d on %s", f.version, n.name), patience, func() error {
 			if got := n.motd(); got != fmt.Sprint("version ", f.version) {
 				return fmt.Errorf("it has %q", got)
 			}
@@ -151,7 +153,7 @@ func (f *fleet) converged(nodes ...*node) {
 // status waits until the status of the centre is as it should be.
 func (f *fleet) status(what string, so func(report.Status) error) {
 	f.t.Helper()
-	await(f.t, what, func() error {
+	programs.AwaitNil(f.t, what, patience, func() error {
 		out, err := f.centre.try(f.vigo("status", "-o", "json"))
 		var st report.Status
 		if jsonErr := json.Unmarshal([]byte(out), &st); jsonErr != nil {
@@ -195,9 +197,9 @@ var written = regexp.MustCompile(`(?m)^([-+])version (\d+)`)
 func (f *fleet) arrived() {
 	f.t.Helper()
 	for _, n := range f.nodes {
-		await(f.t, "the last report of "+n.name, func() error { return f.reported(n.name) })
+		programs.AwaitNil(f.t, "the last report of "+n.name, patience, func() error { return f.reported(n.name) })
 	}
-	f.up.end(syscall.SIGTERM)
+	f.up.End(syscall.SIGTERM)
 	db, err := sqlstore.Open(f.t.Context(), f.path("centre", "report.db"), sqlstore.Options{})
 	if err != nil {
 		f.t.Fatal(err)

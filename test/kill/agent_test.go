@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"vigo.dev/pkg/agent"
+	"vigo.dev/test/programs"
 )
 
 // TestKillAgent kills an agent at random moments of its work, from its start to its end, with and without a network, while
 // the policy changes and files are broken by hand.
 func TestKillAgent(t *testing.T) {
 	t.Parallel()
-	f, random := newFleet(t), chance(t)
+	f, random := newFleet(t), programs.Chance(t)
 	way := newWire(t)
 	f.reach = way.address()
 	f.ready(f.up())
@@ -34,7 +35,7 @@ func TestKillAgent(t *testing.T) {
 	f.commit(1) // so that the first kills meet a bundle that is new
 	version, kills := 1, 0
 	promised := map[string]bool{} // runs that were in the spool: they may not be lost
-	for round := range rounds(t) {
+	for round := range programs.Rounds(t) {
 		if round%10 == 4 {
 			version++
 			f.commit(version)
@@ -52,7 +53,7 @@ func TestKillAgent(t *testing.T) {
 			promised[id] = true
 		}
 	}
-	t.Logf("%d of %d were killed before their end; %d runs were in the spool", kills, rounds(t), len(promised))
+	t.Logf("%d of %d were killed before their end; %d runs were in the spool", kills, programs.Rounds(t), len(promised))
 
 	way.set(true)
 	version++

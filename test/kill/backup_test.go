@@ -15,13 +15,14 @@ import (
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
+	"vigo.dev/test/programs"
 )
 
 // TestKillBackup kills a backup at random moments: its file is the old one, or the new one whole, and what it left beside it
 // is gone after the next.
 func TestKillBackup(t *testing.T) {
 	t.Parallel()
-	random, data := chance(t), serviceData(t, 400)
+	random, data := programs.Chance(t), serviceData(t, 400)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "safe")
 	backup := []string{"report", "backup", "--data", data, "--force", file}
@@ -29,13 +30,13 @@ func TestKillBackup(t *testing.T) {
 	began := time.Now()
 	run(t, nil, "vigo", backup...)
 	whole, kills := time.Since(began), 0
-	for range rounds(t) {
+	for range programs.Rounds(t) {
 		if start(t, nil, "vigo", backup...).killed(time.Duration(random.Int64N(int64(whole) * 11 / 10))) {
 			kills++
 		}
 		run(t, nil, "vigo", "report", "restore", "--verify", file)
 	}
-	t.Logf("a backup takes %s; %d of %d were killed before their end", whole, kills, rounds(t))
+	t.Logf("a backup takes %s; %d of %d were killed before their end", whole, kills, programs.Rounds(t))
 	run(t, nil, "vigo", backup...)
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
 		t.Errorf("the folder holds %v: %v", entries, err)
@@ -46,7 +47,7 @@ func TestKillBackup(t *testing.T) {
 // folder says that the restore has to be done again; then no service starts with it, and doing it again mends it.
 func TestKillRestore(t *testing.T) {
 	t.Parallel()
-	random, data := chance(t), serviceData(t, 400)
+	random, data := programs.Chance(t), serviceData(t, 400)
 	file := filepath.Join(t.TempDir(), "safe")
 	run(t, nil, "vigo", "report", "backup", "--data", data, file)
 	restore := []string{"report", "restore", "--data", data, "--force", file}
@@ -54,7 +55,7 @@ func TestKillRestore(t *testing.T) {
 	began := time.Now()
 	run(t, nil, "vigo", restore...)
 	whole, kills, half := time.Since(began), 0, 0
-	for round := range rounds(t) {
+	for round := range programs.Rounds(t) {
 		addNodes(t, data, 500, 510)
 		p := start(t, nil, "vigo", restore...)
 		if ready := filepath.Join(data, "restoring", "ready"); round%2 == 1 && p.killedOnce(ready, time.Duration(random.Int64N(int64(10*time.Millisecond)))) ||
@@ -77,7 +78,7 @@ func TestKillRestore(t *testing.T) {
 		}
 		removeReplaced(t, data)
 	}
-	t.Logf("a restore takes %s; %d of %d were killed before their end, %d of them half way", whole, kills, rounds(t), half)
+	t.Logf("a restore takes %s; %d of %d were killed before their end, %d of them half way", whole, kills, programs.Rounds(t), half)
 }
 
 // killedOnce kills a program a while after a file is there, and says whether it did so before its end.

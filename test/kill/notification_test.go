@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vigo.dev/pkg/report"
+	"vigo.dev/test/programs"
 )
 
 // site is a policy that is applied to this machine without a server; all it touches is in a folder of the test.
@@ -137,7 +138,7 @@ func (s *site) openGate() {
 // end, the service has been restarted since the last change.
 func TestKillNeverLosesARestart(t *testing.T) {
 	t.Parallel()
-	random := chance(t)
+	random := programs.Chance(t)
 	declaration := func(n int) string {
 		return fmt.Sprintf("  - file: $D/app.conf\n    content: \"workers: %d\\n\"\n    notify: exec:restart\n", n) + `  - exec: restart
     command: [sh, -c, "cat $D/app.conf > $D/running"]
@@ -149,7 +150,7 @@ func TestKillNeverLosesARestart(t *testing.T) {
 	s.apply()
 	whole := time.Since(began)
 	kills := 0
-	for round := range rounds(t) {
+	for round := range programs.Rounds(t) {
 		s.declare(declaration(round + 1))
 		if s.start().killed(time.Duration(random.Int64N(int64(whole)))) {
 			kills++
@@ -165,7 +166,7 @@ func TestKillNeverLosesARestart(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d of %d were killed before their end", kills, rounds(t))
+	t.Logf("%d of %d were killed before their end", kills, programs.Rounds(t))
 	s.apply()
 	if left := append(leftovers(t, s.dir), leftovers(t, s.state)...); len(left) != 0 {
 		t.Errorf("temporary files are left: %q", left)

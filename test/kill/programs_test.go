@@ -5,85 +5,21 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"vigo.dev/test/programs"
 )
 
 // patience bounds what is waited for.
 const patience = 60 * time.Second
 
-var built = sync.OnceValues(func() (string, error) {
-	if dir := os.Getenv("VIGO_BIN"); dir != "" {
-		return filepath.Abs(dir)
-	}
-	dir, err := os.MkdirTemp("", "vigo-kill-")
-	if err != nil {
-		return "", err
-	}
-	out, err := exec.Command("go", "build", "-o", dir+"/", "vigo.dev/cmd/vigo", "vigo.dev/cmd/vigo-agent").CombinedOutput()
-	if err != nil {
-		return dir, fmt.Errorf("building the programs: %w\n%s", err, out)
-	}
-	return dir, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if dir, err := built(); os.Getenv("VIGO_BIN") == "" && err == nil {
-		if err := os.RemoveAll(dir); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
-
-// program returns the path of one of the programs.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	dir, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(dir, name)
-}
-
-func rounds(t *testing.T) int {
-	t.Helper()
-	n := os.Getenv("VIGO_KILL_ROUNDS")
-	if n == "" {
-		return 5
-	}
-	rounds, err := strconv.Atoi(n)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rounds
-}
-
-// chance returns the source of the moments, and logs how to replay them.
-func chance(t *testing.T) *rand.Rand {
-	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	if s := os.Getenv("VIGO_KILL_SEED"); s != "" {
-		var err error
-		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Logf("VIGO_KILL_SEED=%d", seed)
-	return rand.New(rand.NewPCG(seed, 0))
-}
+func TestMain(m *testing.M) { os.Exit(programs.Main(m)) }
 
 // A process is a program that runs.
 type process struct {
@@ -97,7 +33,7 @@ type process struct {
 // start starts a program in a process group of its own, which the test ends at the latest.
 func start(t *testing.T, env []string, name string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(program(t, name), args...), stderr: &bytes.Buffer{}, done: make(chan struct{})}
+	p := &process{cmd: exec.Command(programs.Path(t, name), args...), stderr: &bytes.Buffer{}, done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stderr = p.stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}

@@ -18,13 +18,14 @@ import (
 	"vigo.dev/pkg/agent"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/trust"
+	"vigo.dev/test/programs"
 )
 
 // TestKillServer kills `vigo up`, which is controller, registry and report service, at random moments, from its start on,
 // while commits come in and a node reports without pause.
 func TestKillServer(t *testing.T) {
 	t.Parallel()
-	f, random := newFleet(t), chance(t)
+	f, random := newFleet(t), programs.Chance(t)
 	f.ready(f.up())
 	f.enrol(f.listen)
 	await(t, "the first bundle", f.published("version 0"))
@@ -41,7 +42,7 @@ func TestKillServer(t *testing.T) {
 
 	pointers := map[string]string{} // tag to digest
 	version := 1
-	for round := range rounds(t) {
+	for round := range programs.Rounds(t) {
 		version++
 		f.commit(version)
 		node.set(true)

@@ -15,6 +15,7 @@ import (
 	_ "modernc.org/sqlite" // the driver
 
 	"vigo.dev/pkg/report"
+	"vigo.dev/test/programs"
 )
 
 // TestDisk takes away what the store of a service is on while its fleet works: a limit on files, as a quota is, and as root a disk
@@ -52,7 +53,7 @@ func TestDisk(t *testing.T) {
 func (s *service) without(t *testing.T, what, words string, take, give func()) {
 	t.Helper()
 	take()
-	await(t, what+": the service to show that it cannot keep anything", time.Minute, func() bool { return s.ready() == 503 })
+	programs.Await(t, what+": the service to show that it cannot keep anything", time.Minute, func() bool { return s.ready() == 503 })
 	st, err := s.operator().Status(t.Context(), 100)
 	must(t, err)
 	if st.Presences.Live+st.Presences.Late == 0 {
@@ -69,7 +70,7 @@ func (s *service) without(t *testing.T, what, words string, take, give func()) {
 	}
 	give()
 	began := time.Now()
-	await(t, what+": the service to be ready again", recovery, func() bool { return s.ready() == 200 })
+	programs.Await(t, what+": the service to be ready again", recovery, func() bool { return s.ready() == 200 })
 	t.Logf("%s: ready %s after it was given back", what, time.Since(began).Round(10*time.Millisecond))
 }
 
@@ -77,7 +78,7 @@ func (s *service) without(t *testing.T, what, words string, take, give func()) {
 func limit(t *testing.T, s *service, bytes uint64) func() {
 	return func() {
 		t.Helper()
-		must(t, unix.Prlimit(s.process.cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: math.MaxUint64}, nil))
+		must(t, unix.Prlimit(s.process.Cmd.Process.Pid, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: bytes, Max: math.MaxUint64}, nil))
 	}
 }
 

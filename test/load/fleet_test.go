@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"vigo.dev/pkg/fleetsim"
+	"vigo.dev/test/programs"
+	"vigo.dev/test/self"
 )
 
 // size is that of the fleet.
@@ -60,27 +62,27 @@ type fleet struct {
 	t       *testing.T
 	service *service
 	size
-	process *process
+	process *programs.Process
 }
 
 // simulate starts a fleet that works for a time once all its nodes have been introduced, and returns when that begins.
 func simulate(t *testing.T, s *service, z size, lasts time.Duration, more ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, service: s, size: z}
-	cmd := program(append([]string{"bench", "fleet", "--nodes", strconv.Itoa(z.nodes), "--interval", z.interval.String(), "--duration", lasts.String(),
+	cmd := self.Command(t, "vigo", append([]string{"bench", "fleet", "--nodes", strconv.Itoa(z.nodes), "--interval", z.interval.String(), "--duration", lasts.String(),
 		"--connections", "shared", "--state", filepath.Join(s.dir, "fleet"), "-o", "json"}, more...)...)
 	cmd.Env = append(cmd.Env, "VIGO_CONFIG="+s.config())
-	f.process = start(t, cmd)
-	f.process.says(t, "measuring for", 30*time.Minute)
+	f.process = programs.Start(t, cmd)
+	f.process.Says(t, "measuring for", 30*time.Minute)
 	return f
 }
 
 // figures waits for the end.
 func (f *fleet) figures() (out fleetsim.Figures) {
 	f.t.Helper()
-	<-f.process.done
-	if err := json.Unmarshal([]byte(f.process.said.String()), &out); err != nil || !f.process.cmd.ProcessState.Success() {
-		f.t.Fatalf("the fleet: %s, %v\n%s", f.process.cmd.ProcessState, err, f.process.out.String())
+	f.process.Wait()
+	if err := json.Unmarshal([]byte(f.process.Said.String()), &out); err != nil || !f.process.Cmd.ProcessState.Success() {
+		f.t.Fatalf("the fleet: %s, %v\n%s", f.process.Cmd.ProcessState, err, f.process.Out.String())
 	}
 	return out
 }
@@ -171,7 +173,7 @@ func silence(t *testing.T, s *service, b *table, store string, f fleetsim.Figure
 	if d.Events != 1 || d.Told != 0 || d.Silent != d.Nodes || d.After > 1000*late(f) {
 		t.Errorf("a hub that went dark: %+v", d)
 	}
-	await(t, "an alert for each node that is silent", time.Minute, func() bool {
+	programs.Await(t, "an alert for each node that is silent", time.Minute, func() bool {
 		alerts, err := s.operator().Alerts(t.Context())
 		must(t, err)
 		dark, told := 0, 0

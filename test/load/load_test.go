@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"vigo.dev/test/postgres"
+	"vigo.dev/test/programs"
+	"vigo.dev/test/self"
 )
 
 // TestFleet takes a service through all that can happen to it while its fleet works: on a file, and then, with the same fleet, on
@@ -31,7 +33,7 @@ func TestFleet(t *testing.T) {
 	t.Cleanup(func() { must(t, server.Remove()) })
 	s.store, err = server.Database(t.Context(), "vigo")
 	must(t, err)
-	run(t, program("report", "copy", "--data", s.data(), "--store", s.store))
+	run(t, self.Command(t, "vigo", "report", "copy", "--data", s.data(), "--store", s.store))
 	s.start()
 	t.Run("silence on PostgreSQL", func(t *testing.T) { testSilence(t, s, z, &b, "PostgreSQL") })
 	t.Run("PostgreSQL is taken away", func(t *testing.T) { testDatabase(t, s, z, &b, server) })
@@ -69,12 +71,12 @@ func testDatabase(t *testing.T, s *service, z size, b *table, server *postgres.S
 		d := disturbance{what: way.what, began: time.Now()}
 		must(t, way.end())
 		failures := s.metric("vigo_report_store_failures_total")
-		await(t, "the service to show that it cannot keep anything", time.Minute, func() bool {
+		programs.Await(t, "the service to show that it cannot keep anything", time.Minute, func() bool {
 			return s.ready() == 503 && s.metric("vigo_report_store_failures_total") > failures
 		})
 		d.start = time.Now()
 		must(t, server.Start(t.Context()))
-		await(t, "the service to be ready again", recovery, func() bool { return s.ready() == 200 })
+		programs.Await(t, "the service to be ready again", recovery, func() bool { return s.ready() == 200 })
 		f.service.checkIns(3 * z.perSecond())
 		all = append(all, d)
 	}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"vigo.dev/pkg/api"
+	"vigo.dev/test/programs"
+	"vigo.dev/test/self"
 )
 
 // A service is `vigo up` with a policy, a data folder and an address of its own.
@@ -26,7 +28,7 @@ type service struct {
 	address string
 	store   string // address of its PostgreSQL; "": a file in the data folder
 	every   time.Duration
-	process *process
+	process *programs.Process
 	client  *api.OperatorClient
 }
 
@@ -67,7 +69,7 @@ func (s *service) start() time.Time {
 	s.t.Helper()
 	began := time.Now()
 	s.begin()
-	s.process.says(s.t, "vigo is up", 2*time.Minute)
+	s.process.Says(s.t, "vigo is up", 2*time.Minute)
 	return began
 }
 
@@ -78,17 +80,17 @@ func (s *service) begin() {
 	if s.store != "" {
 		args = append(args, "--store", s.store)
 	}
-	s.process = start(s.t, program(args...))
+	s.process = programs.Start(s.t, self.Command(s.t, "vigo", args...))
 }
 
 // kill ends the service without a word, and stop with one.
-func (s *service) kill() { s.process.end(syscall.SIGKILL) }
+func (s *service) kill() { s.process.End(syscall.SIGKILL) }
 
 func (s *service) stop() {
 	s.t.Helper()
-	s.process.end(syscall.SIGTERM)
-	if code := s.process.cmd.ProcessState.ExitCode(); code != 0 {
-		s.t.Errorf("stopping the service: %s", s.process.cmd.ProcessState)
+	s.process.End(syscall.SIGTERM)
+	if code := s.process.Cmd.ProcessState.ExitCode(); code != 0 {
+		s.t.Errorf("stopping the service: %s", s.process.Cmd.ProcessState)
 	}
 }
 
@@ -144,7 +146,7 @@ func (s *service) ready() int {
 func (s *service) checkIns(n float64) {
 	s.t.Helper()
 	from := -1.0
-	await(s.t, fmt.Sprint(n, " more check-ins"), 2*time.Minute, func() bool {
+	programs.Await(s.t, fmt.Sprint(n, " more check-ins"), 2*time.Minute, func() bool {
 		now := s.metric("vigo_report_checkins_total")
 		if from < 0 || now < from {
 			from = now

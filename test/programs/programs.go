@@ -3,11 +3,8 @@
 package programs
 
 import (
-	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,11 +49,11 @@ func Main(m *testing.M) int {
 // Command is a program with more environment; it ends with the test.
 func Command(t testing.TB, env []string, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	return prepare(exec.CommandContext(t.Context(), path(t, name), args...), env)
+	return prepare(exec.CommandContext(t.Context(), Path(t, name), args...), env)
 }
 
-// path is where a program was built.
-func path(t testing.TB, name string) string {
+// Path is where a program was built.
+func Path(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := built()
 	if err != nil {
@@ -85,47 +82,24 @@ func Run(t testing.TB, env []string, name string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// A Server is a program that goes on.
-type Server struct {
-	cmd  *exec.Cmd
-	said bytes.Buffer // on standard error; whole when it has ended
-}
-
-// Serve starts a program and waits until it writes a line with a word; it returns that line too.
-func Serve(t testing.TB, env []string, word, name string, args ...string) (*Server, string) {
+// Serve starts a program and waits until it writes a line with a word to its standard output; it returns that line too.
+func Serve(t testing.TB, env []string, word, name string, args ...string) (*Process, string) {
 	t.Helper()
-	s := &Server{cmd: prepare(exec.Command(path(t, name), args...), env)} // it may be stopped in a cleanup
-	s.cmd.Stderr = &s.said
-	out, err := s.cmd.StdoutPipe()
-	if err == nil {
-		err = s.cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.cmd.Process.Kill() }) // gone already is as good
-	late := time.AfterFunc(Patience, func() { _ = s.cmd.Process.Kill() })
-	defer late.Stop()
-	reader := bufio.NewReader(out)
-	for {
-		line, err := reader.ReadString('\n')
+	p := Start(t, prepare(exec.Command(Path(t, name), args...), env)) // it may be stopped in a cleanup
+	p.Says(t, word, Patience)
+	for line := range strings.Lines(p.Said.String()) {
 		if strings.Contains(line, word) {
-			go func() { _, _ = io.Copy(io.Discard, reader) }() // until it ends
-			return s, strings.TrimSpace(line)
-		}
-		if err != nil {
-			t.Fatalf("%s did not come up: %v\n%s", name, errors.Join(err, s.cmd.Wait()), &s.said)
+			return p, strings.TrimSpace(line)
 		}
 	}
+	t.Fatalf("%s says %q elsewhere than on its standard output:\n%s", name, word, p.Out.String())
+	return nil, ""
 }
 
-// Stop asks the program to end, and waits until it has.
-func (s *Server) Stop(t testing.TB) {
+// Stop asks the program to end, and waits until it has, which must be in good order.
+func (p *Process) Stop(t testing.TB) {
 	t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.cmd.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, &s.said)
+	if p.End(syscall.SIGTERM); !p.Cmd.ProcessState.Success() {
+		t.Errorf("%s: %s\n%s", p, p.Cmd.ProcessState, p.Out.String())
 	}
 }

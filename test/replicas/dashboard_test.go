@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"vigo.dev/test/programs"
 )
 
 // A tab is a browser that looks at the fleet through the balancer.
@@ -77,14 +78,14 @@ func TestDashboardGoesOn(t *testing.T) {
 	shows := func(what, pulse string) {
 		t.Helper()
 		began := time.Now()
-		await(t, what, func() bool {
+		programs.Await(t, what, programs.Patience, func() bool {
 			return tb.text("#link") == "Live." && len(tb.text("#part-pulse")) >= len(pulse) && tb.text("#part-pulse")[:len(pulse)] == pulse
 		})
 		t.Logf("%s after %s", what, time.Since(began).Round(100*time.Millisecond))
 	}
 	shows("all nodes live", "4/4 live")
 	for victim := range s.replicas {
-		s.replicas[victim].end(syscall.SIGKILL)
+		s.replicas[victim].End(syscall.SIGKILL)
 		nodes[0].asleep.Store(true)
 		shows(fmt.Sprintf("replica %d killed, a node stale", victim), "3/4 live")
 		nodes[0].asleep.Store(false)

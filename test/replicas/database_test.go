@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"vigo.dev/test/programs"
 )
 
 // TestKillDatabase kills the database below two services, as often as it takes them a while to be without it: nobody who goes on
@@ -14,7 +16,7 @@ import (
 // is there.
 func TestKillDatabase(t *testing.T) {
 	t.Parallel()
-	s, random := newSite(t), chance(t)
+	s, random := newSite(t), programs.Chance(t)
 	token := s.vigo("token", "create", "--uses", "100")
 	nodes := make([]*node, 10)
 	ctx, stop := context.WithCancel(t.Context())
@@ -27,17 +29,17 @@ func TestKillDatabase(t *testing.T) {
 	}
 	watch := &watcher{client: s.operator(1)}
 	working.Go(func() { watch.work(ctx) })
-	await(t, "all nodes live", func() bool { return watch.live() == len(nodes) })
-	for round := range min(rounds(t), 10) {
+	programs.Await(t, "all nodes live", programs.Patience, func() bool { return watch.live() == len(nodes) })
+	for round := range min(programs.Rounds(t), 10) {
 		must(t, s.server.Kill())
 		pass(random, 6*time.Second)
 		must(t, s.server.Start(t.Context()))
 		acked := nodes[0].acknowledged()
-		await(t, "runs to be acknowledged again", func() bool { return nodes[0].acknowledged() > acked+3 })
+		programs.Await(t, "runs to be acknowledged again", programs.Patience, func() bool { return nodes[0].acknowledged() > acked+3 })
 		pass(random, 2*time.Second)
 		watch.check(t, round)
 	}
-	await(t, "all nodes live at the end", func() bool { return watch.live() == len(nodes) })
+	programs.Await(t, "all nodes live at the end", programs.Patience, func() bool { return watch.live() == len(nodes) })
 	stop()
 	working.Wait()
 	s.check(nodes)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/report"
+	"vigo.dev/test/programs"
 )
 
 // flapping is how many nodes fall silent and come back.
@@ -87,7 +88,7 @@ func (n *sleeper) beat(ctx context.Context) {
 // leader is which of the services leads.
 func (s *site) leader() int {
 	for i, p := range s.replicas {
-		if !p.ended() && strings.Contains(p.out.String(), leadsNow) {
+		if !p.Ended() && strings.Contains(p.Out.String(), leadsNow) {
 			return i
 		}
 	}
@@ -97,10 +98,10 @@ func (s *site) leader() int {
 // kill kills the service that leads, and starts it again when the other one does.
 func (s *site) kill() {
 	s.t.Helper()
-	await(s.t, "a leader", func() bool { return s.leader() >= 0 })
+	programs.Await(s.t, "a leader", programs.Patience, func() bool { return s.leader() >= 0 })
 	victim := s.leader()
-	s.replicas[victim].end(syscall.SIGKILL)
-	s.replicas[1-victim].says(s.t, leadsNow)
+	s.replicas[victim].End(syscall.SIGKILL)
+	s.replicas[1-victim].Says(s.t, leadsNow, programs.Patience)
 	s.start(victim)
 }
 
@@ -127,7 +128,7 @@ func TestFlapping(t *testing.T) {
 		people.Close()
 		return err == nil && st.Presences.Live+st.Presences.Late == flapping
 	}
-	awaitFor(t, 3*time.Minute, "all nodes live", live)
+	programs.Await(t, "all nodes live", 3*time.Minute, live)
 	began, kills := time.Now(), 0
 	for round := range 2 {
 		part := nodes
@@ -138,14 +139,14 @@ func TestFlapping(t *testing.T) {
 			for _, n := range part {
 				n.asleep.Store(kind == "firing")
 			}
-			awaitFor(t, 4*time.Minute, "people to be told of some", func() bool { return p.all(part, 2*round+i+1) >= 20 })
+			programs.Await(t, "people to be told of some", 4*time.Minute, func() bool { return p.all(part, 2*round+i+1) >= 20 })
 			s.kill()
 			kills++
-			awaitFor(t, 4*time.Minute, "people to be told of all", func() bool { return p.all(part, 2*round+i+1) == len(part) })
+			programs.Await(t, "people to be told of all", 4*time.Minute, func() bool { return p.all(part, 2*round+i+1) == len(part) })
 		}
 	}
-	awaitFor(t, 3*time.Minute, "all nodes live at the end", live)
-	awaitFor(t, 4*time.Minute, "people to be told that all is over", func() bool { return p.over(nodes) })
+	programs.Await(t, "all nodes live at the end", 3*time.Minute, live)
+	programs.Await(t, "people to be told that all is over", 4*time.Minute, func() bool { return p.over(nodes) })
 	stop()
 	working.Wait()
 	p.check(t, nodes, began, kills)

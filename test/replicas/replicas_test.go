@@ -24,6 +24,8 @@ import (
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 	"vigo.dev/test/postgres"
+	"vigo.dev/test/programs"
+	"vigo.dev/test/self"
 )
 
 // unreached reports whether nobody answered, or somebody who could not keep anything in that moment.
@@ -39,7 +41,7 @@ type site struct {
 	server   *postgres.Server
 	store    string // address of the database on it
 	front    *balancer
-	replicas []*process
+	replicas []*programs.Process
 	options  []string // of each replica, beside those that all have
 	address  []string
 }
@@ -52,10 +54,10 @@ func newSite(t *testing.T, options ...string) *site {
 	}
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Remove()) })
-	s := &site{t: t, options: options, server: server, dir: t.TempDir(), front: newBalancer(t), replicas: make([]*process, 2), address: []string{"127.0.0.1:0", "127.0.0.1:0"}}
+	s := &site{t: t, options: options, server: server, dir: t.TempDir(), front: newBalancer(t), replicas: make([]*programs.Process, 2), address: []string{"127.0.0.1:0", "127.0.0.1:0"}}
 	s.store, err = server.Database(t.Context(), "vigo")
 	must(t, err)
-	s.root = run(t, program("trust", "init", "--data", filepath.Join(s.dir, "controller")))
+	s.root = run(t, self.Command(s.t, "vigo", "trust", "init", "--data", filepath.Join(s.dir, "controller")))
 	s.start(0)
 	must(t, os.Mkdir(s.data(1), 0o700))
 	run(t, exec.Command("cp", "-a", filepath.Join(s.data(0), "ca"), s.data(1))) // as docs/separate-processes.md says
@@ -71,8 +73,8 @@ func (s *site) start(i int) {
 	s.t.Helper()
 	args := []string{"report", "--data", s.data(i), "--fleet", "acme", "--registry", "127.0.0.1:1/vigo/acme", "--trust-root", s.root,
 		"--store", s.store, "--interval", "1s", "--listen", s.address[i], "--advertise", s.front.address()}
-	s.replicas[i] = start(s.t, program(append(args, s.options...)...))
-	s.replicas[i].says(s.t, "vigo token create")
+	s.replicas[i] = programs.Start(s.t, self.Command(s.t, "vigo", append(args, s.options...)...))
+	s.replicas[i].Says(s.t, "vigo token create", programs.Patience)
 	s.address[i] = strings.TrimPrefix(s.config(i).Server, "https://")
 }
 
@@ -94,7 +96,7 @@ func (s *site) vigo(args ...string) string {
 	data, err := json.Marshal(map[string]string{"server": s.url(), "token": s.config(0).Token})
 	must(s.t, err)
 	must(s.t, os.WriteFile(path, data, 0o600))
-	cmd := program(args...)
+	cmd := self.Command(s.t, "vigo", args...)
 	cmd.Env = append(cmd.Env, "VIGO_CONFIG="+path)
 	return run(s.t, cmd)
 }
@@ -110,7 +112,7 @@ func (s *site) operator(i int) *api.OperatorClient {
 // TestKillReplicas kills either of two services at random moments.
 func TestKillReplicas(t *testing.T) {
 	t.Parallel()
-	s, random := newSite(t), chance(t)
+	s, random := newSite(t), programs.Chance(t)
 	token := s.vigo("token", "create", "--uses", "100")
 	nodes := make([]*node, 20)
 	ctx, stop := context.WithCancel(t.Context())
@@ -124,34 +126,34 @@ func TestKillReplicas(t *testing.T) {
 	sleeper := nodes[0].name
 	watch := &watcher{client: s.operator(1), except: sleeper}
 	working.Go(func() { watch.work(ctx) })
-	await(t, "all nodes live", func() bool { return watch.live() == len(nodes) })
+	programs.Await(t, "all nodes live", programs.Patience, func() bool { return watch.live() == len(nodes) })
 
-	for round := range rounds(t) {
+	for round := range programs.Rounds(t) {
 		victim := random.IntN(2)
 		nodes[0].asleep.Store(true) // it becomes stale three seconds after
 		pass(random, 4500*time.Millisecond)
-		s.replicas[victim].end(syscall.SIGKILL)
+		s.replicas[victim].End(syscall.SIGKILL)
 		s.vigo("nodes") // through the balancer, to whoever is there
-		await(t, "the news that a node is stale", func() bool { return s.turns(sleeper) == 2*round+1 })
+		programs.Await(t, "the news that a node is stale", programs.Patience, func() bool { return s.turns(sleeper) == 2*round+1 })
 		if random.IntN(2) == 0 {
 			s.start(victim)
 		}
 		nodes[0].asleep.Store(false)
-		await(t, "the news that it is back", func() bool { return s.turns(sleeper) == 2*round+2 })
-		if s.replicas[victim].ended() {
+		programs.Await(t, "the news that it is back", programs.Patience, func() bool { return s.turns(sleeper) == 2*round+2 })
+		if s.replicas[victim].Ended() {
 			s.start(victim)
 		}
 		watch.check(t, round)
 	}
-	await(t, "all nodes live at the end", func() bool { return watch.live() == len(nodes) })
+	programs.Await(t, "all nodes live at the end", programs.Patience, func() bool { return watch.live() == len(nodes) })
 	stop()
 	working.Wait()
 	s.check(nodes)
 	t.Logf("%d answers to the watcher, the longest wait for one %s", watch.answers, watch.longest)
 	s.replay(nodes[1])
 	for i, p := range s.replicas {
-		if p.end(syscall.SIGTERM); p.cmd.ProcessState.ExitCode() != 0 {
-			t.Errorf("stopping replica %d: %s", i, p.cmd.ProcessState)
+		if p.End(syscall.SIGTERM); p.Cmd.ProcessState.ExitCode() != 0 {
+			t.Errorf("stopping replica %d: %s", i, p.Cmd.ProcessState)
 		}
 	}
 }
@@ -228,7 +230,7 @@ func (s *site) replay(n *node) {
 	if code := send(0); code != http.StatusOK {
 		s.t.Fatalf("a check-in is answered with %d", code)
 	}
-	await(s.t, "the check-in in the database", func() bool {
+	programs.Await(s.t, "the check-in in the database", programs.Patience, func() bool {
 		return slices.Equal(s.column("SELECT counter::text FROM hot WHERE node = $1", n.name), []string{fmt.Sprint(number)})
 	})
 	time.Sleep(time.Second) // the replicas poll each other this often, when nothing wakes them

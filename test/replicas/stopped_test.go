@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"vigo.dev/test/programs"
 )
 
 // leadsNow is what a service says when it begins to lead.
@@ -15,12 +17,12 @@ const leadsNow = "this service leads those on the database"
 func TestStoppedLeader(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	s.replicas[0].says(t, leadsNow)
+	s.replicas[0].Says(t, leadsNow, programs.Patience)
 	began := time.Now()
-	must(t, s.replicas[0].cmd.Process.Signal(syscall.SIGSTOP))
-	s.replicas[1].says(t, leadsNow)
+	must(t, s.replicas[0].Cmd.Process.Signal(syscall.SIGSTOP))
+	s.replicas[1].Says(t, leadsNow, programs.Patience)
 	t.Logf("another service leads after %s", time.Since(began).Round(time.Second))
-	must(t, s.replicas[0].cmd.Process.Signal(syscall.SIGCONT))
-	s.replicas[1].end(syscall.SIGKILL)
-	await(t, "the first to lead again", func() bool { return strings.Count(s.replicas[0].out.String(), leadsNow) == 2 })
+	must(t, s.replicas[0].Cmd.Process.Signal(syscall.SIGCONT))
+	s.replicas[1].End(syscall.SIGKILL)
+	programs.Await(t, "the first to lead again", programs.Patience, func() bool { return strings.Count(s.replicas[0].Out.String(), leadsNow) == 2 })
 }

@@ -2,125 +2,17 @@ package separate
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
-	"time"
 
-	"vigo.dev/pkg/cli"
-	"vigo.dev/pkg/cli/agentcmd"
-	"vigo.dev/pkg/cli/vigocmd"
+	"vigo.dev/test/self"
 )
 
-// programVariable makes this test binary be one of the programs.
-const programVariable = "VIGO_TEST_PROGRAM"
-
-func TestMain(m *testing.M) {
-	switch name := os.Getenv(programVariable); name {
-	case "":
-		os.Exit(m.Run())
-	case "vigo":
-		env := cli.System(name, "test")
-		os.Exit(cli.Main(env, vigocmd.New(env), os.Args[1:]))
-	case "vigo-agent":
-		env := cli.System(name, "test")
-		os.Exit(cli.Main(env, agentcmd.New(env), os.Args[1:]))
-	}
-}
-
-// A process runs in the background; what it writes is kept.
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	out  output
-}
-
-// output is what a process has written so far, to both outputs.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-func program(t *testing.T, name string, args ...string) *exec.Cmd {
-	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), programVariable+"="+name)
-	return cmd
-}
-
-// start runs a program until the test ends or stop or kill end it.
-func start(t *testing.T, cmd *exec.Cmd) *process {
-	t.Helper()
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = &p.out, &p.out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		_ = cmd.Wait() // how it ended is in ProcessState
-		close(p.done)
-	}()
-	t.Cleanup(func() {
-		p.end(syscall.SIGTERM)
-		if t.Failed() {
-			lines := strings.Split(p.out.String(), "\n")
-			t.Logf("%s:\n%s", strings.Join(cmd.Args[1:3], " "), strings.Join(lines[max(0, len(lines)-30):], "\n"))
-		}
-	})
-	return p
-}
-
-// end sends a signal and waits until the process has gone.
-func (p *process) end(s syscall.Signal) {
-	_ = p.cmd.Process.Signal(s) // gone already is as good
-	select {
-	case <-p.done:
-	case <-time.After(20 * time.Second):
-		_ = p.cmd.Process.Kill()
-		<-p.done
-	}
-}
-
-// says waits until the process has written a line with a word in it, and returns what follows the word on that line.
-func (p *process) says(t *testing.T, word string) string {
-	t.Helper()
-	var rest string
-	await(t, fmt.Sprintf("%q in the output of %s", word, p.cmd.Args[1]), func() bool {
-		_, after, found := strings.Cut(p.out.String(), word)
-		line, _, whole := strings.Cut(after, "\n")
-		rest = strings.TrimSpace(line)
-		select {
-		case <-p.done:
-			t.Fatalf("it has ended:\n%s", p.out.String())
-		default:
-		}
-		return found && whole
-	})
-	return rest
-}
+func TestMain(m *testing.M) { self.Main(m) }
 
 // run runs a program to its end; it must succeed.
 func run(t *testing.T, cmd *exec.Cmd) string {
@@ -137,18 +29,6 @@ func try(cmd *exec.Cmd) (stdout, stderr string, err error) {
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err = cmd.Run()
 	return out.String(), errs.String(), err
-}
-
-// await asks until it is so; processes tell nobody when they have done what the test waits for.
-func await(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
-	for !so() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited for a minute: %s", what)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
 }
 
 func read(t *testing.T, path ...string) string {

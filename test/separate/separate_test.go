@@ -20,6 +20,8 @@ import (
 	"vigo.dev/pkg/gitsource/gitsourcetest"
 	"vigo.dev/pkg/ocistore/registry"
 	"vigo.dev/pkg/report"
+	"vigo.dev/test/programs"
+	"vigo.dev/test/self"
 )
 
 // TestSeparateProcesses is docs/separate-processes.md, step by step, with the embedded registry standing alone.
@@ -51,8 +53,8 @@ func TestSeparateProcessesDebianRegistry(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "config.yml"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, exec.Command(path, "serve", filepath.Join(dir, "config.yml")))
-	address, _, _ := strings.Cut(p.says(t, "listening on "), `"`)
+	p := programs.Start(t, exec.Command(path, "serve", filepath.Join(dir, "config.yml")))
+	address, _, _ := strings.Cut(p.Says(t, "listening on ", programs.Patience), `"`)
 	journey(t, address)
 }
 
@@ -79,18 +81,18 @@ func journey(t *testing.T, registryAddress string) {
 		t.Fatal(err)
 	}
 
-	root := run(t, program(t, "vigo", "trust", "init", "--data", s.controller))
-	reports := start(t, s.report(t, root, "127.0.0.1:0"))
-	address := reports.says(t, "acme on https://")
-	controller := start(t, s.control(t))
-	await(t, "the first pointer", func() bool { return s.channel(t).Pointer != "" })
+	root := run(t, self.Command(t, "vigo", "trust", "init", "--data", s.controller))
+	reports := programs.Start(t, s.report(t, root, "127.0.0.1:0"))
+	address := reports.Says(t, "acme on https://", programs.Patience)
+	controller := programs.Start(t, s.control(t))
+	programs.Await(t, "the first pointer", programs.Patience, func() bool { return s.channel(t).Pointer != "" })
 	s.separate(t)
 
 	token := run(t, s.vigo(t, "token", "create", "--label", "role=web"))
 	run(t, s.agent(t, "enroll", "--server", "https://"+address, "--token", token, "--node", "web-1"))
-	agent := start(t, s.agent(t, "run"))
-	await(t, "the first words on the host", func() bool { return s.motd() == "one" })
-	await(t, "the node on the bundle of its channel", func() bool {
+	agent := programs.Start(t, s.agent(t, "run"))
+	programs.Await(t, "the first words on the host", programs.Patience, func() bool { return s.motd() == "one" })
+	programs.Await(t, "the node on the bundle of its channel", programs.Patience, func() bool {
 		st := s.status(t)
 		return st.Presences.Live == 1 && s.channel(t).Cur == 1 && st.Healthy()
 	})
@@ -101,7 +103,7 @@ func journey(t *testing.T, registryAddress string) {
 	// A commit that does not compile changes nothing, and is seen where people look, until it is mended.
 	good := s.channel(t)
 	s.repo.Put(map[string]string{"modules/motd/module.yaml": "kind: Module\nabout: Words.\nresources:\n  - fiel: /etc/motd\n"}).Commit("typing in the dark")
-	await(t, "the mistake in the status", func() bool {
+	programs.Await(t, "the mistake in the status", programs.Patience, func() bool {
 		return slices.ContainsFunc(s.status(t).Problems, func(p report.Problem) bool {
 			return p.Kind == "channel" && strings.Contains(p.Text, "modules/motd/module.yaml:4:5")
 		})
@@ -110,26 +112,26 @@ func journey(t *testing.T, registryAddress string) {
 		t.Errorf("a commit that does not compile was published: %+v", now)
 	}
 	s.repo.Put(policy("two")).Commit("mended")
-	await(t, "the second words", func() bool { return s.motd() == "two" })
-	await(t, "no problems", func() bool { return s.status(t).Healthy() })
+	programs.Await(t, "the second words", programs.Patience, func() bool { return s.motd() == "two" })
+	programs.Await(t, "no problems", programs.Patience, func() bool { return s.status(t).Healthy() })
 
 	// The report service comes back after a kill at the same address, with what it knew; the agent delivers what it has.
-	reports.end(syscall.SIGKILL)
+	reports.End(syscall.SIGKILL)
 	s.repo.Put(policy("three")).Commit("while nobody listens")
-	await(t, "the third words, without a report service", func() bool { return s.motd() == "three" })
-	start(t, s.report(t, root, address))
-	await(t, "the node and the controller heard of again", func() bool {
+	programs.Await(t, "the third words, without a report service", programs.Patience, func() bool { return s.motd() == "three" })
+	programs.Start(t, s.report(t, root, address))
+	programs.Await(t, "the node and the controller heard of again", programs.Patience, func() bool {
 		c := s.channel(t)
 		return c.Cur == 1 && c.Pointer != good.Pointer && s.status(t).Presences.Live == 1
 	})
 
 	// The controller goes on from its own state after a kill, and its keys are the ones nodes trust.
-	controller.end(syscall.SIGKILL)
+	controller.End(syscall.SIGKILL)
 	s.repo.Put(policy("four")).Commit("while nobody compiles")
-	start(t, s.control(t))
-	await(t, "the fourth words", func() bool { return s.motd() == "four" })
-	await(t, "all well at the end", func() bool { st := s.status(t); return st.Healthy() && s.channel(t).Cur == 1 })
-	agent.end(syscall.SIGTERM)
+	programs.Start(t, s.control(t))
+	programs.Await(t, "the fourth words", programs.Patience, func() bool { return s.motd() == "four" })
+	programs.Await(t, "all well at the end", programs.Patience, func() bool { st := s.status(t); return st.Healthy() && s.channel(t).Cur == 1 })
+	agent.End(syscall.SIGTERM)
 
 	// Whoever is retired is refused from then on.
 	run(t, s.vigo(t, "node", "retire", "web-1"))
@@ -142,28 +144,28 @@ func journey(t *testing.T, registryAddress string) {
 	}
 	run(t, s.agent(t, "enroll", "--force", "--server", "https://"+address, "--token", token, "--node", "web-1"))
 	run(t, s.agent(t, "run", "--once"))
-	await(t, "the same name with a new key", func() bool { return s.status(t).Presences.Live == 1 })
+	programs.Await(t, "the same name with a new key", programs.Patience, func() bool { return s.status(t).Presences.Live == 1 })
 }
 
 func (s site) report(t *testing.T, root, listen string) *exec.Cmd {
-	return program(t, "vigo", "report", "--data", s.reports, "--fleet", "acme", "--registry", s.registry, "--plain-http", "--trust-root", root, "--listen", listen)
+	return self.Command(t, "vigo", "report", "--data", s.reports, "--fleet", "acme", "--registry", s.registry, "--plain-http", "--trust-root", root, "--listen", listen)
 }
 
 func (s site) control(t *testing.T) *exec.Cmd {
-	cmd := program(t, "vigo", "controller", "--data", s.controller, "--git", s.repo.Dir, "--registry", s.registry, "--plain-http",
+	cmd := self.Command(t, "vigo", "controller", "--data", s.controller, "--git", s.repo.Dir, "--registry", s.registry, "--plain-http",
 		"--report", filepath.Join(s.reports, "controller.json"), "--listen", "127.0.0.1:0", "--poll", "200ms")
 	cmd.Env = append(cmd.Env, "VIGO_REGISTRY_USER=controller", "VIGO_REGISTRY_PASSWORD=push")
 	return cmd
 }
 
 func (s site) vigo(t *testing.T, args ...string) *exec.Cmd {
-	cmd := program(t, "vigo", args...)
+	cmd := self.Command(t, "vigo", args...)
 	cmd.Env = append(cmd.Env, "VIGO_CONFIG="+filepath.Join(s.reports, "operator.json"))
 	return cmd
 }
 
 func (s site) agent(t *testing.T, args ...string) *exec.Cmd {
-	return program(t, "vigo-agent", append([]string{"--root", s.host}, args...)...)
+	return self.Command(t, "vigo-agent", append([]string{"--root", s.host}, args...)...)
 }
 
 func (s site) motd() string {

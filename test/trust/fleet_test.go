@@ -42,7 +42,7 @@ type fleet struct {
 	dir      string // all that is on disk
 	bundle   string // key files of the controller
 	channel  string
-	up       *programs.Server
+	up       *programs.Process
 	service  string          // URL of the report service
 	version  int64           // of the root in force
 	stolen   int64           // pointers that thieves have made

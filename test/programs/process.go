@@ -1,0 +1,170 @@
+package programs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// tail is how many of its last lines a program shows when the test has failed.
+const tail = 30
+
+// Output is what a program has written so far; it may be read while the program writes.
+type Output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (o *Output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+// String is all of it.
+func (o *Output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// A Process is a program in the background. The test ends it at the latest, and shows the last it said when it has failed.
+type Process struct {
+	Cmd  *exec.Cmd
+	Out  Output // standard output and standard error
+	Said Output // standard output alone
+	done chan struct{}
+}
+
+// Start runs a command in the background.
+func Start(t testing.TB, cmd *exec.Cmd) *Process {
+	t.Helper()
+	return StartIn(t, cmd, func() error { return nil })
+}
+
+// StartIn is Start on a thread that enter has been called on, such as to be in a network namespace.
+func StartIn(t testing.TB, cmd *exec.Cmd, enter func() error) *Process {
+	t.Helper()
+	p := &Process{Cmd: cmd, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &tee{&p.Out, &p.Said}, &p.Out
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	started := make(chan error)
+	go func() {
+		defer close(p.done)
+		// The signal at the death of the parent is sent when this thread ends: it is kept for as long as the program runs, and
+		// ends with this goroutine.
+		runtime.LockOSThread()
+		err := enter()
+		if err == nil {
+			err = cmd.Start()
+		}
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // how it ended is in ProcessState
+		}
+	}()
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.End(syscall.SIGTERM)
+		if t.Failed() {
+			lines := strings.Split(p.Out.String(), "\n")
+			t.Logf("%s:\n%s", p, strings.Join(lines[max(0, len(lines)-tail):], "\n"))
+		}
+	})
+	return p
+}
+
+// tee writes to both.
+type tee struct{ a, b *Output }
+
+// Write implements io.Writer. An Output takes everything.
+func (w *tee) Write(p []byte) (int, error) {
+	_, _ = w.a.Write(p)
+	return w.b.Write(p)
+}
+
+// String names the program by its first arguments.
+func (p *Process) String() string {
+	return strings.Join(p.Cmd.Args[1:min(4, len(p.Cmd.Args))], " ")
+}
+
+// End sends a signal and waits until the process has gone. It may have gone already.
+func (p *Process) End(s syscall.Signal) {
+	_ = p.Cmd.Process.Signal(s)
+	select {
+	case <-p.done:
+	case <-time.After(Patience):
+		_ = p.Cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// Ended says whether it has gone.
+func (p *Process) Ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Says waits until the process has written a line with a word in it, and returns what follows the word on that line.
+func (p *Process) Says(t testing.TB, word string, patience time.Duration) string {
+	t.Helper()
+	var rest string
+	Await(t, fmt.Sprintf("%q in the output of %s", word, p), patience, func() bool {
+		ended := p.Ended() // asked first: what it wrote before its end counts
+		_, after, found := strings.Cut(p.Out.String(), word)
+		line, _, whole := strings.Cut(after, "\n")
+		rest = strings.TrimSpace(line)
+		if ended && !(found && whole) {
+			t.Fatalf("%s has ended:\n%s", p, p.Out.String())
+		}
+		return found && whole
+	})
+	return rest
+}
+
+// Await asks until it is so: processes tell nobody when they have done what a test waits for.
+func Await(t testing.TB, what string, patience time.Duration, so func() bool) {
+	t.Helper()
+	AwaitNil(t, what, patience, func() error {
+		if !so() {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+}
+
+// AwaitNil is Await for a question that says what is missing.
+func AwaitNil(t testing.TB, what string, patience time.Duration, missing func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := missing()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s for %s: %v", patience, what, err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// Wait waits until the process has gone by itself.
+func (p *Process) Wait() { <-p.done }
