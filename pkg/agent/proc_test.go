@@ -1,0 +1,117 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/machine"
+	"vigo.dev/pkg/report"
+)
+
+// TestNoSecretOnACommandLine refuses to start a program whose arguments hold a secret, in whatever form.
+func TestNoSecretOnACommandLine(t *testing.T) {
+	t.Parallel()
+	r, key := newRig(t), nodeKey(t)
+	r.publishSecret(secretPolicy(), r.sealed(key, nil))
+	started := &noter{}
+	a := r.start(withKey(key), func(c *Config) {
+		inner := c.NewHost
+		c.NewHost = func() *host.Host { h := inner(); h.Run = started; return h }
+	})
+	r.once(a)
+	h := discreet(a.NewHost(), a.redactor())
+	for _, arg := range []string{planted, "--password=" + planted, base64.StdEncoding.EncodeToString([]byte(planted))} {
+		if _, err := h.Run.Run(t.Context(), host.Command{Argv: []string{"mysql", arg}}); err == nil || strings.Contains(err.Error(), "S3cret") {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, err := h.Run.Run(t.Context(), host.Command{Argv: []string{"true"}, Env: []string{"P=" + planted}}); err != nil {
+		t.Error(err)
+	}
+	if len(started.argv) != 1 {
+		t.Errorf("started: %v", started.argv)
+	}
+}
+
+// noter notes what is started.
+type noter struct{ argv [][]string }
+
+func (n *noter) Run(_ context.Context, c host.Command) (host.Result, error) {
+	n.argv = append(n.argv, c.Argv)
+	return host.Result{}, nil
+}
+
+func (n *noter) Find(name string) (string, error) { return name, nil }
+
+// TestNoSecretInProc gives a program a secret through its environment and samples the command lines of all processes while it
+// runs.
+func TestNoSecretInProc(t *testing.T) {
+	t.Parallel()
+	r, key := newRig(t), nodeKey(t)
+	r.publishSecret(motdPolicy("hello", map[string]string{
+		"secrets/db/password.age": "sealed in git",
+		"roles/web.yaml":          "kind: Role\nwhen: role == \"web\"\nmodules: [db]\n",
+		"modules/db/module.yaml": `kind: Module
+resources:
+  - exec: tell
+    command: [sh, -c, 'read -r line; test -n "$PASSWORD" && printf %s "$PASSWORD" && exit 3', vigo-proc-test]
+    env: {PASSWORD: '{{ secret "db/password" }}'}
+    always: true
+`}), r.sealed(key, nil))
+	live, err := machine.New(machine.Options{Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = live.Close() })
+	in, out := io.Pipe()
+	a := r.start(withKey(key), func(c *Config) {
+		inner := c.NewHost
+		c.NewHost = func() *host.Host { h := inner(); h.Run = waiting{live.Host().Run, in}; return h }
+	})
+	done := make(chan report.Run, 1)
+	go func() { done <- r.once(a) }()
+	seen := false
+	for !seen {
+		files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			line, _ := os.ReadFile(file) // of a process that may be gone
+			leaks(t, file, line)
+			seen = seen || bytes.Contains(line, []byte("vigo-proc-test"))
+		}
+		select {
+		case run := <-done:
+			t.Fatalf("it was never seen: %+v", run)
+		default:
+		}
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	run := <-done
+	if run.Counts.Failed != 1 || !strings.Contains(run.Results[0].Reason, "(masked)") {
+		t.Errorf("what it printed is to be shown masked: %+v", run)
+	}
+	r.scan(run)
+}
+
+// waiting gives programs an input that does not end before the test wants it.
+type waiting struct {
+	host.Runner
+	in io.Reader
+}
+
+func (w waiting) Run(ctx context.Context, c host.Command) (host.Result, error) {
+	c.Stdin = w.in
+	return w.Runner.Run(ctx, c)
+}
