@@ -47,23 +47,27 @@ type Process struct {
 // Start runs a command in the background.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
-	return StartIn(t, cmd, func() error { return nil })
+	p := prepared(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = cmd.Wait() // how it ended is in ProcessState
+		close(p.done)
+	}()
+	p.cleanUp(t)
+	return p
 }
 
-// StartIn is Start on a thread that enter has been called on, such as to be in a network namespace.
+// StartIn is Start on a thread that enter has changed, such as to be in a network namespace.
 func StartIn(t testing.TB, cmd *exec.Cmd, enter func() error) *Process {
 	t.Helper()
-	p := &Process{Cmd: cmd, done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = &tee{&p.Out, &p.Said}, &p.Out
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	p := prepared(cmd)
 	started := make(chan error)
 	go func() {
 		defer close(p.done)
-		// The signal at the death of the parent is sent when this thread ends: it is kept for as long as the program runs, and
-		// ends with this goroutine.
+		// Nobody else may use a thread that was changed, so it ends with this goroutine. Programs get the signal at the death of
+		// their parent when the thread ends that started them: this one is kept for as long as its program runs.
 		runtime.LockOSThread()
 		err := enter()
 		if err == nil {
@@ -71,12 +75,27 @@ func StartIn(t testing.TB, cmd *exec.Cmd, enter func() error) *Process {
 		}
 		started <- err
 		if err == nil {
-			_ = cmd.Wait() // how it ended is in ProcessState
+			_ = cmd.Wait()
 		}
 	}()
 	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
+	p.cleanUp(t)
+	return p
+}
+
+func prepared(cmd *exec.Cmd) *Process {
+	p := &Process{Cmd: cmd, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &tee{&p.Out, &p.Said}, &p.Out
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	return p
+}
+
+func (p *Process) cleanUp(t testing.TB) {
 	t.Cleanup(func() {
 		p.End(syscall.SIGTERM)
 		if t.Failed() {
@@ -84,7 +103,6 @@ func StartIn(t testing.TB, cmd *exec.Cmd, enter func() error) *Process {
 			t.Logf("%s:\n%s", p, strings.Join(lines[max(0, len(lines)-tail):], "\n"))
 		}
 	})
-	return p
 }
 
 // tee writes to both.

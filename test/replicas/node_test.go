@@ -37,7 +37,7 @@ type node struct {
 	odd    []error
 }
 
-// every is how often a node checks in: three times in the interval it is told, so that it is live all the time.
+// every is how often a node checks in: six times in the interval it is told, so that it is live all the time, on a busy machine too.
 const every = 300 * time.Millisecond
 
 func join(t *testing.T, url, token, name string) *node {
