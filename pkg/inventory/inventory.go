@@ -40,7 +40,7 @@ func New() *Index {
 }
 
 // Put takes what a node says: its labels, and the digest of each of its traits. The maps are not changed afterwards. It
-// returns the documents that are to be added before it is found by them.
+// returns the documents that are to be added before it is found by them, without those that other nodes wait for already.
 func (x *Index) Put(node string, labels, facets map[string]string) (lacking []Document) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -58,13 +58,32 @@ func (x *Index) Put(node string, labels, facets map[string]string) (lacking []Do
 	for trait, digest := range facets {
 		if x.has(e, trait) == 0 {
 			if !x.hold(e, trait, digest) {
-				lacking = append(lacking, Document{Trait: trait, Digest: digest})
 				at := named{trait, digest}
+				if x.waiting[at] == nil {
+					lacking = append(lacking, Document{Trait: trait, Digest: digest})
+				}
 				x.waiting[at] = append(x.waiting[at], node)
 			}
 		}
 	}
 	return lacking
+}
+
+// Shared returns what a node says of its traits in texts that are here already: many nodes say the same.
+func (x *Index) Shared(facets map[string]string) map[string]string {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	same := make(map[string]string, len(facets))
+	for trait, digest := range facets {
+		if s := x.sections[trait]; s != nil {
+			trait = s.trait
+			if id, known := s.ids[digest]; known {
+				digest = s.digests[id]
+			}
+		}
+		same[trait] = digest
+	}
+	return same
 }
 
 // slot gives a place to a node.
@@ -137,7 +156,7 @@ func (x *Index) Add(docs ...Document) (err error) {
 	for _, d := range docs {
 		s := x.sections[d.Trait]
 		if s == nil {
-			s = newSection()
+			s = newSection(d.Trait)
 			x.sections[d.Trait] = s
 		}
 		if n := int(s.unused.GetCardinality()); n > spare && n > len(s.ids)/2 {

@@ -9,6 +9,7 @@ import (
 
 // section is the documents of one trait, taken apart: which of them have which value under which key.
 type section struct {
+	trait   string
 	ids     map[string]uint32 // digest to number of the document; 0 is no document
 	digests []string          // by number
 	uses    []int             // by how many nodes, by number
@@ -20,10 +21,62 @@ type section struct {
 }
 
 // column is the documents that have a value, under one key.
-type column map[string]*roaring.Bitmap
+type column map[string]posting
 
-func newSection() *section {
-	return &section{ids: map[string]uint32{}, digests: []string{""}, uses: []int{0}, unused: roaring.New(), columns: map[string]column{}}
+// posting is the documents that have one value. There are many that one document has alone, such as names and addresses: these
+// take no memory of their own.
+type posting struct {
+	one  uint32          // number of the only document; 0: there are several
+	many *roaring.Bitmap // these
+}
+
+// with is a posting with another document; that of the zero posting is the only one.
+func (p posting) with(id uint32) posting {
+	switch {
+	case p.many != nil:
+		p.many.Add(id)
+		return p
+	case p.one == 0 || p.one == id:
+		return posting{one: id}
+	}
+	return posting{many: roaring.BitmapOf(p.one, id)}
+}
+
+// without is a posting without some documents; false: there are no others.
+func (p posting) without(gone *roaring.Bitmap) (posting, bool) {
+	if p.many == nil {
+		return p, !gone.Contains(p.one)
+	}
+	p.many.AndNot(gone)
+	switch p.many.GetCardinality() {
+	case 0:
+		return posting{}, false
+	case 1:
+		return posting{one: p.many.Minimum()}, true
+	}
+	return p, true
+}
+
+// each calls do with the number of each document.
+func (p posting) each(do func(id uint32)) {
+	if p.many == nil {
+		do(p.one)
+		return
+	}
+	for it := p.many.ManyIterator(); ; {
+		var some [512]uint32
+		got := it.NextMany(some[:])
+		if got == 0 {
+			return
+		}
+		for _, id := range some[:got] {
+			do(id)
+		}
+	}
+}
+
+func newSection(trait string) *section {
+	return &section{trait: trait, ids: map[string]uint32{}, digests: []string{""}, uses: []int{0}, unused: roaring.New(), columns: map[string]column{}}
 }
 
 // add takes a document apart. One that is no mapping has no keys, and is looked at as a whole.
@@ -46,12 +99,10 @@ func (s *section) add(digest string, doc []byte) error {
 			c = column{}
 			s.columns[key] = c
 		}
-		docs, ok := c[string(value)]
-		if !ok {
-			docs = roaring.New()
-			c[string(value)] = docs
+		was := c[string(value)]
+		if is := was.with(id); is != was {
+			c[string(value)] = is
 		}
-		docs.Add(id)
 	}
 	return nil
 }
@@ -104,8 +155,9 @@ func (s *section) use(id uint32, n int) {
 func (s *section) sweep() {
 	for key, c := range s.columns {
 		for value, docs := range c {
-			docs.AndNot(s.unused)
-			if docs.IsEmpty() {
+			if left, some := docs.without(s.unused); some {
+				c[value] = left
+			} else {
 				delete(c, value)
 			}
 		}
@@ -127,16 +179,7 @@ func (s *section) values(key string) (of []uint32, list []string) {
 	for value, docs := range s.columns[key] {
 		n := uint32(len(list))
 		list = append(list, value)
-		for it := docs.ManyIterator(); ; {
-			var some [512]uint32
-			got := it.NextMany(some[:])
-			if got == 0 {
-				break
-			}
-			for _, id := range some[:got] {
-				of[id] = n
-			}
-		}
+		docs.each(func(id uint32) { of[id] = n })
 	}
 	return of, list
 }

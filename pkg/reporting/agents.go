@@ -135,19 +135,30 @@ func (s *Service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer,
 	if answer.Labels == nil {
 		answer.Labels = map[string]string{}
 	}
-	if c.Facets != nil && !maps.Equal(c.Facets, n.facets) {
-		n.facets = c.Facets
-		s.indexed(n)
+	if c.Facets != nil && (n.unread || !maps.Equal(c.Facets, n.facets)) {
+		s.describe(n, s.index.Shared(c.Facets))
 	}
 	answer.Names = c.Traits != "" && c.Facets == nil && c.Traits != n.account.Last.Traits
-	for _, digest := range n.facets {
-		if !s.known[digest] {
-			answer.Need = append(answer.Need, digest)
-		}
-	}
+	answer.Need = s.need(n)
 	s.expect(n, now)
 	s.judge(n, c, now)
 	return answer, s.keepHeard(n, &before, c.Facets, now)
+}
+
+// need is the documents of a node that are not here. The caller holds the lock.
+func (s *Service) need(n *node) (need []string) {
+	if s.untold.nodes > 0 || n.settled == s.untold.forgets+1 { // which are here is not known yet, or all are
+		return nil
+	}
+	for _, digest := range n.facets {
+		if !s.known[digest] {
+			need = append(need, digest)
+		}
+	}
+	if need == nil {
+		n.settled = s.untold.forgets + 1
+	}
+	return need
 }
 
 // maxRefusals bounds what is kept of the refusals of one node; an agent remembers 16.
@@ -177,6 +188,7 @@ func (s *Service) judge(n *node, c report.CheckIn, now time.Time) {
 	again := c.Run.ID == a.Last.Run.ID
 	s.noteNodeRoot(c, a.Last.Root)
 	s.hearRefusals(n, c.Refusals, now)
+	s.share(n, &c)
 	a.Last = c
 	switch ahead := s.digest(n) == report.DigestAhead; {
 	case !ahead:

@@ -84,7 +84,7 @@ func (s *Service) holds(ctx context.Context, r *rule, now time.Time) (map[string
 	case n > soon:
 		return nil, fmt.Errorf("%d documents are still to be read", n)
 	case n > 0:
-		s.readDocuments(ctx)
+		s.readDocuments(ctx, false)
 	}
 	names, err := s.index.Search(ctx, r.cond, s.DB)
 	if names == nil && err != nil && ctx.Err() != nil {

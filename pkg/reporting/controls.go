@@ -94,7 +94,7 @@ func (s *Service) Controls(ctx context.Context, control string) (report.Controls
 		digest := n.facets[report.ControlsTrait]
 		doc := docs[digest]
 		if doc == nil {
-			if digest != "" {
+			if digest != "" || n.unread {
 				answer.Lacking++
 			}
 			return

@@ -33,7 +33,7 @@ func (s *Service) Inventory(ctx context.Context, q report.Question) (report.Inve
 	if err != nil {
 		return answer, err
 	}
-	answer.Matched, answer.Lacking = len(found), len(s.index.Lacking())
+	answer.Matched, answer.Lacking = len(found), s.lacking()
 	names := make([]string, len(found))
 	for i, n := range found {
 		names[i] = n.Node
@@ -106,7 +106,7 @@ func (s *Service) find(ctx context.Context, q report.Query, cond *expr.Cond) ([]
 	var names []string
 	if cond != nil {
 		if s.behind() <= soon {
-			s.readDocuments(ctx)
+			s.readDocuments(ctx, false)
 		}
 		var err error
 		if names, err = s.index.Search(ctx, cond, s.DB); err != nil && ctx.Err() != nil {
@@ -158,7 +158,14 @@ const soon = 500
 func (s *Service) behind() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.unread)
+	return len(s.unread) + s.untold.nodes
+}
+
+// lacking is how many documents, or nodes of which it is not known yet what they have, answers may miss.
+func (s *Service) lacking() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.index.Lacking()) + s.untold.nodes
 }
 
 // readAtOnce bounds the documents that are read from the store for the index at once.
@@ -169,7 +176,10 @@ func (s *Service) keepIndex(ctx context.Context) {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	for {
-		s.readDocuments(ctx)
+		if err := s.readTraits(ctx, true); err != nil && ctx.Err() == nil {
+			s.Log.Warn("reading which traits nodes have; it is tried again", "err", err)
+		}
+		s.readDocuments(ctx, true)
 		select {
 		case <-ctx.Done():
 			return
@@ -179,8 +189,8 @@ func (s *Service) keepIndex(ctx context.Context) {
 }
 
 // readDocuments gives the index the documents that the store has and the index does not: all of them at the start, and later
-// those that a node has again.
-func (s *Service) readDocuments(ctx context.Context) {
+// those that a node has again. With easy, others have their turn as long as it does.
+func (s *Service) readDocuments(ctx context.Context, easy bool) {
 	s.mu.Lock()
 	unread := s.unread
 	s.unread = nil
@@ -191,7 +201,7 @@ func (s *Service) readDocuments(ctx context.Context) {
 		seen[d.Trait+" "+d.Digest] = true
 		return again
 	})
-	for len(unread) > 0 && ctx.Err() == nil {
+	for began := time.Now(); len(unread) > 0 && ctx.Err() == nil; s.ease(ctx, easy && len(unread) > soon, &began) {
 		some := unread[:min(readAtOnce, len(unread))]
 		unread = unread[len(some):]
 		digests := make([]string, len(some))

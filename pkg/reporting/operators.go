@@ -86,9 +86,12 @@ func (s *Service) Node(ctx context.Context, name string) (report.NodeDetail, err
 		return report.NodeDetail{}, fault.WithHint(api.Refuse(api.ErrNotFound, "there is no node %q", name), fault.DidYouMean(name, slices.Sorted(maps.Keys(s.nodes))))
 	}
 	d := report.NodeDetail{NodeStatus: s.nodeStatus(n, s.Now()), Enrolled: n.Enrolled, Token: n.Token, Key: identity.KeyID(n.Key),
-		CertExpires: n.CertExpires, Boot: n.account.Last.Boot, PointerAge: n.account.Last.Age, Facets: maps.Clone(n.facets)}
+		CertExpires: n.CertExpires, Boot: n.account.Last.Boot, PointerAge: n.account.Last.Age}
 	s.mu.Unlock()
 	var err error
+	if d.Facets, err = s.traitDigests(ctx, name); err != nil {
+		return d, err
+	}
 	if d.Runs, err = s.DB.Runs(ctx, name, 20, false); err != nil {
 		return d, err
 	}
@@ -139,9 +142,10 @@ func (s *Service) querySchema() *expr.Schema {
 
 // traitsOf decodes the traits of a node; documents that nodes share are decoded once.
 func (s *Service) traitsOf(ctx context.Context, name string, decoded map[string]any) (map[string]any, error) {
-	s.mu.Lock()
-	facets := maps.Clone(s.nodes[name].facets)
-	s.mu.Unlock()
+	facets, err := s.traitDigests(ctx, name)
+	if err != nil {
+		return nil, err
+	}
 	var missing []string
 	for _, digest := range facets {
 		if _, ok := decoded[digest]; !ok {

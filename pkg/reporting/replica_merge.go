@@ -94,18 +94,28 @@ func (s *Service) setChannels(next map[string]report.ChannelNote) {
 func (s *Service) takeDocuments(c sqlstore.Change, all map[string]bool) {
 	if all != nil {
 		s.known = all
+		s.untold.forgets++
 		for _, d := range s.index.Lacking() {
 			if all[d.Digest] {
 				s.unread = append(s.unread, d)
 			}
 		}
 	}
-	for _, digest := range c.Gone {
-		delete(s.known, digest)
-	}
+	s.forgot(c.Gone)
 	for _, f := range c.Facets {
 		s.known[f.Digest] = true
 		s.unread = append(s.unread, inventory.Document{Trait: f.Trait, Digest: f.Digest})
+	}
+}
+
+// forgot takes note of documents that are not kept any more. The caller holds the lock.
+func (s *Service) forgot(digests []string) {
+	for _, digest := range digests {
+		delete(s.known, digest)
+		s.untold.forgets++
+	}
+	if s.untold.nodes > 0 {
+		s.untold.gone = append(s.untold.gone, digests...)
 	}
 }
 
@@ -144,8 +154,7 @@ func (s *Service) takeHot(h sqlstore.Hot) error {
 		return fmt.Errorf("reading what %s said last: %w", h.Node, err)
 	}
 	if h.Facets != nil && !theirs.Heard.Before(n.account.Heard) && !maps.Equal(h.Facets, n.facets) {
-		n.facets = h.Facets
-		s.indexed(n)
+		s.describe(n, s.index.Shared(h.Facets))
 	}
 	n.account.merge(theirs, newer)
 	return nil

@@ -86,7 +86,7 @@ func TestReplicas(t *testing.T) {
 	if answer.Names || len(answer.Need) > 0 {
 		t.Errorf("b asks again for what a has: %+v", answer)
 	}
-	b.readDocuments(t.Context())
+	b.readDocuments(t.Context(), false)
 	found, err := b.Inventory(t.Context(), report.Question{Count: "os.name"})
 	must(t, err)
 	if !slices.Contains(found.Counts, report.ValueCount{Value: "debian", Nodes: 1}) || found.Lacking != 0 {
@@ -153,7 +153,7 @@ func TestReplicasLost(t *testing.T) {
 	if _, err := b.Operator(token); err != nil || b.status(t).Channels[0].Pointer != "1.7" {
 		t.Errorf("b knows of jane: %v, and of channels %+v", err, b.status(t).Channels)
 	}
-	b.readDocuments(t.Context())
+	b.readDocuments(t.Context(), false)
 	found, err := b.Inventory(t.Context(), report.Question{Count: "os.name"})
 	must(t, err)
 	if !slices.Contains(found.Counts, report.ValueCount{Value: "debian", Nodes: 1}) || found.Lacking != 0 {

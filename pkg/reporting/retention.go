@@ -39,9 +39,7 @@ func (s *Service) prune(ctx context.Context) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, digest := range gone {
-		delete(s.known, digest)
-	}
+	s.forgot(gone)
 }
 
 // pruneAudit forgets entries that are older than they are to be kept, or beyond their bound, behind a signed statement of where

@@ -89,8 +89,10 @@ func (s *Service) snapshot(ctx context.Context, c *rolling, now time.Time) rollo
 }
 
 // deaf is whether this service itself was away so lately that silence says nothing: for three intervals after it began to
-// listen. The caller holds the lock.
-func (s *Service) deaf(now time.Time) bool { return now.Sub(s.began) < 3*s.longest() }
+// listen, and until it has read what nodes say of themselves. The caller holds the lock.
+func (s *Service) deaf(now time.Time) bool {
+	return now.Sub(s.began) < 3*s.longest() || s.untold.nodes+len(s.unread) > soon
+}
 
 // evidence is what is known of one node. The caller holds the lock.
 func (s *Service) evidence(c *rolling, n *node, failing []map[string]bool, now time.Time) rollout.Node {

@@ -9,7 +9,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/ed25519"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -72,6 +71,8 @@ type Service struct {
 	channels    map[string]report.ChannelNote
 	commits     map[string]string // bundle digest to commit
 	known       map[string]bool   // facet digests that are kept
+	untold      untold
+	agent       string // version that was heard of last
 	index       *inventory.Index
 	quarantined map[string]alert.Quarantined
 	unread      []inventory.Document // for the index, to be read from the store
@@ -81,7 +82,8 @@ type Service struct {
 	agenda      agenda
 	rate        rate
 
-	noting sync.Mutex // held while the notes of channels are replaced
+	noting  sync.Mutex // held while the notes of channels are replaced
+	reading sync.Mutex // held while traits are read that were left at the start
 }
 
 // node is what the service knows of one node.
@@ -91,6 +93,8 @@ type node struct {
 	told    time.Duration
 	window  identity.Window
 	facets  map[string]string // trait name to digest
+	unread  bool              // facets are in the store, see [untold]
+	settled uint64            // see [untold.forgets]
 	shown   report.Presence   // as last written to the events; among those that are not silent, any
 	due     int64             // when it is looked at, see [agenda]; 0: it is not
 	news    []report.Event    // to be written with the check-in
@@ -146,7 +150,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	if c.Keep == (Keep{}) {
 		c.Keep = DefaultKeep()
 	}
-	s := &Service{Config: c, nodes: map[string]*node{}, channels: map[string]report.ChannelNote{}, commits: map[string]string{}, index: inventory.New(), began: c.Now()}
+	s := &Service{Config: c, nodes: map[string]*node{}, channels: map[string]report.ChannelNote{}, commits: map[string]string{}, known: map[string]bool{}, index: inventory.New(), began: c.Now()}
 	s.metrics = newMetrics(s)
 	var err error
 	if s.replica.feed, err = c.DB.Feed(ctx); err != nil { // before anything is read, so that nothing falls between
@@ -154,9 +158,6 @@ func New(ctx context.Context, c Config) (*Service, error) {
 	}
 	s.replica.fed = s.began
 	if err := c.DB.Note(ctx, sqlstore.RestoredKey, &s.restored); err != nil && !errors.Is(err, sqlstore.ErrNotFound) {
-		return nil, err
-	}
-	if s.known, err = c.DB.FacetDigests(ctx); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(s.loadNotes(ctx), s.loadNodes(ctx), s.join(ctx)); err != nil {
@@ -172,32 +173,6 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		return nil, fmt.Errorf("loading the audit log: %w", err)
 	}
 	return s, nil
-}
-
-func (s *Service) loadNodes(ctx context.Context) error {
-	list, err := s.DB.Nodes(ctx)
-	if err != nil {
-		return err
-	}
-	hot, err := s.DB.LoadHot(ctx)
-	if err != nil {
-		return err
-	}
-	for _, n := range list {
-		known := &node{Node: n, told: s.interval(n.Channel), account: account{State: report.ComplianceNever}}
-		if h, ok := hot[n.Name]; ok {
-			known.seen, known.told, known.facets = h.Seen, h.Told, h.Facets
-			known.window = identity.NewWindow(h.Counter)
-			if len(h.Doc) > 0 {
-				if err := json.Unmarshal(h.Doc, &known.account); err != nil {
-					return fmt.Errorf("reading what %s said last: %w", n.Name, err)
-				}
-			}
-		}
-		s.nodes[n.Name] = known
-		s.indexed(known)
-	}
-	return nil
 }
 
 func (s *Service) loadNotes(ctx context.Context) error {

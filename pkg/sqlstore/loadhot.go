@@ -2,13 +2,19 @@ package sqlstore
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 )
 
+// LastHeard returns the records of all nodes, with Doc.
+func (d *DB) LastHeard(ctx context.Context) (map[string]Hot, error) {
+	return d.dialect.hots(d, ctx, nil)
+}
+
 // LoadHot returns the records of all nodes, with Doc and Facets.
 func (d *DB) LoadHot(ctx context.Context) (map[string]Hot, error) {
-	all, err := d.dialect.hots(d, ctx, nil)
+	all, err := d.LastHeard(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +108,35 @@ func (d *DB) addAccounts(ctx context.Context, from querier, to map[string]Hot, n
 	return rows.Err()
 }
 
+// EachFacets calls take with each node that has traits, by name, and with their names and digests. It ends when take fails.
+func (d *DB) EachFacets(ctx context.Context, take func(node string, facets map[string]string) error) error {
+	rows, err := d.query(ctx, "SELECT node, name, digest FROM node_facet ORDER BY node")
+	if err != nil {
+		return fmt.Errorf("reading the trait digests: %w", err)
+	}
+	defer rows.Close()
+	same, of, facets := texts{}, "", map[string]string(nil)
+	for rows.Next() {
+		var node, name, digest sql.RawBytes
+		if err := rows.Scan(&node, &name, &digest); err != nil {
+			return fmt.Errorf("reading the trait digests: %w", err)
+		}
+		if string(node) != of {
+			if facets != nil {
+				if err := take(of, facets); err != nil {
+					return err
+				}
+			}
+			of, facets = string(node), make(map[string]string, len(facets))
+		}
+		facets[same.of(name)] = same.of(digest)
+	}
+	if err := rows.Err(); err != nil || facets == nil {
+		return err
+	}
+	return take(of, facets)
+}
+
 func (d *DB) loadFacets(ctx context.Context, of map[string]Hot, where string, args ...any) error {
 	rows, err := d.query(ctx, "SELECT node, name, digest FROM node_facet"+where, args...)
 	if err != nil {
@@ -115,7 +150,7 @@ func (d *DB) loadFacets(ctx context.Context, of map[string]Hot, where string, ar
 			return fmt.Errorf("reading the trait digests: %w", err)
 		}
 		if h, ok := of[node]; ok && h.Facets != nil {
-			h.Facets[same.of(name)] = same.of(digest)
+			h.Facets[same.of([]byte(name))] = same.of([]byte(digest))
 		}
 	}
 	return rows.Err()
@@ -124,10 +159,11 @@ func (d *DB) loadFacets(ctx context.Context, of map[string]Hot, where string, ar
 // texts has those that are equal take memory once: many nodes have the same traits.
 type texts map[string]string
 
-func (t texts) of(s string) string {
-	if known, ok := t[s]; ok {
+func (t texts) of(text []byte) string {
+	if known, ok := t[string(text)]; ok {
 		return known
 	}
+	s := string(text)
 	t[s] = s
 	return s
 }
