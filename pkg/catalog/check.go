@@ -20,6 +20,7 @@ func (l Language) Check(p *policy.Policy, c *policy.Content) error {
 	k.controls()
 	k.alerts()
 	k.rollouts()
+	k.reboots()
 	k.guardrails()
 	k.sharedTemplates()
 	for _, role := range p.Roles {

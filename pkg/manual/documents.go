@@ -40,6 +40,7 @@ func fleetSchema() object {
 		"guardrails": strict(nil, object{"allow": listOrOne("Names of guardrails that do not hold in this fleet.")},
 			"What keeps a policy from cutting off its own agents."),
 		"controls": mapping(object{"type": "string"}, "Titles of the catalogues that resources serve controls of, by the name that stands before the colon: cis-debian-12."),
+		"reboots":  rebootSchema(),
 		"secrets":  secretsSchema(),
 		"trust": strict(nil, object{
 			"commits": says(object{"enum": []string{policy.CommitsAny, policy.CommitsSigned}}, "Which commits are published."),

@@ -37,7 +37,7 @@ func (r *reader) fleet(n *yaml.Node) *Fleet {
 	if !ok || !r.kind(entries, n, "Fleet", "") {
 		return nil
 	}
-	r.only(entries, "kind", "name", "about", "interval", "nodes", "channels", "modes", "labels", "data", "audit", "windows", "window", "guardrails", "trust", "secrets", "controls")
+	r.only(entries, "kind", "name", "about", "interval", "nodes", "channels", "modes", "labels", "data", "audit", "windows", "window", "guardrails", "trust", "secrets", "controls", "reboots")
 	f := &Fleet{Interval: defaultInterval, Channels: map[string]Channel{}, Modes: map[string]bool{}, Pos: r.pos(n)}
 	for _, e := range entries {
 		switch e.key {
@@ -73,6 +73,8 @@ func (r *reader) fleet(n *yaml.Node) *Fleet {
 			f.Allow = r.guardrails(e.value)
 		case "controls":
 			f.Controls = r.controls(e.value)
+		case "reboots":
+			f.Reboots = r.reboots(e.value)
 		case "trust":
 			f.Trust = r.trust(e.value)
 		case "secrets":

@@ -8,7 +8,8 @@ import "fmt"
 //	1  everything that says nothing
 //	2  foreach, windows and guardrails
 //	3  guard
-const Level = 3
+//	4  reboots
+const Level = 4
 
 // known returns an error if a part of a policy needs a higher level of the language.
 func known(p *Policy) error {

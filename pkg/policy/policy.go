@@ -55,10 +55,12 @@ type Fleet struct {
 	Allow    []Text             `json:"allow,omitempty"` // guardrails that do not hold
 	// Controls are the titles of the catalogues that resources may serve controls of, by name; nil: any.
 	Controls map[string]string `json:"controls,omitempty"`
-	Trust    TrustRules        `json:"trust,omitzero"`
-	Files    map[string]Data   `json:"files,omitempty"` // data files by path below data/
-	Secrets  Secrets           `json:"secrets,omitzero"`
-	Pos      fault.Pos         `json:"pos"`
+	// Reboots are the pools of nodes that take turns to reboot; a node is in the first whose condition it meets.
+	Reboots []RebootPool    `json:"reboots,omitempty"`
+	Trust   TrustRules      `json:"trust,omitzero"`
+	Files   map[string]Data `json:"files,omitempty"` // data files by path below data/
+	Secrets Secrets         `json:"secrets,omitzero"`
+	Pos     fault.Pos       `json:"pos"`
 }
 
 // A Grant gives labels to the nodes whose name matches a glob.
