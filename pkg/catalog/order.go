@@ -54,7 +54,10 @@ func (b *builder) aware() {
 	for i := range b.items {
 		all[i] = b.items[i].Resource
 	}
-	for _, res := range all {
+	for i, res := range all {
+		if p, ok := res.(resource.Punctual); ok {
+			p.Within(b.items[i].Meta.Window)
+		}
 		if a, ok := res.(resource.Aware); ok {
 			if ids == nil {
 				ids = make([]resource.ID, len(b.items))

@@ -2,6 +2,7 @@ package converge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -25,16 +26,38 @@ func (r *run) finish(ctx context.Context, rep *report.Run) {
 		if err == nil {
 			continue
 		}
-		name := it.Name()
-		at := slices.IndexFunc(rep.Results, func(res report.Result) bool { return res.ID == name })
-		if at < 0 {
-			at = len(rep.Results)
-			rep.Results = append(rep.Results, report.Result{ID: name, Controls: it.Meta.Controls})
-		}
-		fail(&rep.Results[at], fmt.Errorf("at the end of the run: %w", explain(ctx, err)))
-		mask(it.Meta, r.Secrets, &rep.Results[at])
+		r.unfinished(ctx, i, err, rep)
+	}
+}
+
+// unfinished reports that an item did not do what it left for the end: it failed, or has to wait. A refresh that was carried out
+// before comes to nothing with it, and is owed again.
+func (r *run) unfinished(ctx context.Context, i int, err error, rep *report.Run) {
+	it := &r.cat.Items[i]
+	name := it.Name()
+	at := slices.IndexFunc(rep.Results, func(res report.Result) bool { return res.ID == name })
+	if at < 0 {
+		at = len(rep.Results)
+		rep.Results = append(rep.Results, report.Result{ID: name, Controls: it.Meta.Controls})
+	}
+	res := &rep.Results[at]
+	refreshed := res.Refresh == "done"
+	if wait, is := errors.AsType[*host.Wait](err); is && ctx.Err() == nil {
+		res.Outcome, res.Reason = report.Skipped, wait.Reason
+		r.states[i] = state{cause: name, waits: true}
+		r.Log.Info("resource waits", "resource", name, "reason", res.Reason)
+	} else {
+		fail(res, fmt.Errorf("at the end of the run: %w", explain(ctx, err)))
+		mask(it.Meta, r.Secrets, res)
 		r.states[i] = state{cause: name}
-		r.Log.Warn("resource failed", "resource", name, "reason", rep.Results[at].Reason)
+		r.Log.Warn("resource failed", "resource", name, "reason", res.Reason)
+	}
+	if !refreshed {
+		return
+	}
+	res.Refresh = "pending"
+	if err := r.Journal.Notify(name, []string{name}); err != nil {
+		fail(res, fmt.Errorf("keeping the journal: %w", err))
 	}
 }
 

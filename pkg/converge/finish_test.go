@@ -71,3 +71,42 @@ func TestAFailureAtTheEndIsReported(t *testing.T) {
 		t.Errorf("counts: %+v, enforced: %v", got.Counts, j.enforced)
 	}
 }
+
+// restless owes a refresh, and has something left for the end.
+type restless struct{ finisher }
+
+func (r *restless) Refresh(context.Context, *host.Host) error {
+	r.w.events = append(r.w.events, "refresh "+r.name)
+	return nil
+}
+
+// What has to wait at the end is no failure. What it was refreshed for is owed again, or the next run would know of nothing to do.
+func TestWhatWaitsAtTheEndIsOwedAgain(t *testing.T) {
+	t.Parallel()
+	w := &world{values: map[string]string{"a": "0", "b": "1"}}
+	j := newMemory(w)
+	waits := &restless{finisher{thing{w: w, name: "b", want: "1"}, &host.Wait{Reason: "1 of 1 place taken"}}}
+	items := func() []resource.Item {
+		a, b := item(&thing{w: w, name: "a", want: "1"}, nil, nil), finishing(&waits.finisher)
+		b.Resource = waits
+		a.Notifies = []int{1}
+		return []resource.Item{a, b}
+	}
+	for range 2 {
+		got := run(t, j, false, items()...)
+		last := got.Results[len(got.Results)-1]
+		if last.Outcome != report.Skipped || last.Reason != "1 of 1 place taken" || last.Refresh != "pending" || got.Counts.Failed != 0 {
+			t.Errorf("%+v %+v", last, got.Counts)
+		}
+	}
+	waits.err = nil
+	run(t, j, false, items()...)
+	if got := run(t, j, false, items()...); len(got.Results) != 0 {
+		t.Errorf("there is something left to do: %+v", got.Results)
+	}
+	want := []string{"notify [m/thing:b]", "apply a", "refresh b", "finish b", "notify [m/thing:b]", "refresh b", "finish b", "notify [m/thing:b]",
+		"refresh b", "finish b", "finish b"}
+	if diff := cmp.Diff(want, w.events); diff != "" {
+		t.Error(diff)
+	}
+}

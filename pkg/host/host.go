@@ -43,4 +43,5 @@ type Host struct {
 	API       API
 	Volumes   Volumes
 	Quotas    Quotas
+	Turns     Turns
 }

@@ -107,6 +107,7 @@ func (m *Machine) Host() *host.Host {
 		Devices:   &devices{tree: m.tree},
 		API:       &api{tree: m.tree},
 		Volumes:   lvm.New(m.runner),
+		Turns:     host.AnyTime{},
 		Quotas:    &quotas{tree: m.tree, mounts: &mounts{fs: fsys, run: m.runner}},
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/host"
+	"vigo.dev/pkg/window"
 )
 
 // A Resource is one thing a policy declares, decoded into a struct. Its exported fields are the policy language: the
@@ -42,6 +43,10 @@ type Refresher interface {
 type Finisher interface {
 	Finish(ctx context.Context, h *host.Host) error
 }
+
+// A Punctual resource looks at its window by itself: what it does happens later than it is asked for. It is told once, when
+// the catalog is complete, before it is planned. It does no I/O.
+type Punctual interface{ Within(w window.Window) }
 
 // A Revertible resource can be guarded: all that it changes is of a kind that can be put back exactly. Those are files, links
 // and directories with mode and owner, the state of services, parameters of the kernel and tables of the firewall. The programs

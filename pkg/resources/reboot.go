@@ -12,11 +12,13 @@ import (
 	"vigo.dev/pkg/change"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/resource"
+	"vigo.dev/pkg/window"
 )
 
 // Reboot boots the machine again when that is due: because an update asks for it, or a resource that notifies this one has
 // changed. It is ordered once, after everything else in the run, with a delay in which the report of the run is sent. The
-// key window, which every resource has, bounds when it may be.
+// key window, which every resource has, bounds when it may be; it is looked at again before the order, and must still be open
+// when the delay is over. Where reboots: in fleet.yaml has nodes take turns, it waits for that of this node.
 //
 //	resources:
 //	  - reboot: for updates
@@ -39,14 +41,17 @@ type Reboot struct {
 	// Message is what those who are logged in are told.
 	Message string `yaml:"message"`
 
-	// ordered is the host, and with it the run, at whose end the machine is to be booted.
+	// ordered is the host, and with it the run, at whose end the machine is to be booted; reason says why.
 	ordered weak.Pointer[host.Host]
+	reason  string
+	window  window.Window
 }
 
 var (
 	_ resource.Validator = (*Reboot)(nil)
 	_ resource.Refresher = (*Reboot)(nil)
 	_ resource.Finisher  = (*Reboot)(nil)
+	_ resource.Punctual  = (*Reboot)(nil)
 )
 
 // Validate implements [resource.Validator].
@@ -77,7 +82,7 @@ func (r *Reboot) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
 	if is, err := look(h, "/run/systemd/shutdown/scheduled"); err != nil || is != nil {
 		return p, err
 	}
-	p.Do(func(context.Context) error { r.ordered = weak.Make(h); return nil }, change.Of("reboot", "due: "+reason, "at the end of the run"))
+	p.Do(func(context.Context) error { r.order(h, reason); return nil }, change.Of("reboot", "due: "+reason, "at the end of the run"))
 	return p, nil
 }
 
@@ -160,11 +165,28 @@ func (r *Reboot) Refresh(_ context.Context, h *host.Host) error {
 	if early {
 		return errors.New("the machine was booted too short a time ago; it is tried again in the next run")
 	}
-	r.ordered = weak.Make(h)
+	r.order(h, "a change of what it is notified by")
 	return nil
 }
 
-// Finish implements [resource.Finisher].
+func (r *Reboot) order(h *host.Host, reason string) { r.ordered, r.reason = weak.Make(h), reason }
+
+// Within implements [resource.Punctual].
+func (r *Reboot) Within(w window.Window) { r.window = w }
+
+// open returns an error if the window is closed now, or will be when the machine goes down.
+func (r *Reboot) open(h *host.Host, delay time.Duration) error {
+	switch now := h.Clock.Now(); {
+	case !r.window.Open(now):
+		return &host.Wait{Reason: r.window.Closed(now)}
+	case !r.window.Open(now.Add(delay)):
+		return &host.Wait{Reason: fmt.Sprintf("the window %s ends before the machine would go down", r.window.Name)}
+	}
+	return nil
+}
+
+// Finish implements [resource.Finisher]. The window is looked at again when it is the turn of the machine: a run may have taken
+// long, and so may the answer.
 func (r *Reboot) Finish(ctx context.Context, h *host.Host) error {
 	if r.ordered != weak.Make(h) {
 		return nil
@@ -174,5 +196,21 @@ func (r *Reboot) Finish(ctx context.Context, h *host.Host) error {
 		delay = r.Delay.Duration
 	}
 	message := orWord(r.Message, "Vigo reboots this machine: "+r.Name)
-	return runProgram(ctx, h, "shutdown", "-r", fmt.Sprintf("+%d", int(delay.Minutes())), message)
+	if err := r.open(h, delay); err != nil {
+		return err
+	}
+	if err := h.Turns.Reboot(ctx, r.reason, delay); err != nil {
+		return err
+	}
+	err := r.open(h, delay)
+	if err == nil {
+		err = runProgram(ctx, h, "shutdown", "-r", fmt.Sprintf("+%d", int(delay.Minutes())), message)
+	}
+	if err == nil {
+		return nil
+	}
+	if back := h.Turns.Back(ctx); back != nil {
+		return fmt.Errorf("%w; giving back the turn: %w", err, back)
+	}
+	return err
 }

@@ -78,7 +78,7 @@ func (m *Machine) Host() *host.Host {
 		FS: files{m}, Run: runner{m}, Packages: packages{m}, Upgrades: packages{m}, Services: services{m},
 		Accounts: accounts{m}, Mounts: mounts{m}, Kernel: kernel{m}, Fetch: fetcher{m}, Firewall: firewall{m}, Zones: zones{m}, Clock: clock{m},
 		Units: &units{m: m}, Processes: processes{m}, Extended: extended{m}, Below: below{m},
-		Devices: devices{m}, API: api{m}, Volumes: lvm.New(runner{m}), Quotas: quotas{m},
+		Devices: devices{m}, API: api{m}, Volumes: lvm.New(runner{m}), Quotas: quotas{m}, Turns: turns{m},
 	}
 }
 

@@ -62,7 +62,7 @@ import (
 //
 // The words of fail: look stat read write xattr flags device (with a path); accounts, "accounts put", packages, install, upgrade,
 // services, sysctl, set-sysctl, firewall, firewall-load, units, processes (with a name); refresh, hostname, set-hostname, interfaces,
-// engine (with method and path), mounts, mount, quota, usage, fetch, firewall-check. The texts
+// engine (with method and path), mounts, mount, quota, usage, fetch, firewall-check, turn (to wait for it). The texts
 // busy, unsupported and not-found stand for the sentinel errors.
 func Parse(text []byte) (*Machine, error) { return FromArchive(txtar.Parse(text)) }
 
