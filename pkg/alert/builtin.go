@@ -19,6 +19,7 @@ func BuiltIn() []report.AlertRule {
 		{Event: report.EventForked, Severity: "critical", About: "Somebody publishes pointers that this service was not told of."},
 		{Event: report.EventChannel, For: 2 * time.Minute, About: "What is merged is not published; vigo status says why."},
 		{Event: report.EventExpiring, About: "These certificates are not renewed; the nodes will be shut out."},
+		{Event: report.EventReboot, About: "These nodes are not back from their reboot, and others wait for their places; vigo reboot says why."},
 		{Event: report.EventDisk, For: 5 * time.Minute, About: "A filesystem of these nodes is full."},
 	}
 	for i, r := range rules {

@@ -53,6 +53,7 @@ func NewRelayServer(b RelayBackend) http.Handler {
 	for path, h := range map[string]func(http.ResponseWriter, *http.Request) (any, error){
 		"/v1/enroll":  s.pass(MaxSmall, "enroll", b.Relay.Enroll),
 		"/v1/renew":   s.pass(MaxSmall, "enroll", b.Relay.Pass),
+		"/v1/reboot":  s.pass(MaxSmall, "enroll", b.Relay.Pass),
 		"/v1/hub":     s.pass(MaxNotes, "relay", b.Relay.Pass),
 		"/v1/checkin": s.relayCheckIn,
 		"/v1/runs":    s.keep,

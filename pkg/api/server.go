@@ -32,6 +32,7 @@ type Backend struct {
 	DeadNotices  DeadNotices
 	Upkeep       Upkeep
 	Rollouts     Rollouts
+	Reboots      Reboots
 	Admin        Admin
 	Roster       Roster
 	Staff        Staff

@@ -40,6 +40,7 @@ const (
 	MaintenanceBegun  = "maintenance.begun"
 	MaintenanceEnded  = "maintenance.ended" // before its time
 	RolloutCommanded  = "rollout.commanded"
+	RebootReleased    = "reboot.released"
 	Pruned            = "audit.pruned"
 	Broken            = "audit.broken"   // found at a start: the log was altered while the service was down
 	Restored          = "store.restored" // from a backup: what came after that is not in the log

@@ -22,7 +22,7 @@ const passTime = 8 * time.Second
 // Pass implements api.Relay. While the uplink does not work, only enrolment and renewal are tried: for everything else who
 // asks knows what to do without an answer.
 func (h *Hub) Pass(ctx context.Context, r api.Relayed) (api.Said, error) {
-	if (r.Path == "/v1/checkin" || r.Path == "/v1/hub") && h.isDown() {
+	if (r.Path == "/v1/checkin" || r.Path == "/v1/hub" || r.Path == "/v1/reboot") && h.isDown() {
 		return api.Said{}, api.Refuse(api.ErrBusy, "the uplink of hub %s does not work", h.Enrolment.Name)
 	}
 	ctx, cancel := context.WithTimeout(ctx, passTime)

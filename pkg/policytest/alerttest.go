@@ -41,6 +41,7 @@ type NodeFacts struct {
 	Failing     *int              `yaml:"failing"`     // runs in a row that were not well; 1 if it failed or drifted
 	Refuses     *string           `yaml:"refuses"`     // what it refuses; "": nothing
 	Pointer     *string           `yaml:"pointer"`     // frozen, forked, or "" for a good one
+	Overdue     *bool             `yaml:"overdue"`     // not back from its reboot
 	Certificate *time.Duration    `yaml:"certificate"` // how long it is still valid
 	Maintenance *bool             `yaml:"maintenance"` // somebody works on it
 }

@@ -23,11 +23,12 @@ const (
 	EventChannel   = "channel.error"        // the newest commit is not published, or the controller is not heard of
 	EventExpiring  = "certificate.expiring" // the certificate of a node or hub was not renewed
 	EventDisk      = "disk.full"            // a filesystem of a node is full
+	EventReboot    = "reboot.overdue"       // a node is not back from its reboot, or not well, and its place stays taken
 )
 
 // AlertEvents lists the kinds of events.
 func AlertEvents() []string {
-	return []string{EventStale, EventSetAside, EventFailed, EventDrift, EventDark, EventThreshold, EventFrozen, EventForked, EventChannel, EventExpiring, EventDisk}
+	return []string{EventStale, EventSetAside, EventFailed, EventDrift, EventDark, EventThreshold, EventFrozen, EventForked, EventChannel, EventExpiring, EventDisk, EventReboot}
 }
 
 // An AlertRule says of what people are told, and how. It is about an event, or about the nodes that its conditions are true for.

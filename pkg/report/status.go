@@ -15,6 +15,8 @@ type Status struct {
 	Hubs        []HubStatus `json:"hubs,omitempty"`  // sorted by name; they are not counted as nodes
 	// Maintenance is what people work on now; nodes in it are counted above, and are no problems for being silent or failing.
 	Maintenance []MaintenanceStatus `json:"maintenance,omitempty"`
+	// Reboots counts the nodes that take turns to reboot, as far as they do now.
+	Reboots RebootCounts `json:"reboots,omitzero"`
 	// Problems holds what wants a person, worst first, at most as many as were asked for; ProblemCount counts all.
 	Problems     []Problem `json:"problems"`
 	ProblemCount int       `json:"problemCount"`

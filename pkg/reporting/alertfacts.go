@@ -136,6 +136,9 @@ func (w *witness) Happens(r *report.AlertRule) (string, bool) {
 		return "valid until " + n.CertExpires.UTC().Format(time.RFC3339), true
 	case report.EventDisk:
 		return fmt.Sprintf("a filesystem is %g %% full or more", r.Full), true
+	case report.EventReboot:
+		l, _ := w.s.rebooting(n.Name)
+		return l.Reason, !l.Overdue.IsZero()
 	case report.EventFrozen, report.EventForked:
 		if a.Last.Pointer == w.s.channels[w.s.channelOf(n)].Pointer { // most nodes, and cheap to know
 			return "", false

@@ -62,6 +62,7 @@ type Service struct {
 	replica     replica
 	alerts      alerting
 	rollouts    rollouts
+	leases      leases
 	controlDocs controlDocs
 	upkeep      upkeep // under mu
 
@@ -199,6 +200,7 @@ func (s *Service) Run(ctx context.Context) error {
 	reading.Go(func() { s.keepHistory(listening) })
 	reading.Go(func() { s.keepTelling(listening) })
 	reading.Go(func() { s.keepRollouts(listening) })
+	reading.Go(func() { s.keepLeases(listening) })
 	keeps := true
 	for n := 0; ; n++ {
 		s.Tick(ctx)

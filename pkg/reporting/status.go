@@ -61,6 +61,9 @@ func (s *Service) Status(ctx context.Context, problems int) (report.Status, erro
 	all = append(all, storeProblems(s.DB.Stats())...)
 	all = append(all, s.away.problems(now)...)
 	all = append(all, s.alerts.problems(now)...)
+	var overdue []report.Problem
+	st.Reboots, overdue = s.rebootsNow()
+	all = append(all, overdue...)
 	var inHubs []report.Problem
 	st.Hubs, inHubs = s.hubs(hubs, behind, now)
 	all = append(all, inHubs...)
@@ -95,7 +98,7 @@ func count(channels map[string]*report.Channel, n report.NodeStatus) {
 
 // rank orders kinds of problems, worst first.
 func rank(kind string) int {
-	order := []string{"store", "refused", "request", "channel", "expired", "silent", "alert", "quarantine", "dark", "mirror", "ahead", "failed", "missing", "stale", "behind", "frozen", "drift"}
+	order := []string{"store", "refused", "request", "channel", "expired", "silent", "alert", "quarantine", "dark", "mirror", "ahead", "failed", "reboot", "missing", "stale", "behind", "frozen", "drift"}
 	if at := slices.Index(order, kind); at >= 0 {
 		return at
 	}

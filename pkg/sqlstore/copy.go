@@ -36,6 +36,7 @@ func tables() []table {
 		{name: "trait_history", columns: []string{"id", "at", "node", "trait", "outcome", "doc"}},
 		{name: "facet_change", columns: []string{"id", "at", "node", "trait", "was", "became"}},
 		{name: "rollout", columns: []string{"channel", "key", "doc"}},
+		{name: "lease", columns: []string{"node", "grp", "held", "doc"}},
 		{name: "outbox", columns: []string{"receiver", "id", "at", "due", "tries", "died", "error", "doc"}},
 	}
 }

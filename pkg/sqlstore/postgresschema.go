@@ -80,6 +80,9 @@ CREATE INDEX run_at ON run (quiet, received);
 CREATE INDEX facet_at ON facet (at);
 `, `
 CREATE TABLE rollout (channel TEXT NOT NULL, key TEXT COLLATE "C" NOT NULL, doc BYTEA NOT NULL, PRIMARY KEY (channel, key));
+`, `
+CREATE TABLE lease (node TEXT PRIMARY KEY, grp TEXT NOT NULL, held BIGINT NOT NULL, doc BYTEA NOT NULL);
+CREATE INDEX lease_group ON lease (grp, held);
 `}
 }
 

@@ -83,6 +83,9 @@ CREATE INDEX facet_at ON facet (at);
 CREATE TABLE rollout (channel TEXT NOT NULL, key TEXT NOT NULL, doc BLOB NOT NULL, PRIMARY KEY (channel, key)) WITHOUT ROWID;
 `, `
 CREATE TABLE heard (id INTEGER PRIMARY KEY, at INTEGER NOT NULL, doc BLOB NOT NULL);
+`, `
+CREATE TABLE lease (node TEXT PRIMARY KEY, grp TEXT NOT NULL, held INTEGER NOT NULL, doc BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX lease_group ON lease (grp, held);
 `}
 }
 
