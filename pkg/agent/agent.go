@@ -54,6 +54,8 @@ type Config struct {
 	Jitter func() float64
 	// Boot tells which boot of the machine this is and how long it has been up; nil: that of this machine.
 	Boot guard.Clock
+	// Leaser gives the turns to reboot; nil: nobody can be asked.
+	Leaser Leaser
 	// Rest is called when the agent will sleep for a minute or more; optional.
 	Rest func() error
 }
@@ -67,6 +69,7 @@ type Agent struct {
 	guard    *guard.Keeper
 	secrets  atomic.Pointer[opened] // of the bundle in force, for what is shown and logged
 	gather   *traits.Scheduler
+	boot     string // of the machine, as the service is told; empty: not known
 
 	// Of the goroutine that cycles alone:
 	begun  string          // digest of the bundle that this process counts an attempt for
@@ -86,6 +89,7 @@ type Agent struct {
 	digests  map[string]string // trait name to facet digest
 	facets   map[string]trait.Facet
 	controls trait.Facet // which resources serve which control; without a name there are none
+	group    trait.Facet // in which this node takes turns to reboot; without a name in none
 	acked    string      // trait root the service has
 	troubles []string
 	past     *remembered   // secrets to be masked; nil until the first is opened
@@ -117,6 +121,7 @@ func New(c Config) (*Agent, error) {
 	if c.Boot == nil {
 		c.Boot = guard.MachineClock
 	}
+	a.boot = bootOf(c.Boot)
 	if a.guard, err = guard.Open(c.State.Path(guardFile), c.Boot, c.DryRun); a.guard == nil {
 		return nil, err
 	} else if err != nil {

@@ -142,6 +142,7 @@ func Apply(ctx context.Context, c ApplyConfig) (report.Run, error) {
 		c.Log.Warn("going on with an empty journal", "err", err)
 	}
 	c.Rest() // of building
+	c.Host.Turns = turns{node: c.Node, log: c.Log, find: func() (*policy.RebootPool, string, error) { return c.Language.RebootPool(p, c.Node, labels) }}
 	run := converge.Run(ctx, cat, discreet(c.Host, known), converge.Options{DryRun: c.DryRun, Only: c.Only, Journal: j, Log: c.Log, Now: c.Now,
 		Secrets: known, Guard: unconfirmed{kept, c.Unguarded}})
 	run.Error = known.String(run.Error)

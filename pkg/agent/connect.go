@@ -2,7 +2,9 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"time"
 
@@ -26,6 +28,7 @@ type Parts struct {
 	Root      trust.Root
 	Origin    *ocistore.Cache
 	Service   Service
+	Leaser    Leaser
 	Key       identity.NodeKey
 }
 
@@ -56,11 +59,15 @@ func Connect(ctx context.Context, s State, o ConnectOptions) (Parts, error) {
 	if err != nil {
 		return Parts{}, err
 	}
+	authority, err := os.ReadFile(s.Path(caFile))
+	if err != nil {
+		return Parts{}, fmt.Errorf("reading the authority of the fleet: %w", err)
+	}
 	origin, err := openOrigin(ctx, s, e, cred, o)
 	if err != nil {
 		return Parts{}, err
 	}
-	return Parts{Enrolment: e, Root: root, Origin: origin, Service: &service{client, cred, o.Log}, Key: cred.Key}, nil
+	return Parts{Enrolment: e, Root: root, Origin: origin, Service: &service{client, cred, o.Log}, Leaser: api.RebootClient{AgentClient: client, CA: authority}, Key: cred.Key}, nil
 }
 
 // openOrigin puts the cache in front of the registries, in order: the mirrors of this node, then what the fleet has told it.

@@ -124,6 +124,8 @@ func (a *Agent) enforce(ctx context.Context, h *host.Host, set trait.Set) report
 		run.Error = err.Error()
 	} else {
 		a.serves(cat)
+		a.takesTurns()
+		h.Turns = a.turns()
 		ctx, cancel := context.WithTimeoutCause(ctx, a.RunDeadline, fmt.Errorf("the run took longer than %s", a.RunDeadline))
 		defer cancel()
 		run = converge.Run(ctx, cat, discreet(h, a.redactor()), converge.Options{DryRun: a.DryRun, Journal: a.journal, Log: a.Log, Now: a.Now, Secrets: a.redactor(), Guard: a.guard})

@@ -114,9 +114,9 @@ func eventClass(kind string) string {
 	switch kind {
 	case "node.stale", "promotion.waiting", "channel.rewritten":
 		return "stale"
-	case "node.missing", "node.refused", "request.refused", "channel.error", "hub.dark":
+	case "node.missing", "node.refused", "request.refused", "channel.error", "hub.dark", "reboot.overdue":
 		return "failed"
-	case "node.back", "node.settled", "hub.back", "channel.published", "promotion.taken":
+	case "node.back", "node.settled", "hub.back", "channel.published", "promotion.taken", "reboot.back":
 		return "ok"
 	}
 	return "never"

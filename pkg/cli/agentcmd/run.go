@@ -66,7 +66,7 @@ func runRun(ctx context.Context, g *globals, o runOptions) error {
 	}
 	a, err := agent.New(agent.Config{
 		Version: g.env.Version, Enrolment: parts.Enrolment, State: state, Root: parts.Root, Origin: parts.Origin,
-		Service: parts.Service, Key: parts.Key, Language: g.language(), NewHost: m.Host, Log: g.log(), Now: g.env.Now, DryRun: o.dryRun,
+		Service: parts.Service, Leaser: parts.Leaser, Key: parts.Key, Language: g.language(), NewHost: m.Host, Log: g.log(), Now: g.env.Now, DryRun: o.dryRun,
 		Jitter: rand.Float64, Rest: machine.GiveBack,
 	})
 	if err != nil {

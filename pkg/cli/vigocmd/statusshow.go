@@ -39,6 +39,7 @@ func printStatus(env *cli.Env, st report.Status, wide bool) {
 	v.waiting()
 	v.hubs()
 	v.maintenance()
+	v.reboots()
 	v.problems()
 	fmt.Fprintln(env.Stdout, strings.Join(v.lines, "\n"))
 }
