@@ -66,6 +66,16 @@ func (n *Node) chance(what string) float64 {
 	return float64(rollout.BucketOf(fmt.Sprintf("%d %s", n.seed, what), n.Name)) / float64(rollout.Everyone)
 }
 
+// CutOff says whether an outage of the network keeps the node from taking its turn so long after the start.
+func (n *Node) CutOff(outages []Outage, after time.Duration) bool {
+	for i, o := range outages {
+		if !o.Service && o.at(after) && n.chance(fmt.Sprintf("outage %d", i)) < o.Share {
+			return true
+		}
+	}
+	return false
+}
+
 // Says is what a node tells of itself in one check-in.
 type Says struct {
 	Bundle   string

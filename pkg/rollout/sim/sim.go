@@ -214,7 +214,7 @@ func (p *play) turn() {
 	if p.next++; p.next == len(p.nodes) {
 		p.next, p.cycle = 0, p.cycle+p.Turn.Every
 	}
-	if p.cutOff(n) {
+	if n.CutOff(p.Outages, p.after) {
 		return
 	}
 	for _, says := range n.Turn(p.signed) {
@@ -223,15 +223,6 @@ func (p *play) turn() {
 			known.Seen = p.now()
 		}
 	}
-}
-
-func (p *play) cutOff(n *Node) bool {
-	for i, o := range p.Outages {
-		if !o.Service && o.at(p.after) && n.chance(fmt.Sprintf("outage %d", i)) < o.Share {
-			return true
-		}
-	}
-	return false
 }
 
 func (p *play) serviceDown() bool {
