@@ -14,6 +14,7 @@ type Status struct {
 	Pointer string        `json:"pointer,omitempty"`
 	Bundle  string        `json:"bundle,omitempty"`
 	Commit  string        `json:"commit,omitempty"`
+	Turn    *Turn         `json:"turn,omitempty"` // why it is this bundle; nil: there is none
 	Spooled int           `json:"spooled"`
 	Pending []string      `json:"pendingRefreshes,omitempty"`
 	Aside   []string      `json:"aside,omitempty"`   // bundles that are not tried again, with the reason
@@ -38,6 +39,7 @@ func ReadStatus(dir string) (Status, error) {
 		return Status{}, err
 	}
 	st := Status{Enrolment: e, Root: root.Version, Bundle: trusted.Enforced.Digest, Commit: trusted.Enforced.Commit, Spooled: (&spool{dir: s.Path(spoolDir)}).Len()}
+	st.Turn = turnOf(e.Node, trusted)
 	if trusted.Pointer.Seq > 0 {
 		st.Pointer = trusted.Pointer.Version()
 	}

@@ -59,6 +59,9 @@ func TestANodeTakesTheCandidateInItsTurn(t *testing.T) {
 		if why := a.trustCopy().Turn.Why; why != step.why {
 			t.Errorf("%s: it says %q, want %q", step.what, why, step.why)
 		}
+		if turn := turnOf("web-1", a.trustCopy()); turn.Why != step.why || turn.Rollout == "" || turn.Candidate != two.Descriptor.Digest || turn.Place <= 0 {
+			t.Errorf("%s: the status has %+v", step.what, turn)
+		}
 		r.wantMotd(step.motd)
 		if t.Failed() {
 			t.Fatalf("%s: stop", step.what)

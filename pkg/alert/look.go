@@ -70,7 +70,7 @@ func Condition(r *report.AlertRule) string {
 // At looks at a subject.
 func (l *Look) At(s *Subject, w Witness) {
 	switch {
-	case l.Event == report.EventChannel || l.holds != nil && !l.holds[s.Name]:
+	case l.Event == report.EventChannel || OfRollouts(l.Event) || l.holds != nil && !l.holds[s.Name]:
 		return
 	case s.IsHub != (l.Event == report.EventDark) && l.Event != report.EventExpiring:
 		return

@@ -36,6 +36,19 @@ type Rollouts interface {
 	ExplainRollout(ctx context.Context, node string) (report.RolloutNode, error)
 }
 
+// RolloutRecords serves people: the rollouts of a channel one after the other, and the nodes of the last.
+type RolloutRecords interface {
+	// RolloutHistory lists the rollouts of a channel, newest first, each as it was when people were told of it last;
+	// [ErrNotFound].
+	RolloutHistory(ctx context.Context, channel string, limit int) ([]report.RolloutStatus, error)
+	// RolloutNodes lists the nodes that the last rollout of a channel has drawn, let in or given the candidate, by name: those of
+	// a word, or all; [ErrNotFound].
+	RolloutNodes(ctx context.Context, channel string, word rollout.Word, limit int) (report.RolloutNodes, error)
+}
+
+// MaxRolloutNodes is how many nodes of a rollout are listed at once, at most.
+const MaxRolloutNodes = 1000
+
 // RolloutCommand is what somebody wants of a rollout.
 type RolloutCommand struct {
 	Do    rollout.Do `json:"do"`
@@ -47,6 +60,8 @@ func (s *server) rolloutRoutes() []route {
 		{"GET /v1/rollouts", "viewer", "How far rollouts are", []param{{name: "channel", about: "name of a channel"}, {name: "log", about: "how many transitions to list, at most 1000"}}, nil, []report.RolloutStatus{}, s.rollouts},
 		{"PUT /v1/rollouts/{channel}", "publisher", "Take what is to be rolled out, and say what the pointer is to say", nil, RolloutPlan{}, rollout.Signed{}, s.roll},
 		{"POST /v1/rollouts/{channel}", "operator", "Pause, resume, approve, abort or take back a rollout", nil, RolloutCommand{}, report.RolloutStatus{}, s.rolloutCommand},
+		{"GET /v1/rollouts/{channel}/history", "viewer", "The rollouts of a channel, newest first", []param{{name: "limit", about: "how many, at most 100"}}, nil, []report.RolloutStatus{}, s.rolloutHistory},
+		{"GET /v1/rollouts/{channel}/nodes", "viewer", "The nodes that a rollout has reached", []param{{name: "word", about: "such as failed; all without"}, {name: "limit", about: "how many, at most 1000"}}, nil, report.RolloutNodes{}, s.rolloutNodes},
 		{"GET /v1/nodes/{name}/rollout", "viewer", "Where a node is in the rollout of its channel, and why", nil, nil, report.RolloutNode{}, s.explainRollout},
 	}
 }
@@ -56,6 +71,20 @@ func (s *server) rollouts(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	return s.Rollouts.Rollouts(r.Context(), r.URL.Query().Get("channel"), number(r, "log", 10, 1000))
+}
+
+func (s *server) rolloutHistory(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.reader(r); err != nil {
+		return nil, err
+	}
+	return s.RolloutRecords.RolloutHistory(r.Context(), r.PathValue("channel"), number(r, "limit", 20, 100))
+}
+
+func (s *server) rolloutNodes(_ http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.reader(r); err != nil {
+		return nil, err
+	}
+	return s.RolloutRecords.RolloutNodes(r.Context(), r.PathValue("channel"), rollout.Word(r.URL.Query().Get("word")), number(r, "limit", 100, MaxRolloutNodes))
 }
 
 func (s *server) roll(w http.ResponseWriter, r *http.Request) (any, error) {
@@ -120,4 +149,18 @@ func (c *OperatorClient) ExplainRollout(ctx context.Context, node string) (repor
 	var n report.RolloutNode
 	err := c.do(ctx, http.MethodGet, "/v1/nodes/"+url.PathEscape(node)+"/rollout", nil, &n)
 	return n, err
+}
+
+// RolloutHistory lists the rollouts of a channel, newest first; [ErrNotFound].
+func (c *OperatorClient) RolloutHistory(ctx context.Context, channel string, limit int) ([]report.RolloutStatus, error) {
+	var list []report.RolloutStatus
+	err := c.do(ctx, http.MethodGet, "/v1/rollouts/"+url.PathEscape(channel)+"/history?"+url.Values{"limit": {strconv.Itoa(limit)}}.Encode(), nil, &list)
+	return list, err
+}
+
+// RolloutNodes lists the nodes that the last rollout of a channel has reached; [ErrNotFound].
+func (c *OperatorClient) RolloutNodes(ctx context.Context, channel string, word rollout.Word, limit int) (report.RolloutNodes, error) {
+	var list report.RolloutNodes
+	err := c.do(ctx, http.MethodGet, "/v1/rollouts/"+url.PathEscape(channel)+"/nodes?"+url.Values{"word": {string(word)}, "limit": {strconv.Itoa(limit)}}.Encode(), nil, &list)
+	return list, err
 }

@@ -21,28 +21,29 @@ import (
 
 // Backend is what a server is made of. Every field but Requests is needed.
 type Backend struct {
-	Agents       Agents
-	Hubs         Hubs
-	Gate         Gate
-	Operators    Operators
-	Compliance   Compliance
-	Inventory    Inventory
-	History      History
-	Alerts       Alerts
-	DeadNotices  DeadNotices
-	Upkeep       Upkeep
-	Rollouts     Rollouts
-	Reboots      Reboots
-	Admin        Admin
-	Roster       Roster
-	Staff        Staff
-	Auditor      Auditor
-	Access       Access
-	Logins       Logins
-	Certificates Certificates
-	Fleet        string
-	Log          *slog.Logger
-	Now          func() time.Time
+	Agents         Agents
+	Hubs           Hubs
+	Gate           Gate
+	Operators      Operators
+	Compliance     Compliance
+	Inventory      Inventory
+	History        History
+	Alerts         Alerts
+	DeadNotices    DeadNotices
+	Upkeep         Upkeep
+	Rollouts       Rollouts
+	RolloutRecords RolloutRecords
+	Reboots        Reboots
+	Admin          Admin
+	Roster         Roster
+	Staff          Staff
+	Auditor        Auditor
+	Access         Access
+	Logins         Logins
+	Certificates   Certificates
+	Fleet          string
+	Log            *slog.Logger
+	Now            func() time.Time
 	// Requests is how many requests of a sort, those that wait for the store and those that do not, are worked on at once; 0:
 	// [MaxRequests].
 	Requests int

@@ -22,6 +22,9 @@ func language() catalog.Language {
 	s.Trait("packages", reflect.TypeFor[map[string]struct {
 		Version string `json:"version"`
 	}]())
+	s.Trait("memory", reflect.TypeFor[struct {
+		Used float64 `json:"used_percent"`
+	}]())
 	return catalog.Language{Kinds: resources.Registry(), Schema: s, Guardrails: resources.Guardrails(resources.UsualAgent())}
 }
 

@@ -35,6 +35,7 @@ type Config struct {
 	Inventory  api.Inventory
 	Compliance api.Compliance
 	Alerts     api.Alerts
+	Rollouts   Rollouts
 	Dead       api.DeadNotices
 	Auditor    api.Auditor
 	Door       Door
@@ -79,7 +80,7 @@ func (d *Dashboard) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, show := range map[string]func(*http.Request, *page) error{
 		"GET /ui/{$}": d.overview, "GET /ui/nodes": d.nodes, "GET /ui/nodes/{name}": d.node,
-		"GET /ui/inventory": d.inventory, "GET /ui/compliance": d.compliance, "GET /ui/channels": d.channels, "GET /ui/alerts": d.alerts, "GET /ui/hubs": d.hubs, "GET /ui/events": d.events,
+		"GET /ui/inventory": d.inventory, "GET /ui/compliance": d.compliance, "GET /ui/channels": d.channels, "GET /ui/rollouts": d.rollouts, "GET /ui/rollouts/{channel}": d.rollout, "GET /ui/alerts": d.alerts, "GET /ui/hubs": d.hubs, "GET /ui/events": d.events,
 	} {
 		mux.Handle(pattern, d.inside(show, readers()...))
 	}

@@ -17,7 +17,7 @@ import (
 // everyPage is the address of each page, as somebody can reach it for a node.
 func everyPage(node string) []string {
 	return []string{"/ui/", "/ui/nodes", "/ui/nodes?name=*&presence=stale&label=a%3Db&sort=seen", "/ui/nodes/" + url.PathEscape(node), "/ui/inventory",
-		"/ui/inventory?where=x&show=a,b", "/ui/inventory?count=os.id", "/ui/inventory?where=broken", "/ui/compliance", "/ui/compliance?name=e", "/ui/channels", "/ui/alerts", "/ui/hubs", "/ui/events", "/ui/audit"}
+		"/ui/inventory?where=x&show=a,b", "/ui/inventory?count=os.id", "/ui/inventory?where=broken", "/ui/compliance", "/ui/compliance?name=e", "/ui/channels", "/ui/rollouts", "/ui/rollouts/stable?node=a", "/ui/rollouts/stable?word=failed", "/ui/alerts", "/ui/hubs", "/ui/events", "/ui/audit"}
 }
 
 // TestHostileStrings has every string that somebody else decides be one that would run script if it were not escaped.
@@ -76,7 +76,7 @@ func TestPagesShowWhatThereIs(t *testing.T) {
 		"/ui/nodes?name=ive":                      {"1–1 of 1", "livetext", "vigo nodes &#39;*ive*&#39;"},
 		"/ui/nodes?name=nobody":                   {"No node matches."},
 		"/ui/nodes?label=text":                    {"is not key=value"},
-		"/ui/nodes/staletext":                     {"compliance is what was reported last", `class="del"`, "<summary>bare", "list[1].a", "Timeline", "<svg class=\"runs\""},
+		"/ui/nodes/staletext":                     {"compliance is what was reported last", `class="del"`, "<summary>bare", "list[1].a", "Timeline", `href="/ui/rollouts/stable?node=staletext"`, "<svg class=\"runs\""},
 		"/ui/nodes/nobody":                        {"there is no node"},
 		"/ui/inventory?where=x&show=a,+b":         {"1 node matches", "vigo inventory x --show a,b", "{&#34;a&#34;:&#34;text&#34;}"},
 		"/ui/inventory?count=os.id":               {"<svg", "vigo inventory --count os.id"},
@@ -88,6 +88,14 @@ func TestPagesShowWhatThereIs(t *testing.T) {
 		"/ui/compliance?control=other":            {"no node serves"},
 		"/ui/compliance?control=text&state=good":  {"is none of a control"},
 		"/ui/channels":                            {"waiting", "0 of 2 approved"},
+		"/ui/rollouts":                            {`href="/ui/rollouts/stable"`, "paused", "progress-deadline", "vigo rollout status"},
+		"/ui/rollouts/stable":                     {"1 of 2: text", "30m left of 2h", "vigo rollout resume stable", "Nodes that are failed", "the check nginx does not hold", "begins", "superseded"},
+		"/ui/rollouts/stable?word=healthy":        {"Nodes that are healthy", "It remembers no node of this word"},
+		"/ui/rollouts/stable?word=nonsense":       {"is none of the words"},
+		"/ui/rollouts/stable?node=web-1":          {"its turn is yet to come", "early", "vigo rollout explain web-1"},
+		"/ui/rollouts/stable?node=nobody":         {"there is no node nobody"},
+		"/ui/rollouts/stable?node=elsewhere":      {"elsewhere is of channel canary"},
+		"/ui/rollouts/nowhere":                    {"there was no rollout on channel"},
 		"/ui/alerts":                              {"inhibited by text", "muted", "vigo alert list"},
 		"/ui/hubs":                                {"text text", "stale"},
 		"/ui/events?kind=node.*":                  {"1 shown", "node.back"},

@@ -16,7 +16,7 @@ import (
 // for comes back as an element, and nobody who is not logged in sees a page.
 func FuzzPages(f *testing.F) {
 	w := newWorld("text")
-	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Compliance: w, Alerts: w, Dead: w, Auditor: w, Door: w, Logins: w, SignIn: &w.provider,
+	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Compliance: w, Alerts: w, Rollouts: w, Dead: w, Auditor: w, Door: w, Logins: w, SignIn: &w.provider,
 		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
 	if err != nil {
 		f.Fatal(err)

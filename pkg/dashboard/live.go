@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,8 @@ type message struct {
 	Parts map[string]string `json:"parts,omitempty"`
 	Rows  map[string]row    `json:"rows,omitempty"`
 	More  bool              `json:"more,omitempty"` // more nodes have changed than Rows has
+	// Rollouts is that one of them has moved.
+	Rollouts bool `json:"rollouts,omitempty"`
 }
 
 // row is a node that has changed: what to show, and what to say of it.
@@ -55,7 +58,8 @@ type live struct {
 	subs map[*subscriber]bool
 	came chan struct{} // somebody is new
 
-	shown map[string]face // nil: nobody looked; only run has it
+	shown   map[string]face // nil: nobody looked; only run has it
+	rolling string          // how far rollouts were
 }
 
 func newLive(d *Dashboard) *live {
@@ -78,6 +82,7 @@ func (s *subscriber) offer(m message) {
 	maps.Copy(s.pending.Parts, m.Parts)
 	maps.Copy(s.pending.Rows, m.Rows)
 	s.pending.More = s.pending.More || m.More
+	s.pending.Rollouts = s.pending.Rollouts || m.Rollouts
 	if len(s.pending.Rows) > maxRows {
 		s.pending.Rows, s.pending.More = map[string]row{}, true
 	}
@@ -176,7 +181,18 @@ func (l *live) look(ctx context.Context) (message, error) {
 			return m, err
 		}
 	}
+	now := rollingNow(status)
+	m.Rollouts, l.rolling = l.shown != nil && now != l.rolling, now
 	return m, l.changed(&m, nodes, p.Now)
+}
+
+// rollingNow is how far rollouts are, as one text to compare.
+func rollingNow(status report.Status) string {
+	var b strings.Builder
+	for _, c := range status.Channels {
+		b.WriteString(c.Channel + "\x00" + c.Rollout + "\x00")
+	}
+	return b.String()
 }
 
 // changed puts the rows of nodes that have changed since the last look into a message.

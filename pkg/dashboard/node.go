@@ -21,6 +21,7 @@ type nodePage struct {
 	More   int         // results of Last that are not shown
 	Line   []moment
 	Traits []traitDoc
+	Place  *report.RolloutNode // in the rollout of its channel; nil: there was none
 }
 
 // moment is something on the timeline of a node.
@@ -61,6 +62,11 @@ func (d *Dashboard) node(r *http.Request, p *page) error {
 		return err
 	}
 	n := nodePage{NodeDetail: detail, Row: nodeRow{detail.NodeStatus, p.Now}, Bars: runBars(detail.Runs), Line: timeline(detail)}
+	if detail.Presence != report.Retired {
+		if n.Place, err = d.rolloutOf(r, name); err != nil {
+			return err
+		}
+	}
 	if len(detail.Runs) > 0 {
 		last := detail.Runs[0]
 		if n.More = len(last.Results) - maxResults; n.More > 0 {
@@ -112,11 +118,11 @@ func runText(r report.Run) string {
 // eventClass is the state that a kind of event looks like.
 func eventClass(kind string) string {
 	switch kind {
-	case "node.stale", "promotion.waiting", "channel.rewritten":
+	case "node.stale", "promotion.waiting", "channel.rewritten", report.EventRolloutApproval, report.EventRolloutPaused, "rollout.evidence-blind", "rollout.reverting", "rollout.reverted":
 		return "stale"
-	case "node.missing", "node.refused", "request.refused", "channel.error", "hub.dark", "reboot.overdue":
+	case "node.missing", "node.refused", "request.refused", "channel.error", "hub.dark", report.EventRolloutAborted, report.EventReboot:
 		return "failed"
-	case "node.back", "node.settled", "hub.back", "channel.published", "promotion.taken", "reboot.back":
+	case "node.back", "node.settled", "hub.back", "channel.published", "promotion.taken", report.EventRolloutCompleted, "reboot.back":
 		return "ok"
 	}
 	return "never"

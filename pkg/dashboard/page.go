@@ -130,7 +130,7 @@ func (d *Dashboard) render(w http.ResponseWriter, r *http.Request, status int, n
 
 // pageNames are the templates; each is shown inside of layout, with the parts.
 func pageNames() []string {
-	return []string{"login", "again", "error", "overview", "nodes", "node", "inventory", "compliance", "control", "channels", "alerts", "hubs", "events", "audit"}
+	return []string{"login", "again", "error", "overview", "nodes", "node", "inventory", "compliance", "control", "channels", "rollouts", "rollout", "alerts", "hubs", "events", "audit"}
 }
 
 func loadPages(a assets) (map[string]*template.Template, error) {

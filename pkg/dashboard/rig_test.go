@@ -220,7 +220,7 @@ type rig struct {
 
 func newRig(t *testing.T, w *world) *rig {
 	t.Helper()
-	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Compliance: w, Alerts: w, Dead: w, Auditor: w, Door: w, Logins: w, SignIn: &w.provider, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
+	d, err := New(Config{Fleet: "acme", Operators: w, Inventory: w, Compliance: w, Alerts: w, Rollouts: w, Dead: w, Auditor: w, Door: w, Logins: w, SignIn: &w.provider, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return noon }})
 	if err != nil {
 		t.Fatal(err)
 	}

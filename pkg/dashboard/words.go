@@ -20,6 +20,7 @@ func words(a assets) template.FuncMap {
 		"value": valueText, "labels": labelText, "presences": presenceTiles, "compliances": complianceTiles, "silent": silent, "orDash": orDash,
 		"lines": diffLines, "join": strings.Join, "kind": problemClass, "channelBar": channelBar, "presenceBar": presenceBar, "complianceBar": complianceBar,
 		"pointers": pointers, "cut": cut, "details": details, "severity": severityClass, "tab": newTab, "choice": newChoice, "orders": orders, "heard": heard,
+		"phase": phaseClass, "word": wordClass, "stage": stageClass, "nodesBar": rolloutBar,
 	}
 }
 

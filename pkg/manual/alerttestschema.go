@@ -30,7 +30,8 @@ func alertTestSchema() object {
 			"hubs": mapping(strict(nil, object{"presence": presence, "certificate": certificate, "maintenance": boolean("Somebody works on it.")},
 				"What becomes so of a hub."), "Hubs by name."),
 			"channels": mapping(strict(nil, object{"error": text("Why its newest commit is not published; empty: it is."),
-				"expired": boolean("Its pointer is past its time.")}, "What is wrong with a channel."), "Channels by name."),
+				"expired": boolean("Its pointer is past its time."),
+				"rollout": text("The phase of its rollout, such as paused or aborted, or waiting-approval; empty: there is none.")}, "What is wrong with a channel."), "Channels by name."),
 			"mute": strict([]string{"last"}, object{"rule": text("Rules, as a glob."), "of": text("Nodes or groups, as a glob."), "last": span("For how long.")},
 				"A mute that somebody begins."),
 		}, what)

@@ -97,6 +97,10 @@ func (r *reader) alert(n *yaml.Node, name string) *Alert {
 			r.fail(e.node, "unknown-key", "event: "+of[0], "%s is a key of rules about %s alone", e.key, strings.Join(of, " and "))
 			continue
 		}
+		if strings.HasPrefix(event, "rollout.") && slices.Contains([]string{"where", "presence", "compliance", "hub", "node"}, e.key) {
+			r.fail(e.node, "unknown-key", "channel: stable", "%s is a key of rules about nodes, and %s is about channels", e.key, event)
+			continue
+		}
 		r.alertKey(a, e)
 	}
 	if !given && a.Where.S == "" && len(a.Rule.Presence)+len(a.Rule.Compliance) == 0 {

@@ -12,6 +12,7 @@ import (
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/rollout"
 )
 
 // RunAlerts runs the tests in alerts/tests of a repository, by file. Time is not waited for. A rule is judged by the code by which
@@ -90,7 +91,7 @@ type state struct {
 }
 
 func playAlerts(file string, t AlertTest, rules []report.AlertRule, conds map[string]*expr.Cond) fault.Problems {
-	p := &play{test: t, world: world{conds: conds, subjects: map[string]*known{}, channels: map[string]ChannelFacts{}}}
+	p := &play{test: t, world: world{conds: conds, subjects: map[string]*known{}, channels: map[string]ChannelFacts{}, rollouts: map[string]rollout.State{}}}
 	p.setup = alert.Setup{Fleet: "test", Default: []string{"default"}, Caps: map[string]alert.Cap{"default": {Notices: 1 << 30}}}
 	for _, r := range rules {
 		if len(t.Rules) > 0 && !slices.Contains(t.Rules, r.Name) {
@@ -168,7 +169,7 @@ func soonest(a, b time.Time) time.Time {
 	return a
 }
 
-// wake is when something may be decided although nothing new is said: also that a certificate comes to its end.
+// wake is when something may be decided although nothing new is said: also that a certificate comes to its end, or that a rollout did so long ago.
 func (p *play) wake(now time.Time) time.Time {
 	wake := alert.Wake(p.setup, p.state, now)
 	for _, k := range p.world.subjects {
@@ -176,6 +177,11 @@ func (p *play) wake(now time.Time) time.Time {
 			if at := k.expires.Add(-r.Within).Add(time.Second); r.Event == report.EventExpiring && !k.expires.IsZero() && at.After(now) {
 				wake = soonest(wake, at)
 			}
+		}
+	}
+	for _, s := range p.world.rollouts {
+		if at := alert.RolloutWake(s); at.After(now) {
+			wake = soonest(wake, at)
 		}
 	}
 	return wake

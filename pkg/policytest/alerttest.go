@@ -57,6 +57,7 @@ type HubFacts struct {
 type ChannelFacts struct {
 	Error   *string `yaml:"error"`   // why the newest commit is not published, or the controller is not heard of
 	Expired *bool   `yaml:"expired"` // its pointer is past its time
+	Rollout *string `yaml:"rollout"` // the phase of its rollout, such as paused, or waiting-approval
 }
 
 // MuteFacts is a mute that somebody begins, as with vigo alert mute.

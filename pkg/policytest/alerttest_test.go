@@ -16,7 +16,7 @@ import (
 // alertRepo has rules of each sort, and tests by file name.
 func alertRepo(tests map[string]string) fstest.MapFS {
 	repo := fstest.MapFS{
-		"fleet.yaml":           {Data: []byte("kind: Fleet\nname: acme\nlabels: [role, site]\n")},
+		"fleet.yaml":           {Data: []byte("kind: Fleet\nname: acme\nlabels: [role, site]\nchannels: {stable: {nodes: role != \"trial\"}, canary: {nodes: role == \"trial\"}}\n")},
 		"alerts/silent.yaml":   {Data: []byte("kind: Alert\nevent: node.stale\nfor: 2m\nleave: 2m\nnotify: [pager]\n")},
 		"alerts/hub.yaml":      {Data: []byte("kind: Alert\nevent: hub.dark\n")},
 		"alerts/failed.yaml":   {Data: []byte("kind: Alert\nevent: node.failed\nruns: 3\nwhere: role == \"web\"\ngroup_by: [site]\nrepeat: 1h\n")},
@@ -24,6 +24,9 @@ func alertRepo(tests map[string]string) fstest.MapFS {
 		"alerts/cert.yaml":     {Data: []byte("kind: Alert\nevent: certificate.expiring\nwithin: 12h\n")},
 		"alerts/old.yaml":      {Data: []byte("kind: Alert\nevent: pointer.frozen\n")},
 		"alerts/broken.yaml":   {Data: []byte("kind: Alert\nevent: channel.error\nfor: 1m\nrepeat: 0s\n")},
+		"alerts/stands.yaml":   {Data: []byte("kind: Alert\nevent: rollout.paused\n")},
+		"alerts/asks.yaml":     {Data: []byte("kind: Alert\nevent: rollout.waiting-approval\nchannel: canary\n")},
+		"alerts/done.yaml":     {Data: []byte("kind: Alert\nevent: rollout.completed\n")},
 		"alerts/refuses.yaml":  {Data: []byte("kind: Alert\nevent: node.quarantine\n")},
 		"alerts/flaky.yaml":    {Data: []byte("kind: Alert\nevent: node.failed\nruns: 5\ngroup_by: [channel]\nquarantine: {most: 10, notify: [hook]}\n")},
 		"alerts/old-os.yaml":   {Data: []byte("kind: Alert\nwhere: os.family == \"redhat\"\n")},
@@ -70,6 +73,9 @@ func TestAlertTestsPass(t *testing.T) {
 		"cert":               "given: {nodes: {a: {certificate: 24h}}}\nexpect: [{at: 12h0m1s, firing: cert/a}]\nuntil: 13h",
 		"old":                "given: {nodes: {a: {pointer: frozen}}, channels: {stable: {expired: true}}}\nexpect: [{at: 0s, firing: old/a}, {at: 0s, firing: old/channel stable}]\nuntil: 1m",
 		"broken":             "given: {channels: {stable: {error: no}}}\ntimeline: [{at: 5m, channels: {stable: {error: ''}}}]\nexpect: [{at: 1m, firing: broken/channel stable}, {at: 6m, resolved: broken/channel stable}]",
+		"rollout paused":     "rules: [stands]\ngiven: {channels: {stable: {rollout: running}}}\ntimeline: [{at: 1m, channels: {stable: {rollout: paused}}}, {at: 5m, channels: {stable: {rollout: running}}}]\nexpect: [{at: 1m, firing: stands/channel stable}, {at: 6m, resolved: stands/channel stable}]",
+		"rollout asks":       "rules: [asks]\ngiven: {channels: {stable: {rollout: waiting-approval}, canary: {rollout: waiting-approval}}}\nexpect: [{at: 0s, firing: asks/channel canary}]\nuntil: 1h",
+		"rollout done":       "rules: [done]\ngiven: {channels: {stable: {rollout: running}}}\ntimeline: [{at: 1h, channels: {stable: {rollout: completed}}}]\nexpect: [{at: 1h, firing: done/channel stable}, {at: 71m, resolved: done/channel stable}]\nuntil: 2h",
 		"refuses":            "given: {nodes: {a: {refuses: rollback}}}\nexpect: [{at: 0s, firing: refuses/a}]\nuntil: 1m",
 		"old os":             "given: {nodes: {a: {traits: {os: {family: redhat}}}, b: {traits: {os: {family: debian}}}}}\nexpect: [{at: 0s, firing: old-os/a}]\nuntil: 1m",
 		"quarantine":         "rules: [flaky]\ngiven: {nodes: {a-1..10: {}}}\ntimeline: [{at: 1m, nodes: {a-1..2: {compliance: failed, failing: 5}}}, {at: 9m, nodes: {a-1: {compliance: ok}}}]\nexpect: [{at: 1m, firing: flaky/channel=stable}, {at: 1m, quarantined: a-1, notify: [hook]}, {at: 10m, released: a-1}, {at: 10m, quarantined: a-2}]\nuntil: 20m",

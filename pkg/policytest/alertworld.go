@@ -12,6 +12,7 @@ import (
 	"vigo.dev/pkg/alert"
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/rollout"
 )
 
 // known is a node or hub of a test.
@@ -47,7 +48,24 @@ type world struct {
 	conds    map[string]*expr.Cond // by rule
 	subjects map[string]*known     // hubs with "hub " before their names
 	channels map[string]ChannelFacts
+	rollouts map[string]rollout.State
 	mutes    []report.Mute
+}
+
+// roll makes the rollout of a channel so.
+func (w *world) roll(channel string, is *string, now time.Time) error {
+	if is == nil {
+		return nil
+	}
+	s := rollout.State{ID: channel, Phase: rollout.Phase(*is), Reason: rollout.Applying, Since: now}
+	if *is == string(rollout.WaitingApproval) {
+		s.Phase, s.Reason = rollout.Running, rollout.WaitingApproval
+	}
+	if *is != "" && !slices.Contains(rollout.Phases(), s.Phase) {
+		return fmt.Errorf("rollout: %q is not %s or one of %v", *is, rollout.WaitingApproval, rollout.Phases())
+	}
+	w.rollouts[channel] = s
+	return nil
 }
 
 // change makes a scene so.
@@ -76,6 +94,9 @@ func (w *world) change(s Scene, now time.Time) error {
 	}
 	for name, f := range s.Channels {
 		c := w.channels[name]
+		if err := w.roll(name, f.Rollout, now); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 		w.channels[name] = ChannelFacts{Error: cmp.Or(f.Error, c.Error), Expired: cmp.Or(f.Expired, c.Expired)}
 	}
 	if len(w.subjects) > maxSubjects {
@@ -185,6 +206,9 @@ func (w *world) facts(rules []report.AlertRule, now time.Time) (alert.Facts, err
 				subject.Maintained = alert.MaintainedBy(k.Maintained, hub.Maintained, k.Silent())
 			}
 			l.At(&subject, k)
+		}
+		for name, s := range w.rollouts {
+			l.Rollout(name, s, now)
 		}
 		for name, c := range w.channels {
 			if text := given(c.Error, ""); r.Event == report.EventChannel && text != "" {

@@ -24,11 +24,18 @@ const (
 	EventExpiring  = "certificate.expiring" // the certificate of a node or hub was not renewed
 	EventDisk      = "disk.full"            // a filesystem of a node is full
 	EventReboot    = "reboot.overdue"       // a node is not back from its reboot, or not well, and its place stays taken
+
+	EventRolloutStarted   = "rollout.started"          // a rollout is under way
+	EventRolloutApproval  = "rollout.waiting-approval" // somebody has to agree before its next stage begins
+	EventRolloutPaused    = "rollout.paused"           // it goes on when somebody has looked
+	EventRolloutAborted   = "rollout.aborted"          // it ended badly; the channel does not run what is in git
+	EventRolloutCompleted = "rollout.completed"        // it has come to its end within the last ten minutes
 )
 
 // AlertEvents lists the kinds of events.
 func AlertEvents() []string {
-	return []string{EventStale, EventSetAside, EventFailed, EventDrift, EventDark, EventThreshold, EventFrozen, EventForked, EventChannel, EventExpiring, EventDisk, EventReboot}
+	return []string{EventStale, EventSetAside, EventFailed, EventDrift, EventDark, EventThreshold, EventFrozen, EventForked, EventChannel, EventExpiring, EventDisk, EventReboot,
+		EventRolloutStarted, EventRolloutApproval, EventRolloutPaused, EventRolloutAborted, EventRolloutCompleted}
 }
 
 // An AlertRule says of what people are told, and how. It is about an event, or about the nodes that its conditions are true for.

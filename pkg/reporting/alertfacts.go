@@ -11,6 +11,7 @@ import (
 	"vigo.dev/pkg/alert"
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/rollout"
 )
 
 // facts is what rules are true for now. Rules whose conditions cannot be looked at are left out. The caller holds the lock of the
@@ -18,9 +19,10 @@ import (
 func (s *Service) facts(ctx context.Context, now time.Time) alert.Facts {
 	facts := alert.Facts{}
 	holds := make([]map[string]bool, len(s.alerts.rules))
-	skip := make([]bool, len(s.alerts.rules))
+	skip, rolls := make([]bool, len(s.alerts.rules)), false
 	for i := range s.alerts.rules {
 		r := &s.alerts.rules[i]
+		rolls = rolls || alert.OfRollouts(r.Event)
 		if alert.Condition(&r.AlertRule) == "" {
 			continue
 		}
@@ -30,13 +32,26 @@ func (s *Service) facts(ctx context.Context, now time.Time) alert.Facts {
 		}
 	}
 	looks := make([]*alert.Look, 0, len(s.alerts.rules))
+	var rolling map[string]rollout.State
+	if rolls {
+		var err error
+		if rolling, err = s.rolloutHeads(ctx); err != nil {
+			s.Log.Warn("looking at the rollouts for alerts", "err", err)
+		}
+	}
 	for i, r := range s.alerts.rules {
+		if alert.OfRollouts(r.Event) && rolling == nil {
+			continue
+		}
 		if !skip[i] {
 			looks = append(looks, alert.NewLook(r.AlertRule, holds[i]))
 		}
 	}
 	s.lookAll(looks, now)
 	for _, l := range looks {
+		for channel, state := range rolling {
+			l.Rollout(channel, state, now)
+		}
 		facts[l.Name] = l.Found()
 	}
 	return facts

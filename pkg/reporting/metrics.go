@@ -29,7 +29,7 @@ func newMetrics(s *Service) *metrics {
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vigo_report_request_seconds", Help: "Time to answer, by route and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .05, .25, 1, 5}}, []string{"route", "status"}),
 	}
-	m.registry.MustRegister(m.checkIns, m.refusals, m.notices, m.requests, &nodeCollector{s}, &storeCollector{s.DB}, &authorityCollector{s}, &replicaCollector{s}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
+	m.registry.MustRegister(m.checkIns, m.refusals, m.notices, m.requests, &nodeCollector{s}, &storeCollector{s.DB}, &authorityCollector{s}, &replicaCollector{s}, &rolloutCollector{s}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	return m
 }
 

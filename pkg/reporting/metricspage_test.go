@@ -13,6 +13,8 @@ func TestMetricsPage(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.publish(t, note())
+	_, err := r.Roll(t.Context(), oneThenAll(current, "c0ffee"))
+	must(t, err)
 	r.join(t, "web-1")
 	r.checkIn(t, report.CheckIn{Node: "web-1"})
 	r.metrics.notices.WithLabelValues("mail", "taken")

@@ -55,7 +55,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		if !ok || path == "/v1/login" { // there is no identity provider
 			continue
 		}
-		url := server.URL + strings.ReplaceAll(path, "{name}", "web-1")
+		url := server.URL + strings.NewReplacer("{name}", "web-1", "{channel}", "stable").Replace(path)
 		if path == "/v1/inventory" {
 			url += "?show=os.family"
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -85,36 +86,25 @@ func (s *Service) Rollouts(ctx context.Context, channel string, log int) ([]repo
 		list = append(list, status)
 	}
 	if channel != "" && len(list) == 0 {
-		return nil, api.Refuse(api.ErrNotFound, "there was no rollout on channel %.80q", channel)
+		return nil, noRollout(channel)
 	}
 	return list, nil
 }
 
 func (s *Service) rolloutStatus(ctx context.Context, channel string, state rollout.State, log int) (report.RolloutStatus, error) {
-	out := report.RolloutStatus{Channel: channel, ID: state.ID, Stable: state.Stable, Candidate: state.Candidate, Phase: state.Phase, Reason: state.Reason,
-		Detail: state.Detail, By: state.By, Began: state.Began, Since: state.Since, Counts: state.Counts}
-	for i, st := range state.Stages {
-		one := report.RolloutStage{Name: state.Spec.Stages[i].Name, State: "waiting", Members: st.Members, Began: st.Began, Ended: st.Ended,
-			Approved: st.Approved, Needs: state.Spec.Stages[i].Approve.Count}
-		switch {
-		case st.Skipped:
-			one.State = "skipped"
-		case !st.Ended.IsZero():
-			one.State = "passed"
-		case !st.Began.IsZero():
-			one.State = "open"
-		}
-		out.Stages = append(out.Stages, one)
-	}
 	plan, err := s.planOf(ctx, channel)
 	if err != nil {
-		return out, err
+		return report.RolloutStatus{}, err
+	}
+	commit, err := s.commitOf(ctx, channel, state)
+	if err != nil {
+		return report.RolloutStatus{}, kept(err)
 	}
 	if plan.Candidate.Digest == state.Candidate {
-		out.Commit = plan.Candidate.Commit
-	} else {
-		out.Waiting = !state.Phase.Over()
+		commit = cmp.Or(plan.Candidate.Commit, commit)
 	}
+	out := statusOf(channel, state, commit)
+	out.Waiting = plan.Candidate.Digest != state.Candidate && !state.Phase.Over()
 	if log <= 0 {
 		return out, nil
 	}
@@ -122,13 +112,13 @@ func (s *Service) rolloutStatus(ctx context.Context, channel string, state rollo
 	if err != nil {
 		return out, kept(err)
 	}
-	for _, doc := range docs {
+	for _, key := range slices.Backward(slices.Sorted(maps.Keys(docs))) {
 		var t rollout.Transition
-		if json.Unmarshal(doc, &t) == nil {
+		if json.Unmarshal(docs[key], &t) == nil {
 			out.Log = append(out.Log, t)
 		}
 	}
-	slices.SortFunc(out.Log, func(a, b rollout.Transition) int { return b.At.Compare(a.At) })
+	slices.SortStableFunc(out.Log, func(a, b rollout.Transition) int { return b.At.Compare(a.At) })
 	out.Log = out.Log[:min(len(out.Log), log)]
 	return out, nil
 }
@@ -249,14 +239,7 @@ func (s *Service) ExplainRollout(ctx context.Context, name string) (report.Rollo
 	m.use(plan)
 	stages := m.of(&state.Spec, name, labels, s.Now())
 	out.Word, out.Text = explain(state, out.Progress, stages, name, seen, s.Now())
-	for i, st := range state.Spec.Stages {
-		if out.Progress.Members&(1<<i) != 0 {
-			out.Member = append(out.Member, st.Name)
-		}
-	}
-	if out.Progress.Admitted && out.Progress.Stage < len(state.Spec.Stages) {
-		out.Stage = state.Spec.Stages[out.Progress.Stage].Name
-	}
+	placed(&out, state)
 	return out, nil
 }
 
@@ -303,29 +286,4 @@ func explain(state rollout.State, p rollout.Progress, stages uint32, name string
 		}
 	}
 	return rollout.Pending, fmt.Sprintf("the rollout is %s", state.Phase)
-}
-
-// rollingNow says of each channel in one line how far its rollout is. What cannot be read is left out: the status has more to say.
-func (s *Service) rollingNow(ctx context.Context) map[string]string {
-	lines := map[string]string{}
-	channels, err := s.DB.RolloutChannels(ctx)
-	if err != nil {
-		return lines
-	}
-	for _, name := range channels {
-		state, err := s.rolloutOf(ctx, name)
-		if err != nil || state.ID == "" || state.Phase.Over() {
-			continue
-		}
-		stage := state.Spec.Stages[min(state.Stage, len(state.Spec.Stages)-1)].Name
-		switch {
-		case state.Phase != rollout.Running:
-			lines[name] = fmt.Sprintf("%s %s: %s", stage, strings.ToUpper(string(state.Phase)), state.Reason)
-		case state.Detail != "":
-			lines[name] = fmt.Sprintf("%s %s, %s", stage, state.Reason, state.Detail)
-		default:
-			lines[name] = fmt.Sprintf("%s %s", stage, state.Reason)
-		}
-	}
-	return lines
 }

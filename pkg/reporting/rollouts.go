@@ -24,6 +24,7 @@ const (
 	nodePrefix    = "n:"    // and a node: what is remembered of it
 	commandPrefix = "c:"    // and an ID: a command that was not looked at yet
 	logPrefix     = "l:"    // and a time: what people are told
+	pastPrefix    = "h:"    // and a time: a rollout that began then, as it was when people were told of it last
 )
 
 const (
@@ -43,6 +44,8 @@ type rolling struct {
 	channel string
 	plan    api.RolloutPlan
 	state   rollout.State
+	commit  string // that the candidate was built from
+	over    *pastRollout
 	meets   meets
 }
 
@@ -121,6 +124,9 @@ func (s *Service) moveRollout(ctx context.Context, channel string) error {
 	if err := s.forgetLog(ctx, channel, docs, len(told)); err != nil {
 		return err
 	}
+	if err := s.keepPast(ctx, &next, docs, len(told) > 0); err != nil {
+		return err
+	}
 	for i, t := range told {
 		docs[fmt.Sprintf("%s%s-%02d", logPrefix, now.Format(time.RFC3339Nano), i)] = encoded(t)
 	}
@@ -142,6 +148,9 @@ func (s *Service) loadRollout(ctx context.Context, channel string) (*rolling, er
 		if err := json.Unmarshal(doc, &c.state); err != nil {
 			return nil, fmt.Errorf("reading the rollout of %s: %w", channel, err)
 		}
+	}
+	if c.commit, err = s.commitOf(ctx, channel, c.state); err != nil {
+		return nil, err
 	}
 	nodes, err := s.DB.RolloutDocs(ctx, channel, nodePrefix)
 	if err != nil {
@@ -185,6 +194,7 @@ func (s *Service) takePlan(ctx context.Context, c *rolling, now time.Time) (told
 		over, end := c.state.Supersede("", now)
 		if !c.state.Phase.Over() {
 			told = append(told, end)
+			c.over = &pastRollout{State: over, Commit: c.commit}
 		}
 		prev = &over
 		if c.state.Phase == rollout.Completed {
@@ -192,7 +202,8 @@ func (s *Service) takePlan(ctx context.Context, c *rolling, now time.Time) (told
 		}
 	}
 	id := fmt.Sprintf("%s-%s-%d", c.channel, short(plan.Candidate.Digest), now.Unix())
-	c.state = rollout.Begin(id, plan.Spec, stable, plan.Candidate.Digest, prev, now)
+	c.state, c.commit = rollout.Begin(id, plan.Spec, stable, plan.Candidate.Digest, prev, now), plan.Candidate.Commit
+	told = append(told, c.state.Beginning(begunBy(plan.Candidate)))
 	s.Log.Info("a rollout begins", "channel", c.channel, "rollout", id, "candidate", plan.Candidate.Digest, "commit", plan.Candidate.Commit)
 	return told, nil
 }
@@ -270,8 +281,8 @@ func (s *Service) tellRollout(ctx context.Context, c *rolling, told []rollout.Tr
 		if t.By != "" {
 			text += ", by " + t.By
 		}
-		if t.From != t.To || t.Reason == rollout.WaitingApproval || t.Reason == rollout.EvidenceBlind {
-			events = append(events, report.Event{At: t.At, Kind: "rollout." + string(t.To), Text: text})
+		if kind := eventOf(t); kind != "" {
+			events = append(events, report.Event{At: t.At, Kind: kind, Text: text})
 		}
 		s.Log.Info("a rollout moves", "channel", c.channel, "rollout", c.state.ID, "phase", t.To, "reason", t.Reason, "stage", t.Stage, "detail", t.Detail, "by", t.By)
 	}

@@ -91,11 +91,12 @@ const (
 
 // A Transition is a change that people are told of.
 type Transition struct {
-	At     time.Time `json:"at"`
-	From   Phase     `json:"from"`
-	To     Phase     `json:"to"`
-	Reason Reason    `json:"reason"`
-	Stage  string    `json:"stage,omitempty"`
-	By     string    `json:"by,omitempty"`
-	Detail string    `json:"detail,omitempty"`
+	At      time.Time `json:"at"`
+	Rollout string    `json:"rollout,omitempty"` // its ID
+	From    Phase     `json:"from"`
+	To      Phase     `json:"to"`
+	Reason  Reason    `json:"reason"`
+	Stage   string    `json:"stage,omitempty"`
+	By      string    `json:"by,omitempty"`
+	Detail  string    `json:"detail,omitempty"`
 }

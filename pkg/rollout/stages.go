@@ -185,6 +185,7 @@ func (m *machine) gate() {
 			settled++
 		}
 	}
+	st.Healthy = healthy
 	open := outside == 0 && members > 0 && float64(healthy)*100 >= spec.Gate.Success*float64(members)
 	switch {
 	case open:

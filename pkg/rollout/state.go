@@ -20,6 +20,11 @@ const (
 	Superseded Phase = "superseded"
 )
 
+// Phases are all of them.
+func Phases() []Phase {
+	return []Phase{Running, Paused, Aborted, Reverting, Reverted, Completed, Superseded}
+}
+
 // Over reports whether nothing follows.
 func (p Phase) Over() bool { return p == Completed || p == Reverted || p == Superseded }
 
@@ -79,6 +84,7 @@ type StageInfo struct {
 	Used     time.Duration `json:"used,omitempty"`    // of its deadline
 	Blind    time.Duration `json:"blind,omitempty"`   // without evidence, since it last had some
 	Members  int           `json:"members,omitempty"` // when it began
+	Healthy  int           `json:"healthy,omitempty"` // of them, when its gate was looked at last
 	Max      Bucket        `json:"max,omitempty"`
 	Agreed   int           `json:"agreed,omitempty"` // steps in sequence in which its gate was open
 	Approved []string      `json:"approved,omitempty"`
@@ -131,6 +137,15 @@ func Begin(id string, spec Spec, stable, candidate string, prev *State, now time
 		s.Taken = slices.DeleteFunc(s.Taken, func(d string) bool { return d == candidate }) // somebody wants it again
 	}
 	return s
+}
+
+// Beginning is what people are told when a rollout has begun; no phase was before.
+func (s State) Beginning(detail string) Transition {
+	t := Transition{At: s.Began, Rollout: s.ID, To: Running, Reason: Applying, Detail: detail}
+	if len(s.Spec.Stages) > 0 {
+		t.Stage = s.Spec.Stages[0].Name
+	}
+	return t
 }
 
 // MaxKept is how many bundles of rollouts that did not come to their end nodes may still have before a newer one has to wait:

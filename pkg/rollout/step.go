@@ -52,7 +52,7 @@ func Step(s State, in Snapshot, commands []Command) (State, []Transition) {
 
 // enter changes phase and reason, and tells of it.
 func (m *machine) enter(p Phase, r Reason, by, detail string) {
-	t := Transition{At: m.now, From: m.s.Phase, To: p, Reason: r, By: by, Detail: detail}
+	t := Transition{At: m.now, Rollout: m.s.ID, From: m.s.Phase, To: p, Reason: r, By: by, Detail: detail}
 	if m.s.Stage < len(m.s.Spec.Stages) {
 		t.Stage = m.s.Spec.Stages[m.s.Stage].Name
 	}

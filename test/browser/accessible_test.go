@@ -24,7 +24,7 @@ func shownPages() []shownPage {
 	return []shownPage{{"/ui/", "Problems"}, {"/ui/nodes", "web-01"}, {"/ui/nodes?presence=live&label=role%3Ddb", "db-01"}, {"/ui/nodes/web-09", "Timeline"}, {"/ui/nodes/web-17", "bind() to 0.0.0.0:80"},
 		{"/ui/inventory", "Condition over labels"}, {`/ui/inventory?where=version(packages.openssl.version)+<+version("3.0.17")&show=os.version`, "nodes match"},
 		{"/ui/inventory?count=os.version", "os.version"}, {"/ui/inventory?where=os.nonsense+==+1", "nonsense"}, {"/ui/compliance", "cis-debian-12:5.1"},
-		{"/ui/compliance?control=cis-debian-12:5.1", "sshd/file:/etc/ssh/sshd_config"}, {"/ui/channels", "canary"}, {"/ui/alerts", "Receivers"}, {"/ui/hubs", "no hubs"}, {"/ui/events", "node.enrolled"},
+		{"/ui/compliance?control=cis-debian-12:5.1", "sshd/file:/etc/ssh/sshd_config"}, {"/ui/channels", "canary"}, {"/ui/rollouts", "canary"}, {"/ui/rollouts/canary?node=db-07", "What can be done"}, {"/ui/alerts", "Receivers"}, {"/ui/hubs", "no hubs"}, {"/ui/events", "node.enrolled"},
 		{"/ui/audit", "access.login"}}
 }
 

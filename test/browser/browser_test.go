@@ -34,7 +34,7 @@ func TestEveryPage(t *testing.T) {
 	for _, width := range []int64{1920, 375} {
 		tb.view(width, 900, width == 375)
 		for _, page := range []struct{ section, want string }{{"overview", "Problems"}, {"nodes", "web-01"}, {"inventory", "Condition over labels"}, {"compliance", "cis-debian-12:5.1"}, {"channels", "production"},
-			{"alerts", "Receivers"}, {"hubs", "no hubs"}, {"events", "node.enrolled"}, {"audit", "access.login"}} {
+			{"rollouts", "canary"}, {"alerts", "Receivers"}, {"hubs", "no hubs"}, {"events", "node.enrolled"}, {"audit", "access.login"}} {
 			path := "/ui/" + strings.TrimPrefix(page.section, "overview")
 			tb.click(`nav a[href="` + path + `"]`)
 			tb.whole(page.section, page.want, width)

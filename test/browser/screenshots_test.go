@@ -29,18 +29,32 @@ func TestScreenshots(t *testing.T) {
 	tb.await("the silence of the factory", `document.getElementById("part-counters").innerText.match(/8\s*○?\s*stale/) !== null`)
 	for _, page := range []struct{ name, path string }{{"overview", "/ui/"}, {"nodes", "/ui/nodes"}, {"node", "/ui/nodes/web-09"}, {"compliance", "/ui/compliance"},
 		{"inventory", `/ui/inventory?where=version(packages.openssl.version)+<+version("3.0.17")&show=os.codename,packages.openssl.version,kernel.release`}} {
-		for _, size := range []struct{ width, height int64 }{{1920, 1080}, {375, 812}} {
-			for _, theme := range []string{"light", "dark"} {
-				tb.view(size.width, size.height, theme == "dark")
-				tb.open(page.path)
-				tb.await("the stream", `document.getElementById("link").textContent === "Live."`)
-				picture, err := chromedp.Run(tb.ctx, chromedp.CaptureScreenshot())
-				must(t, err)
-				must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", page.name, size.width, theme)), small(t, picture), 0o644))
-			}
-		}
+		shoot(t, tb, dir, page.name, page.path)
 	}
 	tb.clean("the pages")
+	f, machines := moving(t)
+	tb = newTab(t, f)
+	tb.login(f.admin)
+	tb.open("/ui/rollouts/production")
+	tb.await("the canaries", `document.getElementById("live-rollout").innerText.match(/3\s*↻?\s*admitted/) !== null`)
+	machines.take("db-01", "db-02", "db-03")
+	tb.await("that somebody has to agree", `document.getElementById("live-rollout").innerText.includes("waiting-approval")`)
+	shoot(t, tb, dir, "rollout", "/ui/rollouts/production?node=web-05&word=healthy")
+}
+
+// shoot makes the pictures of a page: wide and narrow, light and dark.
+func shoot(t *testing.T, tb *tab, dir, name, path string) {
+	t.Helper()
+	for _, size := range []struct{ width, height int64 }{{1920, 1080}, {375, 812}} {
+		for _, theme := range []string{"light", "dark"} {
+			tb.view(size.width, size.height, theme == "dark")
+			tb.open(path)
+			tb.await("the stream", `document.getElementById("link").textContent === "Live."`)
+			picture, err := chromedp.Run(tb.ctx, chromedp.CaptureScreenshot())
+			must(t, err)
+			must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%d-%s.png", name, size.width, theme)), small(t, picture), 0o644))
+		}
+	}
 }
 
 // small is a picture with 256 colours, in a third of the bytes: the most frequent ones, but none that looks like another one.

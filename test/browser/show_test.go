@@ -17,6 +17,7 @@ func (f *fleet) show(t *testing.T) {
 	waiting.Waiting = &report.Waiting{Digest: stable, Commit: "4f1c2a9d8e7b6a5f4c3d2e1f0a9b8c7d6e5f4a3b", Since: time.Now().Add(-25 * time.Minute), Needs: 2, Missing: 1,
 		Approved: []string{"3f0a9c"}, Note: "new TLS settings", Reason: "approvals: 1 of 2"}
 	f.publish(t, note("production", time.Hour), waiting, note("factory", time.Second))
+	f.roll(t, "canary")
 	for i := range 36 {
 		m := f.join(t, fmt.Sprintf("web-%02d", i+1), "production", map[string]string{"role": "web", "environment": "production"})
 		m.traits = traitsOf(i)

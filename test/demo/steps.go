@@ -19,6 +19,9 @@ func (d *demo) repository(ctx context.Context) error {
 	if err := os.CopyFS(dir, os.DirFS("policies-example")); err != nil {
 		return err
 	}
+	if err := os.RemoveAll(filepath.Join(dir, "rollouts")); err != nil { // each change is to be seen at once
+		return err
+	}
 	if err := replace(filepath.Join(dir, "fleet.yaml"), "interval: 30s", "interval: "+interval.String()); err != nil {
 		return err
 	}

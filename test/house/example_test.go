@@ -97,7 +97,7 @@ func TestExampleHasNoStrayFile(t *testing.T) {
 	walkExample(t, func(file string) {
 		data, isData := strings.CutPrefix(file, "data/")
 		m := inModule.FindStringSubmatch(file)
-		ok := about.MatchString(file) || slices.Contains([]string{"roles", "alerts", "alerts/tests"}, path.Dir(file)) && path.Ext(file) == ".yaml" ||
+		ok := about.MatchString(file) || slices.Contains([]string{"roles", "alerts", "alerts/tests", "rollouts"}, path.Dir(file)) && path.Ext(file) == ".yaml" ||
 			isData && slices.ContainsFunc(p.Fleet.Data, func(level policy.Text) bool { return hierarchy(level.S, data) }) ||
 			m != nil && (m[2] == "" || slices.ContainsFunc(mentioned[m[1]], func(f string) bool { return m[2] == f || strings.HasPrefix(m[2], f+"/") }))
 		if !ok {

@@ -39,7 +39,7 @@ func newStatusCommand(g *globals) *cobra.Command {
 			}
 			return g.env.Columns([]string{"FIELD", "VALUE"}, [][]string{
 				{"node", st.Node}, {"fleet", st.Fleet}, {"channel", st.Channel}, {"server", st.Server},
-				{"registry", strings.Join(slices.Concat(st.Mirrors, st.Registry), ", ")}, {"root", fmt.Sprint(st.Root)}, {"pointer", st.Pointer}, {"bundle", st.Bundle}, {"commit", st.Commit},
+				{"registry", strings.Join(slices.Concat(st.Mirrors, st.Registry), ", ")}, {"root", fmt.Sprint(st.Root)}, {"pointer", st.Pointer}, {"bundle", st.Bundle}, {"commit", st.Commit}, {"why", whyText(st.Turn)},
 				{"spooled runs", fmt.Sprint(st.Spooled)}, {"pending refreshes", strings.Join(st.Pending, ", ")},
 				{"put aside", strings.Join(st.Aside, ", ")}, {"guarded", strings.Join(guarded, ", ")},
 			})
@@ -47,6 +47,17 @@ func newStatusCommand(g *globals) *cobra.Command {
 	}
 	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML)
 	return c
+}
+
+// whyText says why a node runs what it runs, and how far the rollout is that its channel has.
+func whyText(t *agent.Turn) string {
+	switch {
+	case t == nil:
+		return "it runs nothing yet"
+	case t.Rollout == "":
+		return t.Text
+	}
+	return fmt.Sprintf("%s (rollout %s, at place %.1f %% of its order)", t.Text, t.Rollout, t.Place)
 }
 
 func newTraitsCommand(g *globals) *cobra.Command {

@@ -21,11 +21,13 @@ func newRolloutCommand(env *cli.Env) *cobra.Command {
 		Long: `See and steer how channels are given what is new. A channel with a file in rollouts/ of the policy repository is given each
 new bundle in stages: so many nodes, then more, when those before are healthy.`,
 		Example: `  vigo rollout status
+  vigo rollout watch production
   vigo rollout explain web-1
   vigo rollout approve production
   vigo rollout abort production`,
 	}
-	c.AddCommand(newRolloutStatusCommand(env), newRolloutExplainCommand(env), newRolloutSimulateCommand(env), newRolloutTickCommand(env),
+	c.AddCommand(newRolloutStatusCommand(env), newRolloutWatchCommand(env), newRolloutHistoryCommand(env), newRolloutNodesCommand(env),
+		newRolloutExplainCommand(env), newRolloutSimulateCommand(env), newRolloutTickCommand(env),
 		newRolloutDoCommand(env, rollout.DoPause, "Let nobody in until it is resumed; who has the new bundle keeps it"),
 		newRolloutDoCommand(env, rollout.DoResume, "Go on with a rollout that is paused; its stage has its whole deadline again"),
 		newRolloutDoCommand(env, rollout.DoApprove, "Agree that a stage begins"),
@@ -88,15 +90,12 @@ func writeRollout(w io.Writer, r report.RolloutStatus, now time.Time) {
 		if st.Needs > 0 {
 			text = fmt.Sprintf("  %d of %d approved", len(st.Approved), st.Needs)
 		}
+		if st.State == "open" || st.State == "waiting" && st.Used > 0 {
+			text += fmt.Sprintf("  %d healthy, %s of %s used", st.Healthy, st.Used.Round(time.Second), r.Deadline)
+		}
 		fmt.Fprintf(w, "  %-12s %-8s %4d nodes%s\n", st.Name, st.State, st.Members, text)
 	}
-	var counts []string
-	for _, word := range rollout.Words() {
-		if n := r.Counts[word]; n > 0 {
-			counts = append(counts, fmt.Sprintf("%d %s", n, word))
-		}
-	}
-	fmt.Fprintf(w, "  nodes: %s\n", strings.Join(counts, ", "))
+	fmt.Fprintf(w, "  nodes: %s\n", countsOf(r.Counts))
 	for _, t := range r.Log {
 		fmt.Fprintf(w, "  %s %s %s %s %s %s\n", t.At.UTC().Format("2006-01-02 15:04:05"), t.To, t.Reason, t.Stage, t.Detail, t.By)
 	}

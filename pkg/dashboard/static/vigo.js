@@ -53,7 +53,7 @@
     }
     if (rows.length) said.textContent = rows.slice(0, 3).map(([, row]) => row.said).join("; ") + (rows.length > 3 ? "; and " + (rows.length - 3) + " more" : "");
     const mine = body.dataset.about ? names.has(body.dataset.about) : names.size > 0;
-    if (mine || m.more) {
+    if (mine || m.more || (m.rollouts && body.dataset.section === "rollouts")) {
       clearTimeout(timer);
       timer = setTimeout(reload, Math.max(0, due - Date.now()));
     }
