@@ -22,6 +22,8 @@ type RolloutPlan struct {
 	Candidate bundle.Target `json:"candidate"`
 	// Labels are those that the policy in force grants to nodes, where they are not those of their enrolment.
 	Labels map[string]map[string]string `json:"labels,omitempty"`
+	// Consents are the stages to which people agreed by signed commits, for the candidate.
+	Consents []rollout.Command `json:"consents,omitempty"`
 }
 
 // Rollouts serves people and controllers: how channels are given what is new.

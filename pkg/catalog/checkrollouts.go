@@ -2,11 +2,13 @@ package catalog
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 
 	"vigo.dev/pkg/expr"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/rollout"
 )
 
 // rollouts checks them against the rest of the policy: channels, windows, labels and traits.
@@ -26,8 +28,20 @@ func (k *check) rollouts() {
 			k.selector(when, "the condition of a stage of "+what)
 		}
 		for _, c := range r.Checks {
-			k.condition(c, k.schema, "a check of "+what, false)
+			k.comparison(c, "a check of "+what)
 		}
+	}
+}
+
+// comparison checks a condition that may compare nodes with others, and look at their last run.
+func (k *check) comparison(when policy.Text, what string) {
+	if when.S == "" {
+		return
+	}
+	schema := k.schema.Clone()
+	schema.Trait("run", reflect.TypeFor[rollout.Result]())
+	if _, err := expr.CompileCheck(when.S, schema); err != nil {
+		k.fail(when.Pos, "bad-expression", firstHint(err), "%s: %s", what, err)
 	}
 }
 

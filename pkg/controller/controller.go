@@ -100,8 +100,9 @@ type Controller struct {
 	fresh   atomic.Bool      // a hook nudged: what the forge said is old
 	herald  *herald          // nil: nobody is told
 
-	book     *sealedBook // nil until it is read
-	policies map[string]policyKnown
+	book       *sealedBook // nil until it is read
+	policies   map[string]policyKnown
+	agreements map[string]agreed // by channel
 
 	lead   *Controller   // whose policy gives channels to this one; nil: it is the first
 	from   policy.Origin // what the policy of the lead calls this branch
@@ -135,7 +136,7 @@ func newController(cfg Config, lead *Controller, from policy.Origin) (*Controlle
 		return nil, err
 	}
 	c := &Controller{
-		cfg: cfg, metrics: newMetrics(from), lead: lead, from: from, turn: &turn{by: map[string]*Controller{}}, sourcesNow: st.Sources, nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{}, policies: map[string]policyKnown{}, pushed: map[string]bool{}, waits: map[string]Wait{},
+		cfg: cfg, metrics: newMetrics(from), lead: lead, from: from, turn: &turn{by: map[string]*Controller{}}, sourcesNow: st.Sources, nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{}, policies: map[string]policyKnown{}, agreements: map[string]agreed{}, pushed: map[string]bool{}, waits: map[string]Wait{},
 		status: Status{Fleet: st.Fleet, Source: cfg.Git.URL(), Branch: cfg.Git.Branch()},
 		last:   cfg.Now(),
 	}

@@ -61,7 +61,11 @@ func (c *Controller) planned(ctx context.Context, name string, prev published, w
 	if err != nil {
 		return as, err
 	}
-	plan := api.RolloutPlan{Channel: name, Spec: spec, Window: c.state.Windows[name], Stable: p.Stable, Candidate: wanted, Labels: labels}
+	consents, err := c.consents(ctx, name, spec, wanted)
+	if err != nil {
+		return as, err
+	}
+	plan := api.RolloutPlan{Channel: name, Spec: spec, Window: c.state.Windows[name], Stable: p.Stable, Candidate: wanted, Labels: labels, Consents: consents}
 	says, err := c.cfg.Judge.Roll(ctx, plan)
 	if err != nil {
 		return as, failed(FailedRollout, fmt.Errorf("asking the report service how far the rollout is: %w", err))

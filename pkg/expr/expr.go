@@ -48,23 +48,9 @@ type Cond struct {
 // Compile checks and compiles a condition. The result must be true or false; every name must be in the schema. The error
 // is an [*Error].
 func Compile(src string, s *Schema) (*Cond, error) {
-	if len(src) > MaxLength {
-		return nil, &Error{Msg: fmt.Sprintf("the condition has %d characters, more than the %d that are allowed", len(src), MaxLength)}
-	}
-	tree, err := parser.Parse(src)
+	_, c, err := checked(src, s)
 	if err != nil {
-		return nil, parseError(err)
-	}
-	c := &checker{schema: s, labelsOnly: true}
-	ast.Walk(&tree.Node, c)
-	if c.err != nil {
-		return nil, c.err
-	}
-	if c.count > maxNodes {
-		return nil, &Error{Msg: "the condition is too large"}
-	}
-	if nesting(tree.Node) > maxNesting {
-		return nil, &Error{Msg: fmt.Sprintf("the condition looks through lists inside of lists, deeper than the %d that are allowed", maxNesting)}
+		return nil, err
 	}
 	options := append(functions(), exprlang.AllowUndefinedVariables(), exprlang.AsBool(), exprlang.Patch(nullSafe{}))
 	program, err := exprlang.Compile(src, options...)
@@ -72,6 +58,28 @@ func Compile(src string, s *Schema) (*Cond, error) {
 		return nil, parseError(err)
 	}
 	return &Cond{src: src, program: program, labelsOnly: c.labelsOnly, traits: c.traits}, nil
+}
+
+// checked parses an expression, and refuses what it may not name or is too much.
+func checked(src string, s *Schema) (*parser.Tree, *checker, error) {
+	if len(src) > MaxLength {
+		return nil, nil, &Error{Msg: fmt.Sprintf("the condition has %d characters, more than the %d that are allowed", len(src), MaxLength)}
+	}
+	tree, err := parser.Parse(src)
+	if err != nil {
+		return nil, nil, parseError(err)
+	}
+	c := &checker{schema: s, labelsOnly: true}
+	ast.Walk(&tree.Node, c)
+	switch {
+	case c.err != nil:
+		return nil, nil, c.err
+	case c.count > maxNodes:
+		return nil, nil, &Error{Msg: "the condition is too large"}
+	case nesting(tree.Node) > maxNesting:
+		return nil, nil, &Error{Msg: fmt.Sprintf("the condition looks through lists inside of lists, deeper than the %d that are allowed", maxNesting)}
+	}
+	return tree, c, nil
 }
 
 // CompileLabels compiles a condition over labels of which it is not known which there are, as of the stages of a rollout in a
@@ -159,6 +167,7 @@ type checker struct {
 	schema     *Schema
 	labelsOnly bool
 	traits     []string
+	looks      bool // at anything of a node
 	count      int
 	err        *Error
 }
@@ -203,7 +212,11 @@ func (c *checker) path(id *ast.IdentifierNode, members []string) {
 			c.err = &Error{Offset: id.Location().From, Msg: what, Advice: advice}
 		}
 	}
+	c.looks = c.looks || !slices.Contains(functionNames, id.Value)
 	switch name := id.Value; {
+	case name == compare && s.compares && len(members) == 0:
+	case name == compare && !s.any && !s.labels[name] && !s.locals[name]:
+		fail("control(…) compares a node with others: it can be used in the checks of rollouts only, and not inside of itself", name, nil)
 	case s.locals[name]:
 		c.labelsOnly = false
 	case name == "node" || s.labels[name] || s.any && s.traits[name] == nil || len(members) == 0 && slices.Contains(functionNames, name):

@@ -13,12 +13,13 @@ import (
 
 // A Schema is the names an expression may use and their types.
 type Schema struct {
-	traits map[string]reflect.Type
-	labels map[string]bool
-	params map[string]bool
-	modes  map[string]bool
-	locals map[string]bool
-	any    bool // every name is a label
+	traits   map[string]reflect.Type
+	labels   map[string]bool
+	params   map[string]bool
+	modes    map[string]bool
+	locals   map[string]bool
+	any      bool // every name is a label
+	compares bool // control(…) may be used
 }
 
 // NewSchema returns a schema that knows "node" and the functions only.

@@ -16,13 +16,14 @@ type Source interface {
 
 // Search returns the names of the nodes for which a condition holds, sorted. Documents that the condition looks at as a
 // whole are read from the source, the others not at all. A condition that cannot be evaluated for a node does not hold for
-// it, and the first such error is returned beside the others.
-func (x *Index) Search(ctx context.Context, cond *expr.Cond, docs Source) (found []string, err error) {
+// it, and the first such error is returned beside the others. What is known of nodes beside their traits is given by more, under
+// the name of a trait.
+func (x *Index) Search(ctx context.Context, cond *expr.Cond, docs Source, more ...Known) (found []string, err error) {
 	many, err := cond.ForMany()
 	if err != nil {
 		return nil, err
 	}
-	v := x.view(many.Reads, many.Patterns)
+	v := x.view(many.Reads, many.Patterns, more)
 	if err := v.load(ctx, docs); err != nil {
 		return nil, err
 	}
@@ -64,15 +65,24 @@ type seen struct {
 	decoded map[uint32]any
 }
 
-func (x *Index) view(reads []expr.Read, patterns []string) *view {
+func (x *Index) view(reads []expr.Read, patterns []string, more []Known) *view {
 	names, entries := x.sorted()
 	defer x.mu.RUnlock()
+	return x.viewOf(names, entries, reads, patterns, more)
+}
+
+// viewOf is of some nodes. The caller holds the lock.
+func (x *Index) viewOf(names []string, entries []*entry, reads []expr.Read, patterns []string, more []Known) *view {
 	v := &view{names: names, vars: map[string]any{}}
 	for i, pattern := range patterns {
 		v.columns = append(v.columns, ofPattern(expr.Read{Name: expr.Matched(i)}, pattern, names))
 	}
 	for _, r := range reads {
-		if s := x.sections[r.Name]; s != nil {
+		if at := slices.IndexFunc(more, func(k Known) bool { return k.Name == r.Name }); at >= 0 {
+			if r.Key = ""; !slices.ContainsFunc(v.columns, func(c seen) bool { return c.read == r }) {
+				v.columns = append(v.columns, ofKnown(more[at], names))
+			}
+		} else if s := x.sections[r.Name]; s != nil {
 			v.columns = append(v.columns, ofTrait(s, r, entries))
 		} else {
 			v.columns = append(v.columns, ofLabel(r, names, entries))
@@ -166,13 +176,21 @@ func (v *view) load(ctx context.Context, docs Source) error {
 
 // judge evaluates a condition for one row, and so for all that are like it.
 func (v *view) judge(cond *expr.Many, row int) (bool, error) {
+	if err := v.fill(row); err != nil {
+		return false, err
+	}
+	return cond.Eval(v.vars)
+}
+
+// fill puts what the nodes of a row say into the variables.
+func (v *view) fill(row int) error {
 	vars := v.vars
 	clear(vars)
 	for i := range v.columns {
 		c := &v.columns[i]
 		value, err := c.value(c.rows[row])
 		if err != nil {
-			return false, err
+			return err
 		}
 		switch {
 		case value == nil:
@@ -187,7 +205,7 @@ func (v *view) judge(cond *expr.Many, row int) (bool, error) {
 			doc[c.read.Key] = value
 		}
 	}
-	return cond.Eval(vars)
+	return nil
 }
 
 // value decodes a value, once.

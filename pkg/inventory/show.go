@@ -57,7 +57,7 @@ func (x *Index) each(ctx context.Context, nodes []string, p Path, docs Source, d
 	if len(keys) > 0 {
 		read.Key = keys[0]
 	}
-	v := x.view([]expr.Read{read}, nil)
+	v := x.view([]expr.Read{read}, nil, nil)
 	if v.columns[0].read.Key != "" && !v.columns[0].label {
 		keys = keys[1:]
 	}

@@ -22,6 +22,10 @@ func rolloutSchema() object {
 		"checkins": count("How often it must have reported since it took it over; 2 if it is not said."),
 		"success":  share("How many of the nodes of the stage must be healthy, of those that are not excused; 98% if it is not said."),
 		"on_empty": word("What a stage without nodes does; block if it is not said.", rollout.Block, rollout.Skip),
+		"ask": says(object{"anyOf": []object{listOrOne("Names of webhooks."), strict([]string{"of"}, object{
+			"of":       listOrOne("Names of webhooks in the file of receivers of the report service."),
+			"deadline": span("How long they may take to accept; that of the stage if it is not said."),
+		}, "Who is asked, and for how long.")}}, "Who is asked outside of the fleet before the next stage begins: all of them must accept."),
 	}, "What must be true before the next stage begins.")
 	stage := strict([]string{"name", "size"}, object{
 		"name": says(object{"type": "string"}, "Name."),
@@ -31,12 +35,14 @@ func rolloutSchema() object {
 		"approve": strict(nil, object{
 			"count": count("How many people; 1 if it is not said."),
 			"by":    listOrOne("Names of operators who may; without it, every operator."),
+			"file":  says(object{"type": "string", "pattern": `^rollouts/approvals/.+\.yaml$`}, "File in which they may agree by a signed commit, too."),
 		}, "Who must agree before the stage begins."),
 	}, "A part of the rollout.")
 	check := strict([]string{"name", "expr"}, object{
-		"name": says(object{"type": "string"}, "Name."),
-		"expr": condition("Condition over labels and traits that must hold for a node that has the new bundle."),
-		"for":  count("Reports in sequence in which it must not hold before the node counts as failed; 2 if it is not said."),
+		"name":  says(object{"type": "string"}, "Name."),
+		"expr":  condition("Condition over labels, traits and the last run (run.failed, run.seconds, …) that must hold for a node that has the new bundle; control(…) is the median of those that do not have it."),
+		"for":   count("Reports in sequence in which it must not hold before the node counts as failed; 2 if it is not said."),
+		"abort": limit("How many nodes may fail it before the rollout is aborted; without it, they count among those that failed."),
 	}, "A check of nodes that have it.")
 	s := document("Rollout", "rollouts/CHANNEL.yaml: how a channel is given what is new.", nil, object{
 		"channel":       says(object{"type": "string"}, "The channel, as in the name of the file."),

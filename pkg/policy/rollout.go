@@ -78,6 +78,9 @@ func (l *loader) rollouts(p *Policy) error {
 		if n := r.parse(data); data != nil && n != nil {
 			if one := r.rollout(n, name); one != nil {
 				p.Rollouts = append(p.Rollouts, one)
+				if err := l.consentFiles(one); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -45,7 +45,7 @@ func (r *reader) gate(n *yaml.Node) (g rollout.Gate) {
 	if !ok {
 		return g
 	}
-	r.only(entries, "soak", "checkins", "success", "on_empty")
+	r.only(entries, "soak", "checkins", "success", "on_empty", "ask")
 	for _, e := range entries {
 		switch e.key {
 		case "soak":
@@ -59,6 +59,8 @@ func (r *reader) gate(n *yaml.Node) (g rollout.Gate) {
 			}
 		case "on_empty":
 			g.OnEmpty = rollout.OnEmpty(r.oneOf(e.value, e.key, string(rollout.Block), string(rollout.Skip)))
+		case "ask":
+			g.Ask = r.ask(e.value)
 		}
 	}
 	return g
@@ -78,6 +80,9 @@ func gateOver(g, all rollout.Gate) rollout.Gate {
 	if g.OnEmpty == "" {
 		g.OnEmpty = all.OnEmpty
 	}
+	if len(g.Ask.Of) == 0 {
+		g.Ask = all.Ask
+	}
 	return g
 }
 
@@ -86,7 +91,7 @@ func (r *reader) approve(n *yaml.Node) (a rollout.Approve) {
 	if !ok {
 		return a
 	}
-	r.only(entries, "count", "by")
+	r.only(entries, "count", "by", "file")
 	a.Count = 1
 	for _, e := range entries {
 		switch e.key {
@@ -94,6 +99,8 @@ func (r *reader) approve(n *yaml.Node) (a rollout.Approve) {
 			a.Count = r.upToNumber(e.value, e.key, 16)
 		case "by":
 			a.By = r.strs(e.value, e.key)
+		case "file":
+			a.File = r.consentFile(e.value)
 		}
 	}
 	return a
@@ -145,7 +152,7 @@ func (r *reader) checks(s *rollout.Spec, n *yaml.Node) (texts []Text) {
 		if !ok {
 			continue
 		}
-		r.only(entries, "name", "expr", "for")
+		r.only(entries, "name", "expr", "for", "abort")
 		var c rollout.Check
 		text := Text{Pos: r.pos(item)}
 		for _, e := range entries {
@@ -157,6 +164,8 @@ func (r *reader) checks(s *rollout.Spec, n *yaml.Node) (texts []Text) {
 				c.Expr = text.S
 			case "for":
 				c.For = r.upToNumber(e.value, e.key, 100)
+			case "abort":
+				c.Abort = r.limit(e.value)
 			}
 		}
 		s.Checks, texts = append(s.Checks, c), append(texts, text)

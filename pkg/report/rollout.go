@@ -43,6 +43,8 @@ type RolloutStage struct {
 	Approved []string      `json:"approved,omitempty"`
 	Needs    int           `json:"needs,omitempty"` // approvals
 	By       []string      `json:"by,omitempty"`    // who may approve; empty: whoever may operate
+	// Answers are what webhooks said that were asked about it, by their names.
+	Answers map[string]rollout.Answer `json:"answers,omitempty"`
 }
 
 // RolloutNodes are nodes of a rollout by their names, as far as they were asked for.

@@ -254,6 +254,9 @@ func explain(state rollout.State, p rollout.Progress, stages uint32, name string
 	case rollout.Healthy:
 		return p.Word, fmt.Sprintf("it has the new bundle by %s and has been well for %s", stage, since(p.Good))
 	case rollout.Applied:
+		if p.Await != "" {
+			return p.Word, fmt.Sprintf("it has the new bundle by %s; its machine was started anew, and it has yet to show a run since", stage)
+		}
 		if p.Good.IsZero() {
 			return p.Word, fmt.Sprintf("it has the new bundle by %s; it has yet to show that it is well", stage)
 		}

@@ -201,7 +201,7 @@ func statusOf(channel string, state rollout.State, commit string) report.Rollout
 		spec := state.Spec.Stages[i]
 		one := report.RolloutStage{Name: spec.Name, State: "waiting", When: spec.When, Size: spec.Size.String(), Members: st.Members, Healthy: st.Healthy,
 			Soak: spec.Gate.Soak, Success: spec.Gate.Success, Began: st.Began, Ended: st.Ended, Used: st.Used,
-			Approved: st.Approved, Needs: spec.Approve.Count, By: spec.Approve.By}
+			Approved: st.Approved, Needs: spec.Approve.Count, By: spec.Approve.By, Answers: st.Answers}
 		switch {
 		case st.Skipped:
 			one.State = "skipped"

@@ -37,16 +37,18 @@ type rollouts struct {
 	mu   sync.Mutex
 	term int64 // of which the rest is known
 	by   map[string]*rolling
+	asks asker
 }
 
 // rolling is the rollout of one channel.
 type rolling struct {
-	channel string
-	plan    api.RolloutPlan
-	state   rollout.State
-	commit  string // that the candidate was built from
-	over    *pastRollout
-	meets   meets
+	channel  string
+	plan     api.RolloutPlan
+	state    rollout.State
+	commit   string // that the candidate was built from
+	over     *pastRollout
+	meets    meets
+	measures *measures
 }
 
 // keepRollouts moves rollouts until ctx ends, while this service leads.
@@ -54,16 +56,19 @@ func (s *Service) keepRollouts(ctx context.Context) {
 	tick := time.NewTicker(rolloutEvery)
 	defer tick.Stop()
 	works := true
+	defer s.rollouts.asks.wait()
 	for {
 		err := s.tickRollouts(ctx)
 		if err != nil && works && ctx.Err() == nil {
 			s.Log.Error("moving the rollouts; it does not say so again until it works", "err", err, "hint", fault.Hints(err))
 		}
 		works = err == nil
+		s.askRollouts(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-s.rollouts.asks.news():
 		}
 	}
 }
@@ -113,6 +118,7 @@ func (s *Service) moveRollout(ctx context.Context, channel string) error {
 	if err != nil {
 		return err
 	}
+	commands = append(commands, s.consented(&next)...)
 	if next.state.Phase.Over() && next.state.ID == c.state.ID && len(docs) == 0 {
 		s.rollouts.by[channel] = &next
 		return nil
@@ -131,7 +137,7 @@ func (s *Service) moveRollout(ctx context.Context, channel string) error {
 		docs[fmt.Sprintf("%s%s-%02d", logPrefix, now.Format(time.RFC3339Nano), i)] = encoded(t)
 	}
 	if err := s.DB.PutRollout(ctx, channel, docs); err != nil {
-		return kept(err)
+		return kept(err) // answers of this step are lost: the questions are asked again
 	}
 	s.rollouts.by[channel] = &next
 	return s.tellRollout(ctx, &next, told)
@@ -206,6 +212,26 @@ func (s *Service) takePlan(ctx context.Context, c *rolling, now time.Time) (told
 	told = append(told, c.state.Beginning(begunBy(plan.Candidate)))
 	s.Log.Info("a rollout begins", "channel", c.channel, "rollout", id, "candidate", plan.Candidate.Digest, "commit", plan.Candidate.Commit)
 	return told, nil
+}
+
+// consented are the stages to which people have agreed by commits, and that were not counted yet.
+func (s *Service) consented(c *rolling) (commands []rollout.Command) {
+	if c.plan.Candidate.Digest != c.state.Candidate || c.state.Phase.Over() {
+		return nil
+	}
+	for _, want := range c.plan.Consents {
+		i := slices.IndexFunc(c.state.Spec.Stages, func(st rollout.Stage) bool { return st.Name == want.Stage })
+		if i < c.state.Stage || want.Do != rollout.DoApprove || slices.ContainsFunc(c.state.Stages[i].Approved, func(by string) bool { return rollout.SamePerson(by, want.By) }) {
+			continue
+		}
+		by := c.state.Spec.Stages[i].Approve.By
+		if len(by) > 0 && !slices.ContainsFunc(strings.Split(want.By, ","), func(name string) bool { return slices.Contains(by, strings.TrimSpace(name)) }) {
+			continue // not one of those whom the stage asks
+		}
+		s.Log.Info("somebody agreed to a stage by a commit", "channel", c.channel, "rollout", c.state.ID, "stage", want.Stage, "by", want.By)
+		commands = append(commands, want)
+	}
+	return commands
 }
 
 func short(digest string) string {

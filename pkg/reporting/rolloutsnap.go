@@ -71,8 +71,8 @@ func (m *meets) of(spec *rollout.Spec, name string, granted map[string]string, n
 
 // snapshot is what is known of the nodes of a channel.
 func (s *Service) snapshot(ctx context.Context, c *rolling, now time.Time) rollout.Snapshot {
-	in := rollout.Snapshot{Now: now, Open: c.plan.Window.Open(now)}
-	failing := s.failingChecks(ctx, c)
+	in := rollout.Snapshot{Now: now, Open: c.plan.Window.Open(now), Answers: s.rollouts.asks.take(c.channel)}
+	failing := s.measure(ctx, c, &in)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.nodes) > 0 {
@@ -100,6 +100,7 @@ func (s *Service) evidence(c *rolling, n *node, failing []map[string]bool, now t
 	out := rollout.Node{
 		ID: n.Name, Stages: c.meets.of(&c.state.Spec, n.Name, n.Labels, now), Seen: n.seen, Interval: n.told,
 		Live: !n.seen.IsZero() && now.Sub(n.seen) <= 3*n.told, Dark: s.behindDark(n, now),
+		Boot: last.Boot, Run: last.Run.ID,
 		Digest: last.Bundle, Adopting: last.Adopting, Muted: s.covered(n) != nil,
 	}
 	_, out.Rebooting = s.rebooting(n.Name)
@@ -119,35 +120,4 @@ func (s *Service) evidence(c *rolling, n *node, failing []map[string]bool, now t
 		}
 	}
 	return out
-}
-
-// failingChecks finds, for each check, the nodes for which it does not hold. A check that cannot be looked at holds for nobody:
-// nothing passes by it.
-func (s *Service) failingChecks(ctx context.Context, c *rolling) []map[string]bool {
-	checks := c.state.Spec.Checks
-	if len(checks) == 0 {
-		return nil
-	}
-	var adopters []string
-	for name, p := range c.state.Nodes {
-		if p.Adopted {
-			adopters = append(adopters, name)
-		}
-	}
-	failing := make([]map[string]bool, len(checks))
-	for i, check := range checks {
-		holds := map[string]bool{}
-		if cond, err := expr.Compile(check.Expr, s.querySchema()); err == nil {
-			if names, err := s.index.Search(ctx, cond, s.DB); err == nil {
-				for _, name := range names {
-					holds[name] = true
-				}
-			}
-		}
-		failing[i] = map[string]bool{}
-		for _, name := range adopters {
-			failing[i][name] = !holds[name]
-		}
-	}
-	return failing
 }

@@ -10,6 +10,12 @@ type Snapshot struct {
 	// Blind says that nothing can be told of who is silent, such as because the service was down itself a moment ago.
 	Blind bool
 	Nodes []Node
+	// Unsure are the checks that cannot be looked at now, and why. Nobody fails them, and nobody becomes healthy meanwhile.
+	Unsure map[string]string
+	// Control are the values of the nodes that do not have the candidate, by what is compared; what has too few is not there.
+	Control map[string]float64
+	// Answers are what those said who were asked.
+	Answers []Answer
 }
 
 // A Node is what is known of one node of the channel. What it says of itself comes from reports that it signed.
@@ -29,7 +35,22 @@ type Node struct {
 	Waiting  bool   // for a window of its own, to take the candidate over
 	// Rebooting says that it announced a reboot, Unconfirmed that it has yet to say that it came up well.
 	Rebooting, Unconfirmed bool
+	Boot                   string // of the machine; empty: it is not told
+	Run                    string // its last one; it differs for each
 	Bad                    uint32 // bit i: check i does not hold
+}
+
+// A Result is the last run of a node, as checks see it under the name "run".
+type Result struct {
+	OK        int      `json:"ok"`
+	Changed   int      `json:"changed"`
+	Corrected int      `json:"corrected"`
+	Failed    int      `json:"failed"`
+	Skipped   int      `json:"skipped"`
+	Drift     int      `json:"drift"`
+	Seconds   float64  `json:"seconds"`           // that it took
+	Error     string   `json:"error,omitempty"`   // of the run as a whole
+	Failing   []string `json:"failing,omitempty"` // resources that failed, such as "service.nginx"
 }
 
 // A Word says where a node is in a rollout.

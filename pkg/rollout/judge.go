@@ -1,6 +1,9 @@
 package rollout
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // judge says where each node is, and counts them.
 func (m *machine) judge() {
@@ -33,7 +36,8 @@ func (m *machine) judge() {
 // Equal reports whether two are the same.
 func (p Progress) Equal(q Progress) bool {
 	return p.Word == q.Word && p.Stage == q.Stage && p.Members == q.Members && p.Admitted == q.Admitted && p.Adopted == q.Adopted &&
-		p.Good.Equal(q.Good) && p.Seen.Equal(q.Seen) && p.Doubt.Equal(q.Doubt) && p.Reports == q.Reports && p.Check == q.Check && string(p.Strikes) == string(q.Strikes)
+		p.Good.Equal(q.Good) && p.Seen.Equal(q.Seen) && p.Doubt.Equal(q.Doubt) && p.Reports == q.Reports && p.Check == q.Check && p.Boot == q.Boot &&
+		p.Await == q.Await && string(p.Strikes) == string(q.Strikes)
 }
 
 // admittedTo returns the stage whose threshold lets a node in, as the node finds it itself from the pointer.
@@ -59,11 +63,12 @@ func (m *machine) word(n *Node, p *Progress) Word {
 		p.Adopted = true
 	case p.Adopted && n.Live && n.Seen.After(p.Seen):
 		// It has another one and does not say why: it was installed anew, or is being taken back.
-		p.Adopted, p.Reports, p.Good, p.Strikes, p.Check = false, 0, time.Time{}, nil, ""
+		p.Adopted, p.Reports, p.Good, p.Strikes, p.Check, p.Boot, p.Await = false, 0, time.Time{}, nil, "", "", ""
 	}
 	if !p.Adopted {
 		return m.before(n, p)
 	}
+	p.booted(n)
 	switch {
 	case n.PutAside:
 		p.Good = time.Time{}
@@ -120,24 +125,22 @@ func (m *machine) silent(n *Node, p *Progress) Word {
 
 // well is the word of a node that has the candidate and reports.
 func (m *machine) well(n *Node, p *Progress) Word {
-	if n.Seen.After(p.Seen) {
+	unsure := len(m.in.Unsure) > 0
+	if n.Seen.After(p.Seen) && !unsure { // a report is looked at when all of it can be
 		p.Seen = n.Seen
 		p.Reports++
 		m.strike(n, p)
 	}
 	p.Check = ""
-	for i, c := range m.s.Spec.Checks {
-		if i < len(p.Strikes) && int(p.Strikes[i]) >= c.For {
-			p.Check = c.Name
-			break
-		}
+	if n.Failed == 0 {
+		p.Check = m.failing(p)
 	}
 	if n.Failed > 0 || p.Check != "" {
 		p.Good = time.Time{}
 		return Failed
 	}
 	// One report in which a check does not hold takes nobody's health, but nobody becomes healthy with it.
-	if n.Unconfirmed || p.Strikes != nil && p.Word != Healthy {
+	if n.Unconfirmed || p.Await != "" || p.Strikes != nil && p.Word != Healthy {
 		p.Good = time.Time{}
 		return Applied
 	}
@@ -145,10 +148,46 @@ func (m *machine) well(n *Node, p *Progress) Word {
 		p.Good = n.Seen
 	}
 	gate := m.s.Spec.Stages[min(p.Stage, len(m.s.Spec.Stages)-1)].Gate
-	if p.Reports >= gate.Checkins && n.Seen.Sub(p.Good) >= gate.Soak {
+	if (!unsure || p.Word == Healthy) && p.Reports >= gate.Checkins && n.Seen.Sub(p.Good) >= gate.Soak {
 		return Healthy
 	}
 	return Applied
+}
+
+// failing is the check that makes a node count as failed; one without a limit of its own before those that have one.
+func (m *machine) failing(p *Progress) (name string) {
+	for i, c := range m.s.Spec.Checks {
+		if !m.struck(p, i) {
+			continue
+		}
+		if !c.Abort.set() {
+			return c.Name
+		}
+		if name == "" {
+			name = c.Name
+		}
+	}
+	return name
+}
+
+// struck is whether a check did not hold for a node as often as makes it count.
+func (m *machine) struck(p *Progress, check int) bool {
+	return check < len(p.Strikes) && int(p.Strikes[check]) >= m.s.Spec.Checks[check].For
+}
+
+// booted looks whether the machine of an adopter was started anew: then what it showed before counts no more, and it has to
+// show another run.
+func (p *Progress) booted(n *Node) {
+	switch {
+	case n.Boot == "" || !n.Live:
+	case p.Boot == "":
+		p.Boot = n.Boot
+	case p.Boot != n.Boot:
+		p.Boot, p.Await = n.Boot, cmp.Or(n.Run, "none")
+		p.Reports, p.Good = 0, time.Time{}
+	case n.Run != p.Await && n.Run != "" && n.Seen.After(p.Seen):
+		p.Await = ""
+	}
 }
 
 // strike counts how often in sequence each check did not hold. It looks at each report once.

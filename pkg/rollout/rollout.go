@@ -52,12 +52,21 @@ type Gate struct {
 	Checkins int           `json:"checkins"` // how often it must have reported since it adopted
 	Success  float64       `json:"success"`  // percent of the members that are not excused
 	OnEmpty  OnEmpty       `json:"on_empty,omitempty"`
+	Ask      Ask           `json:"ask,omitzero"`
+}
+
+// An Ask is who is asked outside of the fleet, when a gate would be open: all of them must accept.
+type Ask struct {
+	Of       []string      `json:"of,omitempty"`       // names of webhooks the report service knows
+	Deadline time.Duration `json:"deadline,omitempty"` // for them to accept; zero: that of the stage
 }
 
 // An Approve is who must agree before a stage begins.
 type Approve struct {
 	Count int      `json:"count,omitempty"`
 	By    []string `json:"by,omitempty"` // roles or groups; empty: whoever may operate
+	// File is where people may agree by a signed commit to the policy, too; empty: they may not.
+	File string `json:"file,omitempty"`
 }
 
 // An Abort says when a rollout ends badly. All adopters count, of every stage.
@@ -84,6 +93,8 @@ type Check struct {
 	Name string `json:"name"`
 	Expr string `json:"expr"`
 	For  int    `json:"for"` // evaluations in sequence that it must fail before the node counts as failed
+	// Abort is how many nodes may fail it. Those that fail nothing else are not counted by the limit of all that failed.
+	Abort Limit `json:"abort,omitzero"`
 }
 
 // How the words of a Spec are written.

@@ -11,14 +11,16 @@ import (
 
 // A scene is a rollout of bundle 1 after bundle 0 over nodes that a test moves by hand.
 type scene struct {
-	t     *testing.T
-	now   time.Time
-	state rollout.State
-	nodes []rollout.Node
-	shut  bool // the window
-	blind bool
-	told  []rollout.Transition
-	next  []rollout.Command
+	t       *testing.T
+	now     time.Time
+	state   rollout.State
+	nodes   []rollout.Node
+	shut    bool // the window
+	blind   bool
+	told    []rollout.Transition
+	next    []rollout.Command
+	unsure  map[string]string
+	answers []rollout.Answer
 }
 
 // threeStages is a canary of a fifth of the nodes with the first label, then half of all, then the rest.
@@ -80,8 +82,8 @@ func (s *scene) decide(signed rollout.Signed, n *rollout.Node) rollout.Decision 
 
 func (s *scene) step() {
 	var told []rollout.Transition
-	s.state, told = rollout.Step(s.state, rollout.Snapshot{Now: s.now, Open: !s.shut, Blind: s.blind, Nodes: slices.Clone(s.nodes)}, s.next)
-	s.told, s.next = append(s.told, told...), nil
+	s.state, told = rollout.Step(s.state, rollout.Snapshot{Now: s.now, Open: !s.shut, Blind: s.blind, Nodes: slices.Clone(s.nodes), Unsure: s.unsure, Answers: s.answers}, s.next)
+	s.told, s.next, s.answers = append(s.told, told...), nil, nil
 }
 
 func (s *scene) do(c rollout.Command) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // agreement is how many steps in sequence must find a gate open, so that one odd moment does not decide.
@@ -15,7 +16,7 @@ func (m *machine) stage() *StageInfo { return &m.s.Stages[min(m.s.Stage, len(m.s
 func (m *machine) proceed() {
 	st, spec := m.stage(), m.s.Spec.Stages[m.s.Stage]
 	if m.blind || m.membersDark() {
-		st.Agreed = 0
+		st.unsettle()
 		st.Blind += m.elapsed
 		m.because(EvidenceBlind, "too many nodes went silent at once")
 		if st.Blind > m.s.Spec.Deadline {
@@ -25,7 +26,7 @@ func (m *machine) proceed() {
 	}
 	st.Blind = 0
 	if !m.in.Open {
-		st.Agreed = 0
+		st.unsettle()
 		m.because(WaitingWindow, "")
 		return
 	}
@@ -40,7 +41,7 @@ func (m *machine) proceed() {
 		m.draw()
 	}
 	if m.s.Phase == Running && m.s.Stages[min(m.s.Stage, len(m.s.Stages)-1)].Used > m.s.Spec.Deadline {
-		m.enter(Paused, ProgressDeadline, "", fmt.Sprintf("stage %s took more than %s: %s", spec.Name, m.s.Spec.Deadline, m.s.Reason))
+		m.enter(Paused, ProgressDeadline, "", strings.TrimSuffix(fmt.Sprintf("stage %s took more than %s: %s: %s", spec.Name, m.s.Spec.Deadline, m.s.Reason, m.s.Detail), ": "))
 	}
 }
 
@@ -186,16 +187,18 @@ func (m *machine) gate() {
 		}
 	}
 	st.Healthy = healthy
-	open := outside == 0 && members > 0 && float64(healthy)*100 >= spec.Gate.Success*float64(members)
+	open := outside == 0 && len(m.in.Unsure) == 0 && members > 0 && float64(healthy)*100 >= spec.Gate.Success*float64(members)
 	switch {
 	case open:
 		st.Agreed++
 	default:
-		st.Agreed = 0
+		st.unsettle()
 	}
 	switch {
 	case st.Agreed >= agreement:
-		m.pass()
+		m.ask()
+	case len(m.in.Unsure) > 0:
+		m.because(CheckUnknown, m.unsure())
 	case members == 0 && waiting > 0:
 		m.because(WaitingWindow, "the members wait for windows of their own")
 	case members == 0:

@@ -31,13 +31,15 @@ func (p Phase) Over() bool { return p == Completed || p == Reverted || p == Supe
 // A Reason is why a rollout is where it is.
 type Reason string
 
-// The reasons. Those of an abort by a check are "abort:check:" and its name.
+// The reasons. Those of an abort by a check are "abort:check:" and its name, those of a refusal "abort:gate:" and who refused.
 const (
 	Applying         Reason = "applying"          // members have yet to apply the candidate
 	Soaking          Reason = "soaking"           // they have, and are watched
 	WaitingWindow    Reason = "waiting-window"    // outside of the windows
 	WaitingApproval  Reason = "waiting-approval"  // somebody must agree
 	NoEligibleNodes  Reason = "no-eligible-nodes" // the stage has no node that could show anything
+	CheckUnknown     Reason = "check-unknown"     // a check cannot be looked at
+	WaitingGate      Reason = "waiting-gate"      // somebody outside of the fleet is asked
 	EvidenceBlind    Reason = "evidence-blind"    // too many nodes went silent at once to say anything of them
 	ProgressDeadline Reason = "progress-deadline" // a stage took too long
 	ByOperator       Reason = "by-operator"
@@ -67,6 +69,9 @@ type State struct {
 	Since  time.Time `json:"since"`  // when the phase or the reason changed
 	Ticked time.Time `json:"ticked"` // the last step
 
+	// Control are the last values of nodes that do not have the candidate.
+	Control map[string]float64 `json:"control,omitempty"`
+
 	Stage  int         `json:"stage"` // index; the number of stages: all are over
 	Stages []StageInfo `json:"stages"`
 	Heard  Heard       `json:"heard"`
@@ -88,6 +93,10 @@ type StageInfo struct {
 	Max      Bucket        `json:"max,omitempty"`
 	Agreed   int           `json:"agreed,omitempty"` // steps in sequence in which its gate was open
 	Approved []string      `json:"approved,omitempty"`
+	// Asked is when those outside were asked what they say in Answers; they have been for as long as Asking.
+	Asked   time.Time         `json:"asked,omitzero"`
+	Asking  time.Duration     `json:"asking,omitempty"`
+	Answers map[string]Answer `json:"answers,omitempty"`
 }
 
 func (s StageInfo) open() bool { return !s.Began.IsZero() }
@@ -111,6 +120,8 @@ type Progress struct {
 	Reports  int       `json:"reports,omitempty"` // since it adopted
 	Strikes  []uint8   `json:"strikes,omitempty"` // of each check: how often in sequence it did not hold
 	Check    string    `json:"check,omitempty"`   // that made it count as failed
+	Boot     string    `json:"boot,omitempty"`    // in which it was last seen
+	Await    string    `json:"await,omitempty"`   // it was started anew, and has yet to show a run after this one
 }
 
 // Begin starts a rollout. Of the one before it remains what nodes may still have.
@@ -178,9 +189,9 @@ func (s State) Supersede(by string, now time.Time) (State, Transition) {
 func (s State) clone() State {
 	s.Stages = slices.Clone(s.Stages)
 	for i := range s.Stages {
-		s.Stages[i].Approved = slices.Clone(s.Stages[i].Approved)
+		s.Stages[i].Approved, s.Stages[i].Answers = slices.Clone(s.Stages[i].Approved), maps.Clone(s.Stages[i].Answers)
 	}
-	s.Keep, s.Taken, s.Nodes = slices.Clone(s.Keep), slices.Clone(s.Taken), maps.Clone(s.Nodes)
+	s.Keep, s.Taken, s.Nodes, s.Control = slices.Clone(s.Keep), slices.Clone(s.Taken), maps.Clone(s.Nodes), maps.Clone(s.Control)
 	if s.Nodes == nil {
 		s.Nodes = map[string]Progress{}
 	}

@@ -3,7 +3,6 @@ package rollout
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -34,10 +33,12 @@ func Step(s State, in Snapshot, commands []Command) (State, []Transition) {
 	m.elapsed = min(m.now.Sub(s.Ticked), longestGap)
 	m.s.Ticked = m.now
 	m.blind = m.isBlind()
+	m.compare()
 	for _, c := range commands {
 		m.obey(c)
 	}
 	m.judge()
+	m.hear()
 	if m.s.Phase == Running || m.s.Phase == Paused {
 		m.abortIfNeeded()
 	}
@@ -142,7 +143,8 @@ func (m *machine) obey(c Command) {
 
 func (m *machine) resume(by string) {
 	st := m.stage()
-	st.Used, st.Blind, st.Agreed = 0, 0, 0
+	st.Used, st.Blind = 0, 0
+	st.unsettle()
 	m.enter(Running, Applying, by, "")
 }
 
@@ -155,7 +157,7 @@ func (m *machine) approve(c Command) {
 		return
 	}
 	st := &m.s.Stages[i]
-	if !slices.Contains(st.Approved, c.By) {
+	if !slices.ContainsFunc(st.Approved, func(by string) bool { return SamePerson(by, c.By) }) {
 		st.Approved = append(st.Approved, c.By)
 	}
 	// What was paused because nobody had agreed goes on when they have.
@@ -175,36 +177,16 @@ func (m *machine) abortIfNeeded() {
 			adopters += n
 		}
 	}
-	failed, lost := m.s.Counts[Failed]+m.s.Counts[SelfReverted], m.s.Counts[Lost]
+	failed, lost := m.s.Counts[Failed]+m.s.Counts[SelfReverted]-m.byChecksAlone(), m.s.Counts[Lost]
 	switch {
 	case m.s.Spec.Abort.Failed.passed(failed, adopters):
 		m.abort(m.cause(failed), "", fmt.Sprintf("%d of %d failed", failed, adopters))
 	case m.s.Spec.Abort.Lost.passed(lost, adopters):
 		m.abort(AbortLost, "", fmt.Sprintf("%d of %d lost", lost, adopters))
+	default:
+		m.abortByChecks(adopters)
 	}
 }
-
-// cause is a check if most of those that failed did so because of it.
-func (m *machine) cause(failed int) Reason {
-	by := map[string]int{}
-	for _, p := range m.s.Nodes {
-		if p.Word == Failed && p.Check != "" {
-			by[p.Check]++
-		}
-	}
-	for name, n := range by {
-		if 2*n > failed {
-			return AbortCheck(name)
-		}
-	}
-	return AbortFailed
-}
-
-// AbortCheck is the reason of an abort by a check.
-func AbortCheck(name string) Reason { return Reason("abort:check:" + name) }
-
-// IsAbort reports whether a reason is that of a rule.
-func (r Reason) IsAbort() bool { return strings.HasPrefix(string(r), "abort:") }
 
 func (m *machine) abort(r Reason, by, detail string) {
 	if m.s.Spec.OnAbort == Revert {

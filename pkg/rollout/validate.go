@@ -13,6 +13,9 @@ const MaxStages = 32
 // MaxChecks is how many checks it can have.
 const MaxChecks = 32
 
+// MaxAsked is how many can be asked at a gate.
+const MaxAsked = 8
+
 // WithDefaults returns the spec with what it does not say filled in. Stages that give no gate get the one that is given.
 func (s Spec) WithDefaults() Spec {
 	s.Cohort, s.OnAbort, s.Supersede = or(s.Cohort, EachRelease), or(s.OnAbort, Hold), or(s.Supersede, Restart)
@@ -82,6 +85,9 @@ func (st Stage) faults() (faults []error) {
 	if st.Approve.Count < 0 || st.Approve.Count > 16 {
 		wrong("approve.count: %d is not between 0 and 16", st.Approve.Count)
 	}
+	if ask := st.Gate.Ask; len(ask.Of) > MaxAsked || ask.Deadline < 0 || slices.Contains(ask.Of, "") || len(slices.Compact(slices.Sorted(slices.Values(ask.Of)))) < len(ask.Of) {
+		wrong("gate.ask: it needs at most %d different names, and a deadline that is not negative", MaxAsked)
+	}
 	if !slices.Contains([]OnEmpty{Block, Skip}, st.Gate.OnEmpty) {
 		wrong("gate.on_empty: %q is neither block nor skip", st.Gate.OnEmpty)
 	}
@@ -101,6 +107,9 @@ func (s Spec) ruleFaults() (faults []error) {
 	for i, c := range s.Checks {
 		if c.Name == "" || c.Expr == "" || c.For < 1 || slices.ContainsFunc(s.Checks[:i], func(b Check) bool { return b.Name == c.Name }) {
 			wrong("checks[%d]: it needs a name of its own, an expression, and a for of at least 1", i)
+		}
+		if l := c.Abort; l.set() && (l.Percent <= 0 || l.Percent > 100 || l.Min < 1) {
+			wrong("checks[%d].abort: it needs a percentage and a least number of nodes (min) of at least 1", i)
 		}
 	}
 	if s.Deadline <= 0 || s.LostAfter < 2 || s.RebootGrace < 0 {

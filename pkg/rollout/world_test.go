@@ -30,6 +30,8 @@ type world struct {
 	born   int // nodes
 	calm   bool
 	dark   time.Time // until when nobody is heard
+	unsure time.Time // until when the check cannot be looked at
+	said   []rollout.Answer
 	inputs []input
 	from   rollout.State
 }
@@ -55,6 +57,9 @@ type machine struct {
 	seen     time.Time
 	said     rollout.Node
 	aside    []string
+	boot     int
+	runs     int
+	shown    int    // boot of the last run
 	wellWith string // truth: the candidate it last reported of without a failure
 }
 
@@ -128,6 +133,7 @@ func (w *world) spec() rollout.Spec {
 	if w.chance(0.1) {
 		s.Immediate = true
 	}
+	w.gates(&s)
 	s.Supersede = []rollout.Supersede{rollout.Restart, rollout.FinishStage, rollout.Queue}[w.rand.IntN(3)]
 	return s.WithDefaults()
 }
@@ -204,6 +210,7 @@ func (w *world) report(m *machine) {
 	m.seen = w.now
 	has := m.digest == bundle(w.made)
 	m.said = rollout.Node{ID: m.id, Digest: m.digest, Adopting: m.adopting, PutAside: slices.Contains(m.aside, bundle(w.made))}
+	m.run()
 	if has && m.fails {
 		m.said.Failed = 1
 	}
@@ -223,6 +230,7 @@ func (w *world) snapshot() rollout.Snapshot {
 		n.Live = w.now.Sub(m.seen) <= 3*interval
 		in.Nodes = append(in.Nodes, n)
 	}
+	w.outside(&in)
 	return in
 }
 
@@ -258,6 +266,10 @@ func (w *world) chaos() (commands []rollout.Command) {
 		w.commit()
 	case 11:
 		m.bad, m.dies = !m.bad, false
+	case 12:
+		m.boot++
+	case 13:
+		w.unsure = w.now.Add(time.Duration(w.rand.IntN(10)) * time.Minute)
 	}
 	return commands
 }
@@ -296,6 +308,7 @@ func (w *world) step() []rollout.Transition {
 	w.wantCounts(in)
 	w.wantNoWayBack(before, next)
 	w.wantEvidence(before, next)
+	w.wantGates(before, next, in, commands)
 	if w.chance(0.2) {
 		w.wantMonotone(before, in, commands, next)
 	}

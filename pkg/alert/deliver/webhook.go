@@ -80,9 +80,20 @@ func (p *poster) beat(ctx context.Context, fleet string) error {
 }
 
 func (p *poster) post(ctx context.Context, id string, body []byte) error {
+	resp, err := p.do(ctx, id, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
+	return p.judge(resp)
+}
+
+// do sends a signed request. The caller closes the body of the answer.
+func (p *poster) do(ctx context.Context, id string, body []byte) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url, bytes.NewReader(body))
 	if err != nil {
-		return &Failure{Err: errors.New("url: it cannot be used"), Never: true}
+		return nil, &Failure{Err: errors.New("url: it cannot be used"), Never: true}
 	}
 	now := time.Now() // the receiver compares with its clock
 	req.Header.Set("Content-Type", "application/json")
@@ -95,11 +106,9 @@ func (p *poster) post(ctx context.Context, id string, body []byte) error {
 	}
 	resp, err := p.client.Do(req)
 	if err != nil {
-		return &Failure{Err: p.unreached(err)}
+		return nil, &Failure{Err: p.unreached(err)}
 	}
-	defer resp.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
-	return p.judge(resp)
+	return resp, nil
 }
 
 // unreached leaves the URL out of an error: it may be a secret.

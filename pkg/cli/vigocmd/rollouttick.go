@@ -117,7 +117,7 @@ func (t *tickFlags) run(env *cli.Env, dir string) error {
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", t.snapshot, err)
 	}
-	in.Open = open.Open(shot.Now)
+	in.Open, in.Answers = open.Open(shot.Now), shot.answers(state)
 	next, more := rollout.Step(state, in, commands)
 	if err := t.keep(next); err != nil {
 		return err

@@ -16,6 +16,20 @@ type snapshotFile struct {
 	Now   time.Time      `json:"now"` // zero: the clock
 	Blind bool           `json:"blind"`
 	Nodes []snapshotNode `json:"nodes"`
+	// Unsure are checks that cannot be looked at, and why.
+	Unsure map[string]string `json:"unsure"`
+	// Answers are what those say who are asked at the gate, by their names.
+	Answers map[string]rollout.Answer `json:"answers"`
+}
+
+// answers are those to the questions that are open.
+func (f snapshotFile) answers(state rollout.State) (list []rollout.Answer) {
+	for _, q := range state.Questions() {
+		if a, said := f.Answers[q.Of]; said {
+			list = append(list, rollout.Answer{Rollout: q.Rollout, Stage: q.Stage, Of: q.Of, Asked: q.Asked, Verdict: a.Verdict, Reason: a.Reason, At: f.Now})
+		}
+	}
+	return list
 }
 
 type snapshotNode struct {
@@ -63,7 +77,7 @@ func readSnapshot(path string) (shot snapshotFile, err error) {
 
 // of is the snapshot for a rollout by spec.
 func (f snapshotFile) of(spec rollout.Spec) (rollout.Snapshot, error) {
-	in := rollout.Snapshot{Now: f.Now, Blind: f.Blind, Nodes: make([]rollout.Node, 0, len(f.Nodes))}
+	in := rollout.Snapshot{Now: f.Now, Blind: f.Blind, Unsure: f.Unsure, Nodes: make([]rollout.Node, 0, len(f.Nodes))}
 	conds, err := stageConditions(spec)
 	if err != nil {
 		return in, err
