@@ -40,7 +40,7 @@ stages:
   - {name: rest, size: 100%}
 `
 
-func newFleet(t *testing.T, rollouts string) *fleet {
+func newFleet(t *testing.T, rollouts string, up ...string) *fleet {
 	t.Helper()
 	f := &fleet{t: t, repo: gitsourcetest.New(t), data: filepath.Join(t.TempDir(), "data"), dir: t.TempDir()}
 	f.repo.Put(map[string]string{
@@ -49,7 +49,7 @@ func newFleet(t *testing.T, rollouts string) *fleet {
 		"rollouts/stable.yaml": rollouts,
 	})
 	f.commit("one", "")
-	_, line := programs.Serve(t, nil, "vigo is up", "vigo", "up", "--data", f.data, "--git", f.repo.Dir, "--listen", "127.0.0.1:0", "--poll", "200ms", "--fleet", "lab", "--interval", "1s")
+	_, line := programs.Serve(t, nil, "vigo is up", "vigo", append([]string{"up", "--data", f.data, "--git", f.repo.Dir, "--listen", "127.0.0.1:0", "--poll", "200ms", "--fleet", "lab", "--interval", "1s"}, up...)...)
 	_, address, _ := strings.Cut(line, "on https://")
 	token := programs.Run(t, f.env(), "vigo", "token", "create", "--uses", fmt.Sprint(nodes))
 	for i := range nodes {
