@@ -136,13 +136,12 @@ func (s *server) checkIn(w http.ResponseWriter, r *http.Request) (any, error) {
 	defer s.bodies.Put(buf) // what is decoded does not point into it
 	defer s.checkIns.Put(c)
 	buf.Reset()
-	*c = report.CheckIn{}
 	said, err := s.signed(w, r, kind{what: "checkin", limit: MaxSmall, needCert: true, into: buf})
 	if err != nil {
 		return nil, err
 	}
-	if err := decode(said.data, c); err != nil {
-		return nil, err
+	if err := report.DecodeCheckIn(said.data, c); err != nil {
+		return nil, Refuse(ErrBadRequest, "decoding the body: %s", err)
 	}
 	if c.Node != said.node {
 		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", said.node, c.Node)

@@ -58,7 +58,11 @@ func (s *Service) Enroll(ctx context.Context, r api.EnrollRequest) (api.EnrollAn
 	if old, err := s.active(n.Name); err == nil && bytes.Equal(old.Key, n.Key) {
 		old.Node = n
 	} else { // a new machine, also when a retired one had the name: it begins to count anew
-		s.nodes[n.Name] = &node{Node: n, told: interval, shown: report.Never, account: account{State: report.ComplianceNever}}
+		fresh := &node{Node: n, told: interval, shown: report.Never, account: account{State: report.ComplianceNever}}
+		if s.newest != nil {
+			fresh.sharesWith(s.newest)
+		}
+		s.nodes[n.Name], s.newest = fresh, fresh
 	}
 	s.indexed(s.nodes[n.Name])
 	s.mu.Unlock()

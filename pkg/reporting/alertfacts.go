@@ -71,6 +71,7 @@ func (s *Service) lookAll(looks []*alert.Look, now time.Time) {
 	s.mu.Unlock()
 	w := &witness{s: s, now: now}
 	s.alerts.nodes = 0
+	var subject alert.Subject // one for all: rules keep nothing of it but texts
 	s.eachNode(func(n *node) {
 		if !n.Retired.IsZero() {
 			return
@@ -78,7 +79,7 @@ func (s *Service) lookAll(looks []*alert.Look, now time.Time) {
 		if w.n = n; !n.Hub {
 			s.alerts.nodes++
 		}
-		subject := s.subject(n, now)
+		subject = s.subject(n, now)
 		w.at = subject.Presence
 		for _, l := range looks {
 			l.At(&subject, w)

@@ -30,19 +30,25 @@ const maxSenders = 200_000
 type limits struct {
 	mu     sync.Mutex
 	minute time.Time
-	counts map[string]int
+	counts map[sender]int
 }
 
+// sender is who sends requests of a kind.
+type sender struct{ what, name string }
+
 // Admit implements api.Gate.
-func (s *Service) Admit(what, sender string) error {
+func (s *Service) Admit(what, name string) error {
 	now := s.Now()
 	l := &s.limits
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if minute := now.Truncate(time.Minute); !minute.Equal(l.minute) || l.counts == nil {
-		l.minute, l.counts = minute, map[string]int{}
+		if l.minute = minute; l.counts == nil {
+			l.counts = map[sender]int{}
+		}
+		clear(l.counts)
 	}
-	key := what + " " + sender
+	key := sender{what, name}
 	n, counted := l.counts[key]
 	if n >= perMinute(what) || !counted && len(l.counts) >= maxSenders {
 		return api.Refuse(api.ErrTooMany, "more than %d requests in a minute", perMinute(what))

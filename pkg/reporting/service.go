@@ -74,6 +74,7 @@ type Service struct {
 	known       map[string]bool   // facet digests that are kept
 	untold      untold
 	agent       string // version that was heard of last
+	newest      *node  // that has enrolled; nil: none since the start
 	index       *inventory.Index
 	quarantined map[string]alert.Quarantined
 	unread      []inventory.Document // for the index, to be read from the store

@@ -61,6 +61,7 @@ func (s *Service) loadNodes(ctx context.Context) error {
 		return err
 	}
 	for i, n := range loaded {
+		n.sharesWith(loaded[max(0, i-1)])
 		s.share(n, &n.account.Last)
 		// Those that are kept since long are written anew one after the other, and not all with the next check-in.
 		if n.written = n.account.Heard; s.began.Sub(n.written) > rewrite {
@@ -209,6 +210,13 @@ func (s *Service) share(n *node, c *report.CheckIn) {
 	c.Boot, c.Traits = sameText(c.Boot, last.Boot), sameText(c.Traits, last.Traits)
 	if hub, ok := s.nodes[c.Hub]; ok {
 		c.Hub = hub.Name
+	}
+}
+
+// sharesWith has what the token of two nodes says of them take memory once.
+func (n *node) sharesWith(other *node) {
+	if n.Token == other.Token && n.Channel == other.Channel && maps.Equal(n.Labels, other.Labels) {
+		n.Token, n.Channel, n.Labels = other.Token, other.Channel, other.Labels
 	}
 }
 

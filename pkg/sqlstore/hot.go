@@ -34,8 +34,10 @@ func (h Hot) merge(newer Hot) Hot {
 	if newer.Facets == nil {
 		newer.Facets = h.Facets
 	}
-	newer.Events = slices.Concat(h.Events, newer.Events)
-	newer.Events = newer.Events[max(0, len(newer.Events)-maxEvents):]
+	if len(h.Events) > 0 {
+		newer.Events = slices.Concat(h.Events, newer.Events)
+		newer.Events = newer.Events[max(0, len(newer.Events)-maxEvents):]
+	}
 	return newer
 }
 

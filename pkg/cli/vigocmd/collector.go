@@ -14,7 +14,7 @@ const (
 	// as that is not less than Go's own rule gives it.
 	heapRoom = 1 << 30
 	// How much that is at most and at least, in percent of what is in use: Go's own rule is 100.
-	mostGarbage, leastGarbage = 200, 100
+	mostGarbage, leastGarbage = 300, 100
 )
 
 // tuneCollector has garbage collected less often than Go does by itself, until ctx ends. What a service has in use grows with
