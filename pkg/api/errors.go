@@ -84,6 +84,11 @@ func Refuse(e *Error, format string, args ...any) *Error {
 func wireError(err error) *Error {
 	var own *Error
 	if errors.As(err, &own) {
+		if hints := fault.Hints(err); own.Advice == "" && len(hints) > 0 { // of what is around it
+			out := *own
+			out.Advice = hints[0]
+			return &out
+		}
 		return own
 	}
 	for _, m := range []struct {

@@ -70,14 +70,16 @@ func TestPagesShowWhatThereIs(t *testing.T) {
 	r := newRig(t, newWorld("text"))
 	r.login(t, identity.RoleAdmin)
 	for path, wants := range map[string][]string{
-		"/ui/":                                    {"<title>Overview · acme · Vigo</title>", "1/4 live", "4 problems", `href="/ui/nodes?presence=stale"`, "stale", "channel"},
-		"/ui/nodes":                               {"1–4 of 4", `href="/ui/nodes/livetext"`, "vigo nodes"},
+		"/ui/":                                    {"<title>Overview · acme · Vigo</title>", "1/4 live", "4 problems", "Maintenance of 2 nodes until 2026-11-28 13:00:00 UTC", "1 silent; 1 failing", `href="/ui/nodes?presence=stale"`, "stale", "channel"},
+		"/ui/nodes":                               {"1–4 of 4", `href="/ui/nodes/livetext"`, "vigo nodes", "</i>quarantine</span>", "</i>maintenance</span>"},
 		"/ui/nodes?presence=stale":                {"1–1 of 1", "staletext", "vigo nodes --presence stale"},
 		"/ui/nodes?name=ive":                      {"1–1 of 1", "livetext", "vigo nodes &#39;*ive*&#39;"},
 		"/ui/nodes?name=nobody":                   {"No node matches."},
 		"/ui/nodes?label=text":                    {"is not key=value"},
 		"/ui/nodes/staletext":                     {"compliance is what was reported last", `class="del"`, "<summary>bare", "list[1].a", "Timeline", `href="/ui/rollouts/stable?node=staletext"`, "<svg class=\"runs\""},
-		"/ui/nodes/nobody":                        {"there is no node"},
+		"/ui/nodes/latetext":                      {"in quarantine", "until somebody releases it", "vigo node release latetext"},
+		"/ui/nodes/missingtext":                   {"Maintenance until <time", "2026-11-28 13:00:00"},
+		"/ui/nodes/nobody":                        {"there is no node", "did you mean &#34;web-1&#34;?"},
 		"/ui/inventory?where=x&show=a,+b":         {"1 node matches", "vigo inventory x --show a,b", "{&#34;a&#34;:&#34;text&#34;}"},
 		"/ui/inventory?count=os.id":               {"<svg", "vigo inventory --count os.id"},
 		"/ui/inventory?where=broken":              {"unknown name text", `value="broken"`},

@@ -43,10 +43,11 @@ type face struct {
 	digest                       report.Digest
 	bundle, reason, channel, hub string
 	refusals                     int
+	quarantine, maintenance      bool
 }
 
 func faceOf(n report.NodeStatus) face {
-	return face{n.Presence, n.Compliance, n.Digest, n.Bundle, n.Reason, n.Channel, n.Hub, len(n.Refusals)}
+	return face{n.Presence, n.Compliance, n.Digest, n.Bundle, n.Reason, n.Channel, n.Hub, len(n.Refusals), n.Quarantine != nil, n.Maintenance != nil}
 }
 
 // live looks at the fleet while anybody does, once for all of them.

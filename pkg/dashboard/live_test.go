@@ -165,3 +165,28 @@ func TestTooManyBrowsers(t *testing.T) {
 		t.Error("nobody is taken after one has left")
 	}
 }
+
+// TestStreamTellsThatARolloutMoves, once for each time that it does.
+func TestStreamTellsThatARolloutMoves(t *testing.T) {
+	t.Parallel()
+	w := newWorld("text")
+	r := newRig(t, w)
+	r.login(t, identity.RoleViewer)
+	told, leave := r.listen(t)
+	defer leave()
+	if m := <-told; m.Rollouts {
+		t.Errorf("at first: %+v", m)
+	}
+	w.mu.Lock()
+	w.rolling = "early soaking, 3 of 4 healthy"
+	w.mu.Unlock()
+	moves := 0
+	for range 3 {
+		if m := <-told; m.Rollouts {
+			moves++
+		}
+	}
+	if moves != 1 {
+		t.Errorf("it was told %d times", moves)
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/audit"
+	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 )
@@ -93,7 +94,11 @@ func (d *Dashboard) sendToLogin(w http.ResponseWriter, r *http.Request) {
 // explain finds what to say of an error; what is not a refusal stays in the log.
 func (d *Dashboard) explain(r *http.Request, err error) (int, api.Error) {
 	if refused, ok := errors.AsType[*api.Error](err); ok {
-		return refused.Status, *refused
+		told := *refused
+		if hints := fault.Hints(err); told.Advice == "" && len(hints) > 0 {
+			told.Advice = hints[0]
+		}
+		return told.Status, told
 	}
 	d.Log.Error("showing a page", "path", r.URL.Path, "err", err)
 	return api.ErrInternal.Status, *api.ErrInternal

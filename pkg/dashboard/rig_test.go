@@ -17,6 +17,7 @@ import (
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/change"
+	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 )
@@ -33,6 +34,7 @@ type world struct {
 	refused  []string
 	question report.Question
 	failing  error
+	rolling  string // how far a rollout is
 	provider provider
 }
 
@@ -47,14 +49,16 @@ func newWorld(text string) *world {
 			Seen: noon.Add(-time.Duration(i) * time.Hour), Digest: report.DigestBehind, Bundle: text, Commit: text, Pointer: text, Agent: text, Hub: text, Reason: text,
 			Failing: i, Refusals: []report.Refusal{{Name: text, Detail: text, What: text, Count: 2}}})
 	}
+	w.nodes[1].Quarantine = &report.Quarantine{Rule: text, Since: noon.Add(-time.Hour), Text: text, Until: report.UntilReleased}
+	w.nodes[3].Maintenance = &report.Maintenance{ID: text, By: text, Reason: text, Until: noon.Add(time.Hour)}
 	return w
 }
 
 func (w *world) Status(context.Context, int) (report.Status, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	st := report.Status{Fleet: "acme", Now: noon, Worst: []report.Worst{{Module: w.text, Nodes: 3}},
-		Channels: []report.Channel{{ChannelNote: report.ChannelNote{Channel: w.text, Pointer: w.text, Digest: w.text, Commit: w.text, From: w.text, Error: w.text, Rollout: w.text,
+	st := report.Status{Fleet: "acme", Now: noon, Maintenance: []report.MaintenanceStatus{{Maintenance: report.Maintenance{By: w.text, Reason: w.text, Until: noon.Add(time.Hour)}, Covers: 2, Silent: 1, Failing: 1}}, Worst: []report.Worst{{Module: w.text, Nodes: 3}},
+		Channels: []report.Channel{{ChannelNote: report.ChannelNote{Channel: w.text, Pointer: w.text, Digest: w.text, Commit: w.text, From: w.text, Error: w.text, Rollout: w.text + w.rolling,
 			Candidate: w.text, Rewritten: w.text, Approvals: []string{w.text}, Waiting: &report.Waiting{Digest: w.text, Commit: w.text, Note: w.text, Reason: w.text, Needs: 2}}, Nodes: 4, Cur: 3}},
 		Hubs: []report.HubStatus{{Name: w.text, Presence: report.Stale, Version: w.text, Trouble: w.text, Mirrors: map[string]string{w.text: w.text}}}}
 	for _, n := range w.nodes {
@@ -89,7 +93,7 @@ func (w *world) Node(_ context.Context, name string) (report.NodeDetail, error) 
 			return report.NodeDetail{NodeStatus: n, Token: w.text, Key: w.text, Boot: w.text, Runs: []report.Run{run, run}, Events: []report.Event{{Kind: w.text, Text: w.text}}}, nil
 		}
 	}
-	return report.NodeDetail{}, api.Refuse(api.ErrNotFound, "there is no node %q", name)
+	return report.NodeDetail{}, fault.WithHint(api.Refuse(api.ErrNotFound, "there is no node %q", name), `did you mean "web-1"?`)
 }
 
 func (w *world) Traits(_ context.Context, q report.Query, _ string) ([]report.Traits, error) {

@@ -29,7 +29,7 @@ func mark(state any) string {
 	signs := map[string]string{
 		"live": "●", "late": "◐", "stale": "○", "missing": "✕", "never": "·", "retired": "–",
 		"ok": "✓", "changed": "↻", "corrected": "↻", "drift": "≠", "failed": "✕", "skipped": "»",
-		"current": "=", "behind": "←", "ahead": "→", "unknown": "?",
+		"current": "=", "candidate": "▷", "behind": "←", "ahead": "→", "unknown": "?",
 	}
 	return signs[fmt.Sprint(state)]
 }

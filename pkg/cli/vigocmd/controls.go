@@ -1,7 +1,6 @@
 package vigocmd
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"slices"
@@ -99,8 +98,7 @@ func showRows(env *cli.Env, f cli.Format, doc any, head []string, rows [][]strin
 		}
 		return nil
 	case csvFormat:
-		w := csv.NewWriter(env.Stdout)
-		return errors.Join(w.Write(head), w.WriteAll(rows))
+		return writeCSV(env, head, rows)
 	}
 	for i := range head {
 		head[i] = strings.ToUpper(head[i])

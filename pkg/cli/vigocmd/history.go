@@ -2,8 +2,6 @@ package vigocmd
 
 import (
 	"context"
-	"encoding/csv"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -103,8 +101,7 @@ func showHistory(env *cli.Env, format cli.Format, q report.HistoryQuery, h repor
 		rows = append(rows, []string{e.At.Local().Format(time.DateTime), e.Node, what, string(e.Outcome), orDash(detailText(e, 3))})
 	}
 	if format == csvFormat {
-		w := csv.NewWriter(env.Stdout)
-		return errors.Join(w.Write([]string{"time", "node", "kind", "module", "subject", "outcome", "run", "commit", "detail"}), w.WriteAll(rows))
+		return writeCSV(env, []string{"time", "node", "kind", "module", "subject", "outcome", "run", "commit", "detail"}, rows)
 	}
 	sayDropped(env, h.Dropped)
 	if h.Next != "" {

@@ -1,9 +1,7 @@
 package vigocmd
 
 import (
-	"encoding/csv"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,9 +12,6 @@ import (
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/report"
 )
-
-// csvFormat is a table for programs that calculate.
-const csvFormat cli.Format = "csv"
 
 func newInventoryCommand(env *cli.Env) *cobra.Command {
 	var format cli.Format
@@ -113,8 +108,7 @@ func showInventory(env *cli.Env, format cli.Format, answer report.Inventory) err
 		}
 		return nil
 	case csvFormat:
-		w := csv.NewWriter(env.Stdout)
-		return errors.Join(w.Write(head), w.WriteAll(rows))
+		return writeCSV(env, head, rows)
 	}
 	for i := range head[:min(3, len(head))] {
 		head[i] = strings.ToUpper(head[i])

@@ -2,8 +2,6 @@ package vigocmd
 
 import (
 	"context"
-	"encoding/csv"
-	"errors"
 	"fmt"
 	"time"
 
@@ -54,8 +52,7 @@ func showMoves(env *cli.Env, format cli.Format, moves []report.Move) error {
 	case cli.Name:
 		return nil
 	case csvFormat:
-		w := csv.NewWriter(env.Stdout)
-		return errors.Join(w.Write([]string{"node", "trait", "field", "from", "to", "changed", "times", "more"}), w.WriteAll(rows))
+		return writeCSV(env, []string{"node", "trait", "field", "from", "to", "changed", "times", "more"}, rows)
 	}
 	return env.Columns([]string{"NODE", "TRAIT", "FIELD", "FROM", "TO", "CHANGED"}, rows)
 }
