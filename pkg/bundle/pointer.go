@@ -14,18 +14,22 @@ const PointerPredicate = "https://vigo.dev/channel/v1"
 // A Pointer says what the nodes of a channel should run now. It is the same bytes for every node, signed by the
 // channel role key. See design: a pointer never goes back; a wanted content rollback is a new Seq with an old digest.
 type Pointer struct {
-	Fleet     string          `json:"fleet"`
-	Channel   string          `json:"channel"`
-	Epoch     int64           `json:"epoch"`
-	Seq       int64           `json:"seq"`
-	Issued    time.Time       `json:"issued"`
-	Expires   time.Time       `json:"expires"`
-	Stable    Target          `json:"stable"`
-	Candidate *Target         `json:"candidate,omitempty"`
-	Prefetch  []Target        `json:"prefetch,omitempty"`
-	Revoked   []string        `json:"revoked,omitempty"` // bundle digests that must not run
-	Modes     map[string]bool `json:"modes,omitempty"`
-	Secrets   *Target         `json:"secrets,omitempty"` // what is sealed to the nodes of the channel
+	Fleet     string    `json:"fleet"`
+	Channel   string    `json:"channel"`
+	Epoch     int64     `json:"epoch"`
+	Seq       int64     `json:"seq"`
+	Issued    time.Time `json:"issued"`
+	Expires   time.Time `json:"expires"`
+	Stable    Target    `json:"stable"`
+	Candidate *Target   `json:"candidate,omitempty"`
+	Prefetch  []Target  `json:"prefetch,omitempty"`
+	Revoked   []string  `json:"revoked,omitempty"` // bundle digests that must not run
+	// Modes are those of the newest commit, for nodes that do not have its bundle yet. They count where the trust root asks
+	// nobody to agree.
+	Modes map[string]bool `json:"modes,omitempty"`
+	// Order is what people have set modes to, over what policy says: Sigstore bundles of one order.
+	Order   [][]byte `json:"order,omitempty"`
+	Secrets *Target  `json:"secrets,omitempty"` // what is sealed to the nodes of the channel
 	// CandidateSecrets are sealed to the nodes that have the candidate.
 	CandidateSecrets *Target `json:"candidateSecrets,omitempty"`
 	// Rollout says who may take the candidate; there is a candidate if and only if there is one.

@@ -21,10 +21,13 @@ func (r Root) Gated(channel string) bool {
 	return ok
 }
 
-// apart refuses a root in which those who approve are those who publish: one stolen key would be both.
+// apart refuses a root in which those who approve or order modes are those who publish: one stolen key would be both.
 func (r Root) apart() error {
 	for name, role := range r.Roles {
 		channel, ok := strings.CutPrefix(name, RoleApproval(""))
+		if !ok {
+			channel, ok = strings.CutPrefix(name, RoleModes(""))
+		}
 		if !ok {
 			continue
 		}

@@ -166,7 +166,7 @@ const (
 	maxRoles = 256
 )
 
-var roleName = regexp.MustCompile(`^(root|bundle|task|channel/\*|(channel|approval)/[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?)$`)
+var roleName = regexp.MustCompile(`^(root|bundle|task|channel/\*|(channel|approval|modes)/[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?)$`)
 
 // Validate refuses a root that could not be used, or with which nothing could be verified safely.
 func (r Root) Validate() error {
@@ -191,7 +191,7 @@ func (r Root) Validate() error {
 	for _, name := range slices.Sorted(maps.Keys(r.Roles)) {
 		role := r.Roles[name]
 		if !roleName.MatchString(name) {
-			return bad("role %.80q is not root, bundle, task, channel/<name>, channel/* or approval/<name>", name)
+			return bad("role %.80q is not root, bundle, task, channel/<name>, channel/*, approval/<name> or modes/<name>", name)
 		}
 		if role.Threshold < 1 || role.Threshold > len(role.Keys) {
 			return bad("role %s asks for %d of %d keys", name, role.Threshold, len(role.Keys))

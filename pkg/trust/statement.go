@@ -148,6 +148,9 @@ func checkPointer(p bundle.Pointer) error {
 	case len(p.Prefetch) > maxPrefetch || len(p.Revoked) > maxRevoked || len(p.Modes) > maxModes:
 		return refuse(bundle.TooLarge, fmt.Sprintf("more than %d bundles to prefetch, %d revoked ones or %d modes", maxPrefetch, maxRevoked, maxModes))
 	}
+	if err := checkOrder(p.Order); err != nil {
+		return refuse(bundle.TooLarge, err.Error())
+	}
 	targets := append([]bundle.Target{p.Stable}, p.Prefetch...)
 	if p.Secrets != nil {
 		targets = append(targets, *p.Secrets)

@@ -262,11 +262,21 @@ func asked(t *testing.T, r *opened, channel string) []byte {
 	return rendered(t, bundle.Manifest{ArtifactType: trust.PromotionType, Config: blob(t, r.store, "{}"), Layers: []bundle.Descriptor{blob(t, r.store, string(payload))}})
 }
 
+// orderOf is an order of modes for a channel.
+func orderOf(t *testing.T, r *opened, channel string) []byte {
+	t.Helper()
+	payload, err := trust.Order{Fleet: "acme", Channel: channel, Modes: map[string]bool{"dr": true}, From: trust.Base{Epoch: 1, Seq: 1, Digest: r.target.Digest}, Given: time.Unix(1e9, 0)}.Payload()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rendered(t, bundle.Manifest{ArtifactType: trust.ModesType, Config: blob(t, r.store, "{}"), Layers: []bundle.Descriptor{blob(t, r.store, string(payload))}})
+}
+
 // TestWhatOperatorsPush: requests under their tag and signatures of what is there, and nothing that moves a fleet.
 func TestWhatOperatorsPush(t *testing.T) {
 	t.Parallel()
 	r := open(t, registry.Options{FleetOnly: true})
-	signature, request := signatureOf(t, r), asked(t, r, "production")
+	signature, request, order := signatureOf(t, r), asked(t, r, "production"), orderOf(t, r, "production")
 	of := func(m bundle.Manifest) []byte {
 		m.Config = blob(t, r.store, "{}")
 		return rendered(t, m)
@@ -284,6 +294,10 @@ func TestWhatOperatorsPush(t *testing.T) {
 		"a request under its tag":          {"promotion-production", request, 201, ""},
 		"a request for another channel":    {"promotion-staging", request, 403, "goes to the tag promotion-production"},
 		"a request in place of a channel":  {"channel-production", request, 403, "goes to the tag promotion-production"},
+		"an order of modes":                {"modes-production", order, 201, ""},
+		"an order for another channel":     {"modes-staging", order, 403, "goes to the tag modes-production"},
+		"an order in place of a channel":   {"channel-production", order, 403, "goes to the tag modes-production"},
+		"an order of nothing":              {"modes-production", of(bundle.Manifest{ArtifactType: trust.ModesType}), 403, "no order of modes"},
 		"a signature with a tag":           {"channel-stable", signature, 403, "given no tag"},
 		"a further tag":                    {bundle.DigestOf(signature) + "?tag=channel-stable", signature, 403, "no further tags"},
 		"a pointer":                        {"channel-stable", pointer, 403, "neither"},
@@ -321,7 +335,7 @@ func TestWhatOperatorsPush(t *testing.T) {
 			t.Errorf("told of %+v", i)
 		}
 	}
-	if pushed != 3 {
-		t.Errorf("told of %d pushes, want 3", pushed)
+	if pushed != 4 {
+		t.Errorf("told of %d pushes, want 4", pushed)
 	}
 }

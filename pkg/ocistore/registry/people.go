@@ -11,7 +11,7 @@ import (
 	"vigo.dev/pkg/trust"
 )
 
-// What people may push: requests for promotion, and signatures of what is there. All of it is small.
+// What people may push: requests for promotion, orders of modes, and signatures of what is there. All of it is small.
 const (
 	maxPeopleManifest  = 64 << 10
 	maxPeopleBlob      = 1 << 20
@@ -25,12 +25,12 @@ func (r *Registry) has(repository string) bool {
 	return err == nil
 }
 
-// forPeople refuses a manifest that operators have no business to push. A signature has no tag, and the only tag that an
-// operator moves is that of what is asked for a channel, with a request for that channel: no channel, bundle or root
-// document is ever in their hands.
+// forPeople refuses a manifest that operators have no business to push. A signature has no tag, and the only tags that an
+// operator moves are those of what is asked and ordered for a channel, with a request or an order for that channel: no
+// channel, bundle or root document is ever in their hands.
 func (r *Registry) forPeople(req *http.Request, to target, data []byte) *refusal {
 	denied := func(format string, args ...any) *refusal {
-		return refuse(http.StatusForbidden, codeDenied, forContent, "operators push requests for promotion (vigo promote) and signatures (vigo approve, cosign sign)", format, args...)
+		return refuse(http.StatusForbidden, codeDenied, forContent, "operators push requests for promotion (vigo promote), orders of modes (vigo mode) and signatures (vigo approve, cosign sign)", format, args...)
 	}
 	m, err := bundle.ReadManifest(data)
 	if err != nil {
@@ -54,6 +54,15 @@ func (r *Registry) forPeople(req *http.Request, to target, data []byte) *refusal
 			return denied("a request for channel %q goes to the tag %s, not to %.120q", asked.Channel, tag, to.reference)
 		}
 		return nil
+	case m.ArtifactType == trust.ModesType && m.Subject == nil:
+		order, _, err := trust.ReadOrder(req.Context(), store, m)
+		if err != nil {
+			return denied("it is no order of modes: %s", err)
+		}
+		if tag := trust.ModesTag(order.Channel); notDigest != nil && to.reference != tag {
+			return denied("an order for channel %q goes to the tag %s, not to %.120q", order.Channel, tag, to.reference)
+		}
+		return nil
 	case m.Subject != nil && (m.ArtifactType == bundle.SignatureMediaType || m.Config.MediaType == bundle.SignatureMediaType):
 		if notDigest != nil {
 			return denied("a signature is given no tag")
@@ -63,7 +72,7 @@ func (r *Registry) forPeople(req *http.Request, to target, data []byte) *refusal
 		}
 		return nil
 	}
-	return denied("it is neither a request for promotion nor a signature")
+	return denied("it is neither a request for promotion, nor an order of modes, nor a signature")
 }
 
 // signable says why something cannot be given another signature.
