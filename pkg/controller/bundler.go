@@ -42,7 +42,7 @@ func (b *Bundler) Build(fsys fs.FS, cfg bundle.Config) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, err
 	}
-	a := Artifact{Rollouts: rollouts, Windows: windows,
+	a := Artifact{Rollouts: rollouts, Windows: windows, Modes: fleet.Modes,
 		Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config, Interval: fleet.Interval, Alerts: alerts, Layers: layers}
 	for name, channel := range fleet.Channels {
 		if !slices.Contains(cfg.Channels, name) {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/gitsource"
 	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/trust"
 )
 
 // Config is what a controller needs. Data, Git, Store, Keys, Builder, Log and Now are required.
@@ -35,6 +37,7 @@ type Config struct {
 	Witness Witness
 	Version string // of this controller, as its provenance says
 	Gates   Gates  // nil: nothing is held back
+	Orders  Orders // nil: only policy sets modes
 	// Secrets seals what policies refer to as secrets; nil: nodes have none.
 	Secrets *Sealer
 	// Judge says how far the rollouts that policy asks for are; nil: channels are given what is new at once.
@@ -91,14 +94,16 @@ type Controller struct {
 	bad   string // hash of a commit that does not compile: it is not tried again
 	why   error  // what is wrong with it
 	// rebuild says that the registry has lost what was published: the bundle has to be pushed again.
-	rebuild bool
-	pushed  map[string]bool  // digests this process knows to be in the registry
-	clean   map[string]bool  // channels whose pointer was compared with the registry since the start
-	waits   map[string]Wait  // what channels are not given yet
-	seen    gitsource.Commit // the tip looked at last
-	asked   map[string]asked // what the forge said about commits that wait
-	fresh   atomic.Bool      // a hook nudged: what the forge said is old
-	herald  *herald          // nil: nobody is told
+	rebuild  bool
+	pushed   map[string]bool            // digests this process knows to be in the registry
+	clean    map[string]bool            // channels whose pointer was compared with the registry since the start
+	waits    map[string]Wait            // what channels are not given yet
+	orders   map[string]trust.Ordered   // of modes, that stand
+	declared map[string]map[string]bool // modes of channels, as their policy says
+	seen     gitsource.Commit           // the tip looked at last
+	asked    map[string]asked           // what the forge said about commits that wait
+	fresh    atomic.Bool                // a hook nudged: what the forge said is old
+	herald   *herald                    // nil: nobody is told
 
 	book       *sealedBook // nil until it is read
 	policies   map[string]policyKnown
@@ -137,6 +142,7 @@ func newController(cfg Config, lead *Controller, from policy.Origin) (*Controlle
 	}
 	c := &Controller{
 		cfg: cfg, metrics: newMetrics(from), lead: lead, from: from, turn: &turn{by: map[string]*Controller{}}, sourcesNow: st.Sources, nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{}, policies: map[string]policyKnown{}, agreements: map[string]agreed{}, pushed: map[string]bool{}, waits: map[string]Wait{},
+		orders: map[string]trust.Ordered{}, declared: map[string]map[string]bool{},
 		status: Status{Fleet: st.Fleet, Source: cfg.Git.URL(), Branch: cfg.Git.Branch()},
 		last:   cfg.Now(),
 	}
@@ -183,6 +189,14 @@ func (c *Controller) Nudge() {
 	select {
 	case c.nudge <- struct{}{}:
 	default:
+	}
+}
+
+// NudgeAll is Nudge, also for the controllers of the other branches that feed channels.
+func (c *Controller) NudgeAll() {
+	c.Nudge()
+	for _, one := range c.others.all() {
+		one.Nudge()
 	}
 }
 
@@ -248,11 +262,14 @@ func (c *Controller) finish(err error) {
 func (c *Controller) refresh(f *Failure) bool {
 	s := Status{
 		Fleet: c.state.Fleet, Source: c.cfg.Git.URL(), Branch: c.cfg.Git.Branch(), Seen: revisionOf(c.seen),
-		Built: c.state.Built, Bundle: c.state.Bundle.Digest, Approvals: c.state.Approvals, Rewrite: c.state.Rewrite, Interval: c.state.Interval, Alerts: c.state.Alerts, Failure: f, Waiting: c.waiting(),
+		Built: c.state.Built, Bundle: c.state.Bundle.Digest, Approvals: c.state.Approvals, Rewrite: c.state.Rewrite, Interval: c.state.Interval, Alerts: c.state.Alerts, Failure: f, Waiting: c.waiting(), Modes: map[string][]Mode{},
 	}
 	for _, name := range c.state.Names {
 		if p, ok := c.state.Channels[name]; ok && p.Done {
 			s.Channels = append(s.Channels, channelOf(name, p))
+			if modes := c.modesOf(name); len(modes) > 0 {
+				s.Modes[name] = modes
+			}
 			c.metrics.channel(name, p)
 		}
 	}
@@ -274,7 +291,7 @@ func (c *Controller) refresh(f *Failure) bool {
 func sameStatus(a, b Status) bool {
 	sameFailure := (a.Failure == nil) == (b.Failure == nil) && (a.Failure == nil || a.Failure.Message == b.Failure.Message && a.Failure.Commit == b.Failure.Commit)
 	return a.Fleet == b.Fleet && a.Seen == b.Seen && a.Built == b.Built && a.Bundle == b.Bundle && a.Interval == b.Interval && slices.Equal(a.Channels, b.Channels) &&
-		slices.Equal(a.Approvals, b.Approvals) && slices.EqualFunc(a.Waiting, b.Waiting, Wait.same) && sameFailure
+		slices.Equal(a.Approvals, b.Approvals) && slices.EqualFunc(a.Waiting, b.Waiting, Wait.same) && maps.EqualFunc(a.Modes, b.Modes, sameModes) && sameFailure
 }
 
 // beat returns when the loop was last alive.

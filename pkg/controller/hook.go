@@ -44,11 +44,10 @@ func (c *Controller) hook(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.fresh.Store(true)
-	c.Nudge()
 	for _, one := range c.others.all() {
 		one.fresh.Store(true)
-		one.Nudge()
 	}
+	c.NudgeAll()
 	w.WriteHeader(http.StatusAccepted)
 }
 

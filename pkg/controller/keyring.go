@@ -53,6 +53,7 @@ var (
 	_ Keys    = (*Keyring)(nil)
 	_ Witness = (*Keyring)(nil)
 	_ Gates   = (*Keyring)(nil)
+	_ Orders  = (*Keyring)(nil)
 )
 
 // OpenKeyring opens the keys and reads the root document in dir, and makes them when there are none. Some of them without

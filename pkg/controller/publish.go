@@ -65,6 +65,12 @@ func (c *Controller) publish(ctx context.Context, name string) error {
 		return err
 	}
 	i, planErr := c.planned(ctx, name, p, target)
+	if err := c.withModes(ctx, name, p.Pointer, target, fresh, &i); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		planErr = errors.Join(planErr, err)
+	}
 	sealErr := c.sealAll(ctx, name, &i, p.Pointer, fresh)
 	if sealErr != nil && ctx.Err() != nil {
 		return sealErr
@@ -126,9 +132,9 @@ func (c *Controller) signAgain(ctx context.Context, t bundle.Target) error {
 func (c *Controller) sign(ctx context.Context, name string, prev published, i intent) (published, error) {
 	now := c.cfg.Now().UTC().Truncate(time.Second)
 	p := bundle.Pointer{Fleet: c.state.Fleet, Channel: name, Epoch: c.cfg.Keys.Epoch(), Seq: 1, Stable: i.stable, Secrets: i.secrets,
-		Candidate: i.candidate, CandidateSecrets: i.candidateSecrets, Rollout: i.directive, Prev: prev.Payload}
+		Candidate: i.candidate, CandidateSecrets: i.candidateSecrets, Rollout: i.directive, Modes: i.modes, Order: i.order, Prev: prev.Payload}
 	if p.Epoch <= prev.Pointer.Epoch {
-		p.Epoch, p.Seq, p.Revoked, p.Modes = prev.Pointer.Epoch, prev.Pointer.Seq+1, prev.Pointer.Revoked, prev.Pointer.Modes
+		p.Epoch, p.Seq, p.Revoked = prev.Pointer.Epoch, prev.Pointer.Seq+1, prev.Pointer.Revoked
 		if now.Before(prev.Pointer.Issued) { // the clock went back; time in pointers does not
 			now = prev.Pointer.Issued
 		}

@@ -27,12 +27,14 @@ type intent struct {
 	directive        *rollout.Directive
 	secrets          *bundle.Target
 	candidateSecrets *bundle.Target
+	modes            map[string]bool
+	order            [][]byte
 }
 
 // saidBy reports whether a pointer says the same already.
 func (i intent) saidBy(p bundle.Pointer) bool {
 	return p.Stable.Digest == i.stable.Digest && sameTarget(p.Secrets, i.secrets) && sameTarget(p.CandidateSecrets, i.candidateSecrets) &&
-		(p.Candidate == nil) == (i.candidate == nil) && (i.candidate == nil || p.Candidate.Digest == i.candidate.Digest) && sameDirective(p.Rollout, i.directive)
+		(p.Candidate == nil) == (i.candidate == nil) && (i.candidate == nil || p.Candidate.Digest == i.candidate.Digest) && sameDirective(p.Rollout, i.directive) && i.sameModes(p)
 }
 
 // sameDirective compares two as they are written: what was read again has no empty lists.

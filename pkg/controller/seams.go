@@ -39,6 +39,7 @@ type Artifact struct {
 	// Rollouts are how channels are given what is new, and Windows when; channels that are not named are given it at once.
 	Rollouts map[string]rollout.Spec
 	Windows  map[string]window.Window
+	Modes    map[string]bool // switches, as the policy says
 }
 
 // A Blob is content with its descriptor.

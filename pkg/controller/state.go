@@ -37,6 +37,7 @@ type state struct {
 	Alerts   []report.AlertRule       `json:"alerts,omitempty"`
 	Rollouts map[string]rollout.Spec  `json:"rollouts,omitempty"`
 	Windows  map[string]window.Window `json:"windows,omitempty"`
+	Modes    map[string]bool          `json:"modes,omitempty"`   // as the policy says
 	Rewrite  *Rewrite                 `json:"rewrite,omitempty"` // the last that was allowed
 	// Approvals are who approved Built.
 	Approvals []string             `json:"approvals,omitempty"`

@@ -45,7 +45,9 @@ type Status struct {
 	Alerts   []report.AlertRule `json:"alerts,omitempty"`
 	Channels []Channel          `json:"channels"`
 	Waiting  []Wait             `json:"waiting,omitempty"` // for people to approve
-	Failure  *Failure           `json:"failure,omitempty"` // what does not work now
+	// Modes are the switches of each channel, as they stand.
+	Modes   map[string][]Mode `json:"modes,omitempty"`
+	Failure *Failure          `json:"failure,omitempty"` // what does not work now
 	// Rewrite is the last time that a branch was followed although its history was replaced; nil: never.
 	Rewrite *Rewrite `json:"rewrite,omitempty"`
 	// Others are the further branches that feed channels. For each, From is what the policy calls it, and Feeds the channels

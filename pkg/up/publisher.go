@@ -74,7 +74,7 @@ func NewPublisher(c PublisherConfig) (*Publisher, error) {
 	}
 	ctl, err := controller.New(controller.Config{
 		Data: filepath.Join(c.Data, "controller"), Git: git, Store: c.Store, Keys: c.Keys, Builder: &controller.Bundler{Check: c.Language},
-		Witness: c.Keys, Gates: c.Keys, Secrets: c.Secrets, Judge: c.Judge, Version: c.Version,
+		Witness: c.Keys, Gates: c.Keys, Orders: c.Keys, Secrets: c.Secrets, Judge: c.Judge, Version: c.Version,
 		Rules: controller.PolicyRules, Follow: c.follow,
 		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Retention: c.Retention, Listener: c.Listener, Log: c.Log, Now: c.Now,
 	})

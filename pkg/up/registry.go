@@ -71,10 +71,14 @@ func ed25519Key(cert *x509.Certificate) ed25519.PublicKey {
 	return key
 }
 
-// hear has what happens at the registry recorded.
+// hear has what happens at the registry recorded. What somebody has pushed may be an approval or an order of modes, which the
+// controller need not wait a poll for.
 func (s *Stack) hear(i registry.Incident) {
 	by := audit.Caller{Name: i.By.Name, Role: string(i.By.Role), Address: i.Address}
 	if i.Code == "" {
+		if s.publish != nil {
+			s.publish.NudgeAll()
+		}
 		s.reports.Pushed(by, i.Request, i.Text)
 		return
 	}

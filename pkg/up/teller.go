@@ -53,6 +53,9 @@ func notesOf(s controller.Status, feeds ...string) []report.ChannelNote {
 		if c.Digest == s.Bundle { // a channel that is promoted by hand may be elsewhere
 			note.Approvals = s.Approvals
 		}
+		for _, m := range s.Modes[c.Name] {
+			note.Modes = append(note.Modes, report.Mode(m))
+		}
 		notes = append(notes, note)
 	}
 	if s.Rewrite != nil {
