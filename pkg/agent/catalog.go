@@ -27,6 +27,12 @@ func (a *Agent) catalog(ctx context.Context, set trait.Set) (*resource.Catalog, 
 		return nil, err
 	}
 	in := a.input(l, set)
+	stage := a.Origin.Stage()
+	a.prepare(ctx, l, in, stage)
+	if err := a.keepStaged(ctx, stage); err != nil {
+		a.trouble(err)
+	}
+	a.inModes(l, in)
 	from, known := a.seen(l, in)
 	if known && l.built.catalog != nil && l.built.from == from {
 		return l.built.catalog, nil

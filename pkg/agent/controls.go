@@ -35,17 +35,16 @@ func (a *Agent) serves(cat *resource.Catalog) {
 	a.controls = facet
 }
 
-// tells is what the service is sent of traits, and of controls and turns to reboot beside. The caller holds the lock.
+// tells is what the service is sent of traits, and of controls, modes and turns to reboot beside. The caller holds the lock.
 func (a *Agent) tells() (map[string]string, map[string]trait.Facet) {
 	digests, facets := make(map[string]string, len(a.digests)+2), make(map[string]trait.Facet, len(a.facets)+2)
 	for name, facet := range a.facets {
 		digests[name], facets[name] = a.digests[name], facet
 	}
-	if a.controls.Name != "" {
-		digests[a.controls.Name], facets[a.controls.Name] = a.controls.Digest, a.controls
-	}
-	if a.group.Name != "" {
-		digests[a.group.Name], facets[a.group.Name] = a.group.Digest, a.group
+	for _, own := range []trait.Facet{a.controls, a.group, a.moded} {
+		if own.Name != "" {
+			digests[own.Name], facets[own.Name] = own.Digest, own
+		}
 	}
 	return digests, facets
 }

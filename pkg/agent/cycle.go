@@ -90,7 +90,7 @@ func (a *Agent) away(back <-chan struct{}) bool {
 // inForce names what is enforced: another value, another catalog.
 func (a *Agent) inForce() string {
 	doc := a.trustCopy()
-	return doc.Pointer.Version() + " " + doc.Enforced.Digest + " " + doc.Enforced.Secrets.Digest
+	return doc.Pointer.Version() + " " + doc.Enforced.Digest + " " + doc.Enforced.Secrets.Digest + " " + doc.Order.Payload
 }
 
 // converge enforces what is in force and keeps the report.
@@ -157,7 +157,7 @@ func (a *Agent) input(l *loaded, set trait.Set) catalog.Input {
 	for name, value := range labels { // the signed policy has the last word
 		all[name] = value
 	}
-	in := catalog.Input{Node: a.Enrolment.Node, Labels: all, Traits: set, Modes: a.trust.Pointer.Modes, OnNode: true}
+	in := catalog.Input{Node: a.Enrolment.Node, Labels: all, Traits: set, Modes: a.modes(l.policy.Fleet.Modes), OnNode: true}
 	if l.secrets != nil {
 		in.Secrets = l.secrets.values
 	}

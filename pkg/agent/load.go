@@ -32,6 +32,7 @@ type loaded struct {
 	lacking  error    // why layers are missing that this node needs; nil: it has all
 	built    built
 	secrets  *opened // nil until they are looked for
+	prepared prepared
 }
 
 // ErrNothing says that no bundle was ever accepted.

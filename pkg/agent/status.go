@@ -3,8 +3,10 @@ package agent
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"vigo.dev/pkg/guard"
+	"vigo.dev/pkg/trust"
 )
 
 // Status is what the state directory of an agent says, whether the agent runs or not.
@@ -19,6 +21,9 @@ type Status struct {
 	Pending []string      `json:"pendingRefreshes,omitempty"`
 	Aside   []string      `json:"aside,omitempty"`   // bundles that are not tried again, with the reason
 	Guarded []guard.State `json:"guarded,omitempty"` // changes that wait for a check-in, or were taken back
+	// Ordered are the modes that people have set, over what policy says; OrderedAt is when.
+	Ordered   map[string]bool `json:"orderedModes,omitempty"`
+	OrderedAt time.Time       `json:"orderedAt,omitzero"`
 }
 
 // ReadStatus reads the state directory without changing it.
@@ -40,6 +45,9 @@ func ReadStatus(dir string) (Status, error) {
 	}
 	st := Status{Enrolment: e, Root: root.Version, Bundle: trusted.Enforced.Digest, Commit: trusted.Enforced.Commit, Spooled: (&spool{dir: s.Path(spoolDir)}).Len()}
 	st.Turn = turnOf(e.Node, trusted)
+	if root.Enough(trust.RoleModes(e.Channel), trusted.Order.Keys) && len(trusted.Order.Modes) > 0 {
+		st.Ordered, st.OrderedAt = trusted.Order.Modes, trusted.Order.Given
+	}
 	if trusted.Pointer.Seq > 0 {
 		st.Pointer = trusted.Pointer.Version()
 	}

@@ -24,6 +24,8 @@ type trustDoc struct {
 	Turn turned `json:"turn,omitzero"`
 	// Promoted is where the channel was when what people approved last was asked for.
 	Promoted trust.Base `json:"promoted,omitzero"`
+	// Order is what people have set modes to last.
+	Order standing `json:"order,omitzero"`
 	// Attempts counts, for a bundle that no run has come to its end with, the processes that began to work with it.
 	Attempts map[string]int `json:"attempts,omitempty"`
 	// Aside are digests that could not be compiled or crashed the agent. They are not tried again by the same version of

@@ -62,6 +62,12 @@ func (a *Agent) look(ctx context.Context, set trait.Set) error {
 			return a.trouble(err)
 		}
 	}
+	return errors.Join(a.ordered(p), a.follow(ctx, p, set, stage))
+}
+
+// follow takes over what it is this node's turn to have under pointer p.
+func (a *Agent) follow(ctx context.Context, p bundle.Pointer, set trait.Set, stage *ocistore.Stage) error {
+	doc := a.trustCopy()
 	t, err := a.decide(p)
 	if err != nil {
 		return err
@@ -169,6 +175,7 @@ func (a *Agent) tryOut(ctx context.Context, l *loaded, set trait.Set, stage *oci
 	if _, err := a.Language.Build(l.policy, l.content, a.input(l, set)); err != nil {
 		return &uncompilable{fmt.Errorf("it cannot be compiled for this node: %w", err)}
 	}
+	a.prepare(ctx, l, a.input(l, set), stage)
 	return nil
 }
 

@@ -150,6 +150,11 @@ type Agent struct {
 	PendingRefreshes int `json:"pending_refreshes"`
 	// Spooled is the number of runs that wait for the report service.
 	Spooled int `json:"spooled"`
+	// Modes are the modes that the last run was in.
+	Modes []string `json:"modes"`
+	// Unready are the modes that could not be flipped on this node now: a module that it would need cannot be fetched, or does
+	// not compile.
+	Unready []string `json:"unready"`
 }
 
 // missing turns "not there" into "does not apply".

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +42,7 @@ func newStatusCommand(g *globals) *cobra.Command {
 				{"node", st.Node}, {"fleet", st.Fleet}, {"channel", st.Channel}, {"server", st.Server},
 				{"registry", strings.Join(slices.Concat(st.Mirrors, st.Registry), ", ")}, {"root", fmt.Sprint(st.Root)}, {"pointer", st.Pointer}, {"bundle", st.Bundle}, {"commit", st.Commit}, {"why", whyText(st.Turn)},
 				{"spooled runs", fmt.Sprint(st.Spooled)}, {"pending refreshes", strings.Join(st.Pending, ", ")},
-				{"put aside", strings.Join(st.Aside, ", ")}, {"guarded", strings.Join(guarded, ", ")},
+				{"put aside", strings.Join(st.Aside, ", ")}, {"guarded", strings.Join(guarded, ", ")}, {"modes ordered", orderedText(st)},
 			})
 		},
 	}
@@ -58,6 +59,22 @@ func whyText(t *agent.Turn) string {
 		return t.Text
 	}
 	return fmt.Sprintf("%s (rollout %s, at place %.1f %% of its order)", t.Text, t.Rollout, t.Place)
+}
+
+// orderedText is which modes people have set, and when.
+func orderedText(st agent.Status) string {
+	if len(st.Ordered) == 0 {
+		return ""
+	}
+	parts := []string{}
+	for _, name := range slices.Sorted(maps.Keys(st.Ordered)) {
+		state := "off"
+		if st.Ordered[name] {
+			state = "ON"
+		}
+		parts = append(parts, name+" "+state)
+	}
+	return strings.Join(parts, ", ") + ", at " + st.OrderedAt.UTC().Format(time.RFC3339)
 }
 
 func newTraitsCommand(g *globals) *cobra.Command {
