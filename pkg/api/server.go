@@ -26,6 +26,7 @@ type Backend struct {
 	Gate           Gate
 	Operators      Operators
 	Compliance     Compliance
+	Modes          Modes
 	Inventory      Inventory
 	History        History
 	Alerts         Alerts

@@ -110,6 +110,8 @@ type ChannelNote struct {
 	Candidate string `json:"candidate,omitempty"`
 	Trial     string `json:"trial,omitempty"`
 	Rollout   string `json:"rollout,omitempty"` // how far it is, in one line; the service fills it in
+	// Modes are the switches of the channel, by name.
+	Modes []Mode `json:"modes,omitempty"`
 	// Interval is how often the policy has nodes check in; 0: not known.
 	Interval time.Duration `json:"interval,omitempty"`
 	// Error says why the newest commit is not what is published: it does not compile, the registry is unreachable.
@@ -121,6 +123,17 @@ type ChannelNote struct {
 	// ignores what a controller says of them.
 	Heard time.Time `json:"heard,omitzero"`
 	Since time.Time `json:"since,omitzero"`
+}
+
+// A Mode is a switch of a channel that conditions of policies see, as it stands.
+type Mode struct {
+	Name string `json:"name"`
+	On   bool   `json:"on"`
+	// Policy is what the policy says. Ordered, Note and Keys (their IDs) are of the order that says so instead; zero: there is none.
+	Policy  bool      `json:"policy"`
+	Ordered time.Time `json:"ordered,omitzero"`
+	Note    string    `json:"note,omitempty"`
+	Keys    []string  `json:"keys,omitempty"`
 }
 
 // Waiting is a promotion that waits for people.

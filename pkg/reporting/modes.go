@@ -1,0 +1,107 @@
+package reporting
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vigo.dev/pkg/report"
+)
+
+// agentTrait is the document in which a node says which modes it is in.
+const agentTrait = "agent"
+
+// agentDoc is what is read of it.
+type agentDoc struct {
+	Modes   []string `json:"modes"`
+	Unready []string `json:"unready"`
+}
+
+// Modes implements api.Modes.
+func (s *Service) Modes(ctx context.Context, channel string) ([]report.ModeStatus, error) {
+	docs, err := s.agentDocs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, of := []report.ModeStatus{}, map[string][]int{} // positions in the list, by channel
+	s.mu.Lock()
+	notes := s.channels
+	s.mu.Unlock()
+	for name, note := range notes {
+		for _, m := range note.Modes {
+			if channel == "" || channel == name {
+				list = append(list, report.ModeStatus{Channel: name, Mode: m})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b report.ModeStatus) int {
+		return cmp.Or(strings.Compare(a.Channel, b.Channel), strings.Compare(a.Name, b.Name))
+	})
+	for i, m := range list {
+		of[m.Channel] = append(of[m.Channel], i)
+	}
+	now := s.Now()
+	s.eachNode(func(n *node) {
+		if n.Hub || !n.Retired.IsZero() {
+			return
+		}
+		doc, told := docs[n.facets[agentTrait]]
+		for _, i := range of[n.Channel] {
+			countMode(&list[i], n.Name, doc, told, silent(s.presence(n, now)))
+		}
+	})
+	for i := range list {
+		m := &list[i]
+		slices.Sort(m.Lagging)
+		slices.Sort(m.Unready)
+		m.Lagging, m.Unready = m.Lagging[:min(len(m.Lagging), report.MaxModeNodes)], m.Unready[:min(len(m.Unready), report.MaxModeNodes)]
+	}
+	return list, nil
+}
+
+// countMode counts one node.
+func countMode(m *report.ModeStatus, node string, doc agentDoc, told, silent bool) {
+	m.Nodes++
+	switch {
+	case told && slices.Contains(doc.Modes, m.Name) == m.On:
+		m.There++
+	case silent:
+		m.Silent++
+	default:
+		m.Lagging = append(m.Lagging, node)
+	}
+	if slices.Contains(doc.Unready, m.Name) {
+		m.Unready = append(m.Unready, node)
+	}
+}
+
+// agentDocs are the documents in which nodes say which modes they are in, by digest. Nodes that say the same share one.
+func (s *Service) agentDocs(ctx context.Context) (map[string]agentDoc, error) {
+	digests := map[string]bool{}
+	s.eachNode(func(n *node) {
+		if digest := n.facets[agentTrait]; digest != "" && n.Retired.IsZero() {
+			digests[digest] = true
+		}
+	})
+	docs := make(map[string]agentDoc, len(digests))
+	var all []string
+	for digest := range digests {
+		all = append(all, digest)
+	}
+	for some := range slices.Chunk(all, readAtOnce) {
+		read, err := s.DB.Facets(ctx, some)
+		if err != nil {
+			return nil, fmt.Errorf("reading which modes nodes are in: %w", kept(err))
+		}
+		for digest, data := range read {
+			var doc agentDoc
+			if json.Unmarshal(data, &doc) == nil { // another one is of a node that says something else under that name
+				docs[digest] = doc
+			}
+		}
+	}
+	return docs, nil
+}
