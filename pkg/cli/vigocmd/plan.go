@@ -3,6 +3,7 @@ package vigocmd
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 
 type planOptions struct {
 	labels []string
+	modes  []string
 	traits string
 	node   string
 	format cli.Format
@@ -37,12 +39,14 @@ EXIT STATUS
   0  planned    1  the policy has mistakes, or a file cannot be read`,
 		Example: `  vigo plan . --label role=web --traits host.json
   vigo plan . --node web-1.example.com --traits host.json -o yaml
+  vigo plan . --node standby-1 --mode disaster_recovery -o yaml
   vigo plan . --label role=web -o name | grep service:`,
 		Args: cli.Args(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error { return runPlan(env, o, args) },
 	}
 	o.nodeFlags(c)
 	c.Flags().StringVar(&o.node, "node", "node", "name of the node")
+	c.Flags().StringSliceVar(&o.modes, "mode", nil, "mode that is on, or NAME=off; the others are as policy says")
 	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML, cli.Name)
 	return c
 }
@@ -101,8 +105,28 @@ func (o planOptions) input(env *cli.Env, dir string) (*policy.Policy, *policy.Co
 	if o.traits == "" {
 		env.Say("%s: hint: without --traits, conditions see a node that says nothing of itself", env.Name)
 	}
-	in = catalog.Input{Node: o.node, Labels: labels, Traits: set, Modes: p.Fleet.Modes, Secrets: catalog.Placeholders()}
+	modes, err := givenModes(o.modes, p.Fleet.Modes)
+	if err != nil {
+		return nil, nil, in, err
+	}
+	in = catalog.Input{Node: o.node, Labels: labels, Traits: set, Modes: modes, Secrets: catalog.Placeholders()}
 	return p, content, in, nil
+}
+
+// givenModes are the modes of a policy with those that the flags set.
+func givenModes(given []string, declared map[string]bool) (map[string]bool, error) {
+	modes := maps.Clone(declared)
+	for _, text := range given {
+		name, state, said := strings.Cut(text, "=")
+		if _, ok := declared[name]; !ok {
+			return nil, cli.UsageError(fault.WithHint(fmt.Errorf("the policy has no mode %q", name), fault.DidYouMean(name, slices.Sorted(maps.Keys(declared)))))
+		}
+		if said && state != "on" && state != "off" {
+			return nil, cli.UsageError(fmt.Errorf("mode %s is on or off, not %q", name, state))
+		}
+		modes[name] = state != "off"
+	}
+	return modes, nil
 }
 
 func readTraits(path string) (trait.Set, error) {

@@ -41,7 +41,21 @@ type desk struct {
 	*trust.Verifier
 }
 
+// open reaches the desk of a channel that people hold.
 func (o *promotionFlags) open(ctx context.Context, env *cli.Env, channel string) (*desk, error) {
+	d, err := o.reach(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	if !d.root.Gated(channel) {
+		return nil, fault.WithHint(fmt.Errorf("root %d asks nobody to approve what channel %q is given", d.root.Version, channel),
+			fmt.Sprintf("the controller gives it every commit; to ask people, list their keys: vigo trust add-key ROOT %s PUB", trust.RoleApproval(channel)))
+	}
+	return d, nil
+}
+
+// reach opens the registry and the newest root document.
+func (o *promotionFlags) reach(ctx context.Context, env *cli.Env) (*desk, error) {
 	if o.registry == "" {
 		own, err := ownRegistry(env)
 		if err != nil {
@@ -63,10 +77,6 @@ func (o *promotionFlags) open(ctx context.Context, env *cli.Env, channel string)
 	}
 	if root, err = root.Newest(ctx, store); err != nil {
 		return nil, denied(cli.Refused(fmt.Errorf("following the root document: %w", err)))
-	}
-	if !root.Gated(channel) {
-		return nil, fault.WithHint(fmt.Errorf("root %d asks nobody to approve what channel %q is given", root.Version, channel),
-			fmt.Sprintf("the controller gives it every commit; to ask people, list their keys: vigo trust add-key ROOT %s PUB", trust.RoleApproval(channel)))
 	}
 	return &desk{env, store, root, trust.NewVerifier(root, env.Now)}, nil
 }

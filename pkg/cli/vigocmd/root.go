@@ -43,7 +43,7 @@ EXIT STATUS
 		}
 	}
 	add("policy", newInitCommand(env), adoptcmd.New(env, nil, func() ([]byte, error) { return schemaOf("") }), newLintCommand(env), newTestCommand(env), newFmtCommand(env), newPlanCommand(env), newBuildCommand(env), newVerifyCommand(env), newApproveCommitCommand(env), newExplainCommand(env), newSchemaCommand(env), newSecretCommand(env))
-	add("fleet", newStatusCommand(env), newNodesCommand(env), newNodeCommand(env), newEventsCommand(env), newHistoryCommand(env), newTraitsCommand(env), newInventoryCommand(env), newControlsCommand(env), newRolloutCommand(env), newRebootCommand(env), newAlertCommand(env), newTokenCommand(env), newOperatorCommand(env), newAuditCommand(env))
+	add("fleet", newStatusCommand(env), newNodesCommand(env), newNodeCommand(env), newEventsCommand(env), newHistoryCommand(env), newTraitsCommand(env), newInventoryCommand(env), newControlsCommand(env), newRolloutCommand(env), newModeCommand(env), newRebootCommand(env), newAlertCommand(env), newTokenCommand(env), newOperatorCommand(env), newAuditCommand(env))
 	add("fleet", newPromoteCommand(env), newApproveCommand(env), newLoginCommand(env), newLogoutCommand(env), newWhoamiCommand(env))
 	add("service", newUpCommand(env), newControllerCommand(env), newPruneCommand(env), newExportCommand(env), newImportCommand(env), newReportCommand(env), newHubCommand(env), newTrustCommand(env), newBenchCommand(env))
 	root.AddCommand(cli.NewVersionCommand(env))

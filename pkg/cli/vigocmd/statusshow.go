@@ -36,6 +36,7 @@ func printStatus(env *cli.Env, st report.Status, wide bool) {
 	v.fleet()
 	v.compliance()
 	v.channels()
+	v.modes()
 	v.waiting()
 	v.hubs()
 	v.maintenance()

@@ -43,7 +43,7 @@ func newTrustAddCommand(env *cli.Env) *cobra.Command {
 		Use:   "add-key ROOT ROLE PUB|--certificate-identity SUBJECT",
 		Short: "Propose a root that lists one more key for a role",
 		Long: `Propose a root that lists one more key for a role: root, bundle, channel/NAME, channel/* (channels without a role of their own),
-approval/NAME (who must approve what a channel is given) or task.
+approval/NAME (who must approve what a channel is given), modes/NAME (who may order its modes) or task.
 
 For the role bundle it may be an identity in place of a key: somebody, or a workflow, for whom an OpenID Connect issuer vouches
 to a Sigstore instance (cosign sign without a key). The trusted root of that instance becomes part of the document, and agents
