@@ -11,6 +11,8 @@ type ModeStatus struct {
 	There int `json:"there"` // whose last run was in the mode as it is to be
 	// Silent is how many of the others are not heard of: they follow when they are back.
 	Silent int `json:"silent"`
+	// Unread is how many others the service has not looked at yet after it was started.
+	Unread int `json:"unread,omitempty"`
 	// Lagging are others that are heard of; at most [MaxModeNodes].
 	Lagging []string `json:"lagging,omitempty"`
 	// Unready are nodes on which the mode could not be flipped now: a module that it takes cannot be fetched, or does not

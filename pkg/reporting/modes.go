@@ -50,7 +50,12 @@ func (s *Service) Modes(ctx context.Context, channel string) ([]report.ModeStatu
 		}
 		doc, told := docs[n.facets[agentTrait]]
 		for _, i := range of[n.Channel] {
-			countMode(&list[i], n.Name, doc, told, silent(s.presence(n, now)))
+			switch m := &list[i]; {
+			case n.unread:
+				m.Nodes, m.Unread = m.Nodes+1, m.Unread+1
+			default:
+				countMode(m, n.Name, doc, told, silent(s.presence(n, now)))
+			}
 		}
 	})
 	for i := range list {

@@ -98,6 +98,7 @@ func showModes(env *cli.Env, list []report.ModeStatus) error {
 			text string
 		}{
 			{len(m.Lagging), "not there yet: " + some(m.Lagging)}, {m.Silent, fmt.Sprintf("%s not heard of: they follow when they are back", grouped(m.Silent))},
+			{m.Unread, fmt.Sprintf("the service has not looked at %s yet since its start", grouped(m.Unread))},
 			{len(m.Unready), "not ready for a flip: " + some(m.Unready)},
 		} {
 			if part.n > 0 {
