@@ -84,6 +84,9 @@ type Config struct {
 	MinAgent string   `json:"minAgent,omitempty"` // lowest agent version that understands it
 	Channels []string `json:"channels"`           // channels it may be published on
 	Counter  int64    `json:"counter"`            // release counter: number of commits on the branch
+	// Secrets counts how often values of secrets outside of the repository changed that channels are given in stages: such a
+	// change is a bundle of its own, with the same content.
+	Secrets int64 `json:"secrets,omitempty"`
 }
 
 // A Layer is one entry of the index of a bundle.

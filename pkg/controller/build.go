@@ -23,7 +23,7 @@ func (c *Controller) build(ctx context.Context) (news bool, err error) {
 	}
 	c.seen = commit
 	switch {
-	case commit.Hash == c.state.Built.Commit && !c.rebuild:
+	case commit.Hash == c.state.Built.Commit && !c.rebuild && !c.moved:
 		return false, nil
 	case commit.Hash == c.bad:
 		return false, c.why
@@ -44,7 +44,7 @@ func (c *Controller) build(ctx context.Context) (news bool, err error) {
 		approvals = c.state.Approvals
 	}
 	started := c.cfg.Now()
-	built, err := c.cfg.Builder.Build(tree, bundle.Config{Source: c.origin(commit, approvals), Counter: commit.Count, MinAgent: c.cfg.MinAgent})
+	built, err := c.cfg.Builder.Build(tree, bundle.Config{Source: c.origin(commit, approvals), Counter: commit.Count, MinAgent: c.cfg.MinAgent, Secrets: c.secretsNow()})
 	observe(c.metrics.compile, started, c.cfg.Now())
 	if fleet := c.fleet(); err == nil && fleet != "" && built.Config.Fleet != fleet {
 		err = fault.WithHint(
@@ -72,7 +72,7 @@ func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built A
 	c.turn.Lock()
 	defer c.turn.Unlock()
 	target := c.state.Bundle
-	if built.Config.Content != c.state.Content || c.rebuild {
+	if built.Config.Content != c.state.Content || built.Config.Secrets != c.state.Secrets || c.rebuild {
 		if err := c.push(ctx, commit, built); err != nil {
 			return failed(FailedRegistry, err)
 		}
@@ -80,6 +80,7 @@ func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built A
 	}
 	next := c.state
 	next.Fleet, next.Built, next.Bundle, next.Content = built.Config.Fleet, revisionOf(commit), target, built.Config.Content
+	next.Secrets = built.Config.Secrets
 	next.Listed = slices.Sorted(slices.Values(built.Config.Channels))
 	if c.lead == nil { // what other branches say of it decides nothing
 		next.Sources = built.Sources
@@ -98,7 +99,7 @@ func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built A
 	c.mu.Lock()
 	c.sourcesNow = next.Sources
 	c.mu.Unlock()
-	c.bad, c.why, c.rebuild = "", nil, false
+	c.bad, c.why, c.rebuild, c.moved = "", nil, false, false
 	return nil
 }
 

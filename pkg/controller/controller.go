@@ -94,7 +94,9 @@ type Controller struct {
 	bad   string // hash of a commit that does not compile: it is not tried again
 	why   error  // what is wrong with it
 	// rebuild says that the registry has lost what was published: the bundle has to be pushed again.
-	rebuild  bool
+	rebuild bool
+	// moved says that a secret outside of the repository has another value, and channels are to get it in stages.
+	moved    bool
 	pushed   map[string]bool            // digests this process knows to be in the registry
 	clean    map[string]bool            // channels whose pointer was compared with the registry since the start
 	waits    map[string]Wait            // what channels are not given yet

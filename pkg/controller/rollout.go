@@ -128,6 +128,9 @@ func (c *Controller) grants(ctx context.Context, name string, t bundle.Target) (
 	return grants, nil
 }
 
+// candidateSlot follows the name of a channel in the book of what is sealed, for its candidate.
+const candidateSlot = " candidate"
+
 // sealAll seals to the nodes of a channel what its bundles need: those that have the candidate need its secrets, the others
 // those of what is stable.
 func (c *Controller) sealAll(ctx context.Context, name string, i *intent, prev bundle.Pointer, fresh bool) error {
@@ -138,7 +141,7 @@ func (c *Controller) sealAll(ctx context.Context, name string, i *intent, prev b
 	var err, err2 error
 	i.secrets, err = c.sealed(ctx, name, name, i.stable, before)
 	if i.candidate != nil {
-		i.candidateSecrets, err2 = c.sealed(ctx, name, name+" candidate", *i.candidate, beforeCandidate)
+		i.candidateSecrets, err2 = c.sealed(ctx, name, name+candidateSlot, *i.candidate, beforeCandidate)
 	}
 	return errors.Join(err, err2)
 }

@@ -26,6 +26,10 @@ type sealedBook struct {
 type sealedChannel struct {
 	Target bundle.Target         `json:"target,omitzero"`
 	Nodes  map[string]sealedNode `json:"nodes,omitempty"` // by the ID of the key
+	// Bundle is the digest of the bundle whose secrets these are, and Outside the MAC of each value of theirs that is not of the
+	// repository.
+	Bundle  string            `json:"bundle,omitempty"`
+	Outside map[string]string `json:"outside,omitempty"`
 }
 
 type sealedNode struct {

@@ -84,6 +84,7 @@ func (c *Controller) sealed(ctx context.Context, name, slot string, t bundle.Tar
 	if s == nil || s.Roster == nil {
 		return before, nil
 	}
+	before = c.takeOver(name, slot, t, before)
 	if own := c.sealedBook().Channels[slot].Target; before == nil && own.Digest != "" {
 		before = &own // what was sealed here is ours, whoever signed pointers meanwhile
 	}
@@ -112,7 +113,7 @@ func (c *Controller) sealed(ctx context.Context, name, slot string, t bundle.Tar
 	if ctx.Err() != nil {
 		return before, ctx.Err()
 	}
-	to, err := c.sealTo(ctx, name, slot, p, needs, values, before)
+	to, err := c.sealTo(ctx, name, slot, p, needs, values, c.staged(name, slot, t, p, values), before)
 	if err != nil {
 		return before, failed(FailedSecrets, err)
 	}
@@ -183,7 +184,7 @@ func (c *Controller) treeOf(hash string) (fs.FS, error) {
 }
 
 // sealTo seals to each node what it needs, again only where something changed, and pushes the artifact if it is another.
-func (c *Controller) sealTo(ctx context.Context, name, slot string, p *policy.Policy, needs map[string]need, values map[string]seal.Value, before *bundle.Target) (*bundle.Target, error) {
+func (c *Controller) sealTo(ctx context.Context, name, slot string, p *policy.Policy, needs map[string]need, values map[string]seal.Value, out outside, before *bundle.Target) (*bundle.Target, error) {
 	book := c.sealedBook()
 	old, next := book.Channels[slot], map[string]sealedNode{}
 	sealed := map[string][]byte{}
@@ -191,7 +192,7 @@ func (c *Controller) sealTo(ctx context.Context, name, slot string, p *policy.Po
 	for _, node := range slices.Sorted(maps.Keys(needs)) {
 		n := needs[node]
 		id := seal.ID(n.key)
-		one, fresh, err := book.seal(p.Fleet.Name, name, node, n, values, old.Nodes[id])
+		one, fresh, err := book.seal(p.Fleet.Name, name, node, n, values, out.held, old.Nodes[id])
 		if err != nil {
 			c.cfg.Log.Warn("nothing can be sealed to a node", "node", node, "err", err)
 			continue
@@ -202,7 +203,7 @@ func (c *Controller) sealTo(ctx context.Context, name, slot string, p *policy.Po
 	if same && len(next) == len(old.Nodes) && old.Target == *before {
 		_, err := c.cfg.Store.Resolve(ctx, seal.Tag(before.Digest))
 		if !errors.Is(err, bundle.ErrNotFound) {
-			return before, failed(FailedRegistry, err)
+			return before, errors.Join(failed(FailedRegistry, err), c.keepOutside(slot, out))
 		}
 		c.cfg.Log.Warn("the registry has lost sealed secrets: publishing them again", "channel", name)
 	}
@@ -218,12 +219,12 @@ func (c *Controller) sealTo(ctx context.Context, name, slot string, p *policy.Po
 	}
 	to := bundle.Target{Digest: built.Descriptor.Digest, Size: built.Descriptor.Size}
 	c.cfg.Log.Info("secrets are sealed", "channel", name, "nodes", len(sealed), "digest", to.Digest)
-	return &to, c.keepSealed(slot, sealedChannel{Target: to, Nodes: next})
+	return &to, c.keepSealed(slot, sealedChannel{Target: to, Nodes: next, Bundle: out.bundle, Outside: out.macs})
 }
 
 // seal seals to one node, unless what was sealed to it before holds the same. A value that could not be opened now stays as it
 // was sealed, as long as the node gets everything that is in there; otherwise the node goes without it.
-func (b *sealedBook) seal(fleet, channel, node string, n need, values map[string]seal.Value, old sealedNode) (one sealedNode, fresh bool, err error) {
+func (b *sealedBook) seal(fleet, channel, node string, n need, values map[string]seal.Value, held map[string]bool, old sealedNode) (one sealedNode, fresh bool, err error) {
 	e := seal.Envelope{Fleet: fleet, Channel: channel, Node: node, Key: seal.ID(n.key), Secrets: map[string]seal.Value{}}
 	lacking := false
 	for _, name := range n.names {
@@ -232,6 +233,9 @@ func (b *sealedBook) seal(fleet, channel, node string, n need, values map[string
 			e.Secrets[name] = v
 		}
 		lacking = lacking || !ok
+	}
+	if old.Sealed != nil && slices.ContainsFunc(n.names, func(name string) bool { return held[name] }) && slices.Equal(old.Names, slices.Sorted(slices.Values(n.names))) {
+		return old, false, nil // it gets the new value with the bundle that brings it
 	}
 	allowed := func(name string) bool { return slices.Contains(n.names, name) }
 	if lacking && old.Sealed != nil && !slices.ContainsFunc(old.Names, func(name string) bool { return !allowed(name) }) {

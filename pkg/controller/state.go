@@ -39,6 +39,8 @@ type state struct {
 	Windows  map[string]window.Window `json:"windows,omitempty"`
 	Modes    map[string]bool          `json:"modes,omitempty"`   // as the policy says
 	Rewrite  *Rewrite                 `json:"rewrite,omitempty"` // the last that was allowed
+	// Secrets is that of the config of Bundle.
+	Secrets int64 `json:"secrets,omitempty"`
 	// Approvals are who approved Built.
 	Approvals []string             `json:"approvals,omitempty"`
 	Channels  map[string]published `json:"channels"`
