@@ -1,6 +1,7 @@
 package reporting
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -189,18 +190,17 @@ func (s *Service) keepIndex(ctx context.Context) {
 }
 
 // readDocuments gives the index the documents that the store has and the index does not: all of them at the start, and later
-// those that a node has again. With easy, others have their turn as long as it does.
+// those that a node has again. With easy, others have their turn between.
 func (s *Service) readDocuments(ctx context.Context, easy bool) {
 	s.mu.Lock()
 	unread := s.unread
 	s.unread = nil
 	s.mu.Unlock()
-	seen := map[string]bool{}
-	unread = slices.DeleteFunc(unread, func(d inventory.Document) bool {
-		again := seen[d.Trait+" "+d.Digest]
-		seen[d.Trait+" "+d.Digest] = true
-		return again
+	// The store has them in this order, many on one page.
+	slices.SortFunc(unread, func(a, b inventory.Document) int {
+		return cmp.Or(strings.Compare(a.Digest, b.Digest), strings.Compare(a.Trait, b.Trait))
 	})
+	unread = slices.CompactFunc(unread, func(a, b inventory.Document) bool { return a.Digest == b.Digest && a.Trait == b.Trait })
 	for began := time.Now(); len(unread) > 0 && ctx.Err() == nil; s.ease(ctx, easy && len(unread) > soon, &began) {
 		some := unread[:min(readAtOnce, len(unread))]
 		unread = unread[len(some):]

@@ -108,7 +108,7 @@ func (s *Service) describe(n *node, facets map[string]string) {
 	s.indexed(n)
 }
 
-// readTraits reads what was left at the start. With easy, others have their turn as long as it does.
+// readTraits reads what was left at the start. With easy, others have their turn between.
 func (s *Service) readTraits(ctx context.Context, easy bool) error {
 	s.reading.Lock()
 	defer s.reading.Unlock()
@@ -171,11 +171,11 @@ func (r *traitReader) apply() {
 	r.some = r.some[:0]
 }
 
-// ease rests, if it is to be so, as long as it has worked: those that come back after a start go first.
+// ease rests, if it is to be so, twice as long as it has worked: those that come back after a start go first.
 func (s *Service) ease(ctx context.Context, easy bool, began *time.Time) {
 	if easy {
 		select {
-		case <-time.After(min(time.Since(*began), time.Second)):
+		case <-time.After(min(2*time.Since(*began), time.Second)):
 		case <-ctx.Done():
 		}
 	}
