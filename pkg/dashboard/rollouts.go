@@ -53,7 +53,7 @@ func (r rolloutRow) weight() int {
 	switch {
 	case r.Phase == rollout.Aborted, r.Phase == rollout.Paused:
 		return 3
-	case r.Reason == rollout.WaitingApproval || r.Reason == rollout.EvidenceBlind || r.Reason == rollout.NoEligibleNodes:
+	case slices.Contains([]rollout.Reason{rollout.WaitingApproval, rollout.WaitingGate, rollout.CheckUnknown, rollout.EvidenceBlind, rollout.NoEligibleNodes}, r.Reason):
 		return 2
 	case !r.Phase.Over():
 		return 1

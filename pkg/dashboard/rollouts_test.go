@@ -17,7 +17,7 @@ func (w *world) stands() report.RolloutStatus {
 	return report.RolloutStatus{Channel: "stable", ID: w.text, Stable: w.text, Candidate: w.text, Commit: w.text, Deadline: 2 * time.Hour,
 		Phase: rollout.Paused, Reason: rollout.ProgressDeadline, Detail: w.text, By: w.text, Began: noon.Add(-3 * time.Hour), Since: noon.Add(-time.Hour), Waiting: true,
 		Stages: []report.RolloutStage{{Name: w.text, State: "passed", When: w.text, Size: "5%", Members: 1, Healthy: 1, Began: noon.Add(-3 * time.Hour), Ended: noon.Add(-2 * time.Hour), Soak: time.Minute, Success: 98},
-			{Name: "early", State: "waiting", Size: "10%", Used: 90 * time.Minute, Approved: []string{w.text}, Needs: 2, By: []string{w.text}}},
+			{Name: "early", State: "waiting", Size: "10%", Used: 90 * time.Minute, Approved: []string{w.text}, Needs: 2, By: []string{w.text}, Answers: map[string]rollout.Answer{w.text: {Verdict: rollout.Verdict(w.text), Reason: w.text}}}},
 		Counts: map[rollout.Word]int{rollout.Failed: 1, rollout.Healthy: 3, rollout.Word(w.text): 1},
 		Log:    []rollout.Transition{{At: noon, Rollout: w.text, From: rollout.Running, To: rollout.Paused, Reason: rollout.Reason(w.text), Stage: w.text, By: w.text, Detail: w.text}, {To: rollout.Running}}}
 }

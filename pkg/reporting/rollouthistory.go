@@ -1,12 +1,12 @@
 package reporting
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -121,22 +121,19 @@ func (s *Service) RolloutNodes(ctx context.Context, channel string, word rollout
 	if state.ID == "" {
 		return out, noRollout(channel)
 	}
-	docs, err := s.DB.RolloutDocs(ctx, channel, nodePrefix)
+	part := `"word":`
+	if word != "" {
+		part += strconv.Quote(string(word))
+	}
+	docs, matched, err := s.DB.RolloutDocsWith(ctx, channel, nodePrefix, part, max(1, limit))
 	if err != nil {
 		return out, kept(err)
 	}
-	has := []byte(fmt.Sprintf(`"word":%q`, word)) // most of many are of another word, and need not be decoded
-	var names []string
-	for key, doc := range docs {
-		if word == "" || bytes.Contains(doc, has) {
-			names = append(names, strings.TrimPrefix(key, nodePrefix))
-		}
-	}
-	slices.Sort(names)
-	out.Matched = len(names)
-	for _, name := range names[:min(len(names), max(0, limit))] {
+	out.Matched = matched
+	for _, doc := range docs[:min(len(docs), max(0, limit))] {
+		name := strings.TrimPrefix(doc.Key, nodePrefix)
 		n := report.RolloutNode{Node: name, Channel: channel, Bucket: rollout.BucketOf(state.Salt, name)}
-		if err := json.Unmarshal(docs[nodePrefix+name], &n.Progress); err != nil {
+		if err := json.Unmarshal(doc.Doc, &n.Progress); err != nil {
 			return out, fmt.Errorf("reading the rollout of %s: %w", channel, err)
 		}
 		n.Word, n.Text = explain(state, n.Progress, ^uint32(0), name, s.seenOf(name), s.Now())

@@ -2,6 +2,7 @@ package reporting
 
 import (
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,7 +14,12 @@ import (
 
 // BenchmarkLookingAtAll asks how 100,000 nodes are, as a dashboard and a Prometheus do: check-ins wait as long as the service is locked.
 func BenchmarkLookingAtAll(b *testing.B) {
-	s := &Service{Config: Config{Fleet: "acme", Channel: "stable", Now: func() time.Time { return noon }}, nodes: map[string]*node{},
+	db, err := sqlstore.Open(b.Context(), filepath.Join(b.TempDir(), "report.db"), sqlstore.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer db.Close()
+	s := &Service{Config: Config{DB: db, Fleet: "acme", Channel: "stable", Now: func() time.Time { return noon }}, nodes: map[string]*node{},
 		channels: map[string]report.ChannelNote{"stable": note()}, commits: map[string]string{current: "4bd4f560"}}
 	for i := range 100_000 {
 		n := &node{Node: sqlstore.Node{Name: fmt.Sprintf("node-%06d", i), Channel: "stable"}, seen: noon, told: half,

@@ -13,6 +13,7 @@ import (
 //
 //	{items ?}   the strings of a JSON array, as a table with one column
 //	{globs ?}   compares with a pattern, after a column
+//	{doc holds ?}   that the column doc contains bytes
 type dialect struct {
 	// words is what stands for the names above, without their braces.
 	words map[string]string

@@ -64,7 +64,7 @@ func (d *DB) openDatabase(ctx context.Context) error {
 
 func postgresDialect() *dialect {
 	return &dialect{
-		words:    map[string]string{"items": "(SELECT json_array_elements_text(?::json))", "globs": "~ ?"},
+		words:    map[string]string{"items": "(SELECT json_array_elements_text(?::json))", "globs": "~ ?", "doc holds": "position(?::bytea IN doc) > 0"},
 		numbered: true,
 		begin:    []string{"BEGIN", fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", turn)},
 		opened: []string{fmt.Sprintf("SET idle_session_timeout = %d", sessionIdle.Milliseconds()),

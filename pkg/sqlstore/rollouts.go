@@ -27,9 +27,38 @@ func (d *DB) RolloutDocs(ctx context.Context, channel, prefix string) (map[strin
 	return docs, rows.Err()
 }
 
+// RolloutDocsWith reads those of them that contain part, by key: the first so many, and how many there are.
+func (d *DB) RolloutDocsWith(ctx context.Context, channel, prefix, part string, limit int) (docs []RolloutDoc, matched int, err error) {
+	rows, err := d.query(ctx, "SELECT key, doc, count(*) OVER () FROM rollout WHERE channel = ? AND key >= ? AND key < ? AND {doc holds ?} ORDER BY key LIMIT ?",
+		channel, prefix, prefix+"\x7f", []byte(part), limit)
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading the rollout of %s: %w", channel, d.dialect.explain(err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var one RolloutDoc
+		if err := rows.Scan(&one.Key, &one.Doc, &matched); err != nil {
+			return nil, 0, fmt.Errorf("reading the rollout of %s: %w", channel, err)
+		}
+		docs = append(docs, one)
+	}
+	return docs, matched, rows.Err()
+}
+
+// A RolloutDoc is a document of the rollouts of a channel.
+type RolloutDoc struct {
+	Key string
+	Doc []byte
+}
+
+// channelsOfRollouts goes from one channel to the next: there may be as many documents of one as there are nodes.
+const channelsOfRollouts = `WITH RECURSIVE c (channel) AS (SELECT min(channel) FROM rollout
+	UNION ALL SELECT (SELECT min(channel) FROM rollout WHERE channel > c.channel) FROM c WHERE c.channel IS NOT NULL)
+	SELECT channel FROM c WHERE channel IS NOT NULL ORDER BY channel`
+
 // RolloutChannels lists the channels that have documents.
 func (d *DB) RolloutChannels(ctx context.Context) ([]string, error) {
-	rows, err := d.query(ctx, "SELECT DISTINCT channel FROM rollout ORDER BY channel")
+	rows, err := d.query(ctx, channelsOfRollouts)
 	if err != nil {
 		return nil, fmt.Errorf("reading which channels have rollouts: %w", d.dialect.explain(err))
 	}

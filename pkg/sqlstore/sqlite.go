@@ -22,7 +22,7 @@ var ErrDisk = fault.WithHint(errors.New("file of the store cannot be written or 
 // sqliteDialect is that of SQLite, in which the statements are written.
 func sqliteDialect() *dialect {
 	return &dialect{
-		words:     map[string]string{"items": "(SELECT value FROM json_each(?))", "globs": "GLOB ?"},
+		words:     map[string]string{"items": "(SELECT value FROM json_each(?))", "globs": "GLOB ?", "doc holds": "instr(doc, ?) > 0"},
 		begin:     []string{"BEGIN IMMEDIATE"},
 		explain:   explainSQLite,
 		pattern:   func(glob string) string { return glob },

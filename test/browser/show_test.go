@@ -18,6 +18,8 @@ func (f *fleet) show(t *testing.T) {
 		Approved: []string{"3f0a9c"}, Note: "new TLS settings", Reason: "approvals: 1 of 2"}
 	f.publish(t, note("production", time.Hour), waiting, note("factory", time.Second))
 	f.roll(t, "canary")
+	_, err := f.client.BeginMaintenance(t.Context(), report.Maintenance{Nodes: []string{"db-0[12]"}, Reason: "new disks, CHG-1234", Until: time.Now().Add(2 * time.Hour)})
+	must(t, err)
 	for i := range 36 {
 		m := f.join(t, fmt.Sprintf("web-%02d", i+1), "production", map[string]string{"role": "web", "environment": "production"})
 		m.traits = traitsOf(i)
