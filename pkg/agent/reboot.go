@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"os"
@@ -110,20 +112,19 @@ func (a *Agent) takesTurns() {
 	a.group = facet
 }
 
-// bootOf tells this boot of the machine from others: by the ID that the kernel made up, and, since a container has that of its
-// host, by when its first process began.
+// bootOf tells this boot of the machine from others, in a few bytes of each check-in: by the ID that the kernel made up, and, since
+// a container may have that of its host, by when its first process began.
 func bootOf(clock guard.Clock) string {
 	boot, _, err := clock()
 	if err != nil {
 		return ""
 	}
-	stat, err := os.ReadFile("/proc/1/stat")
-	if err != nil {
-		return boot
+	if stat, err := os.ReadFile("/proc/1/stat"); err == nil {
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		if fields := strings.Fields(rest); len(fields) > 19 {
+			boot += " " + fields[19] // proc(5): starttime is the 22nd field, and two stand before the parenthesis closes
+		}
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	if fields := strings.Fields(rest); len(fields) > 19 {
-		return boot + "." + fields[19] // proc(5): starttime is the 22nd field, and two stand before the parenthesis closes
-	}
-	return boot
+	sum := sha256.Sum256([]byte(boot))
+	return hex.EncodeToString(sum[:8])
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"vigo.dev/pkg/guard"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/lease"
 	"vigo.dev/pkg/report"
@@ -101,8 +102,10 @@ func TestARunAloneDoesNotReboot(t *testing.T) {
 
 func TestABootHasAName(t *testing.T) {
 	t.Parallel()
-	clock := func() (string, time.Duration, error) { return "9e0c", time.Hour, nil }
-	if got := bootOf(clock); !strings.HasPrefix(got, "9e0c.") || got != bootOf(clock) {
+	clock := func(id string) guard.Clock {
+		return func() (string, time.Duration, error) { return id, time.Hour, nil }
+	}
+	if got := bootOf(clock("a")); len(got) != 16 || got != bootOf(clock("a")) || got == bootOf(clock("b")) {
 		t.Errorf("%q", got)
 	}
 	if got := bootOf(func() (string, time.Duration, error) { return "", 0, errors.New("no") }); got != "" {

@@ -38,6 +38,8 @@ type NodeStatus struct {
 	Quarantine *Quarantine       `json:"quarantine,omitempty"` // nil: it is in none
 	// Maintenance is the one it is in; nil: nobody works on it.
 	Maintenance *Maintenance `json:"maintenance,omitempty"`
+	// Reboot is that it reboots in turn, or waits for that; nil: neither.
+	Reboot *Reboot `json:"reboot,omitempty"`
 }
 
 // NodeDetail is all the service knows of one node.

@@ -136,7 +136,7 @@ func (w *witness) Happens(r *report.AlertRule) (string, bool) {
 	case "":
 		return cmp.Or(a.Reason, fmt.Sprintf("%s, %s", w.at, a.State)), true
 	case report.EventStale, report.EventDark:
-		return fmt.Sprintf("last seen %s (interval %s)", n.seen.UTC().Format(time.RFC3339), n.told), true
+		return fmt.Sprintf("last seen %s (interval %s)", n.seen.UTC().Format(time.RFC3339), n.told), !w.s.rebooting(n.Name)
 	case report.EventSetAside:
 		var texts []string
 		for _, refusal := range a.Last.Refusals {
@@ -153,7 +153,7 @@ func (w *witness) Happens(r *report.AlertRule) (string, bool) {
 	case report.EventDisk:
 		return fmt.Sprintf("a filesystem is %g %% full or more", r.Full), true
 	case report.EventReboot:
-		l, _ := w.s.rebooting(n.Name)
+		l, _ := w.s.leaseOf(n.Name)
 		return l.Reason, !l.Overdue.IsZero()
 	case report.EventFrozen, report.EventForked:
 		if a.Last.Pointer == w.s.channels[w.s.channelOf(n)].Pointer { // most nodes, and cheap to know

@@ -274,14 +274,30 @@ func (s *Service) endLease(ctx context.Context, name string, f lease.Fact, now t
 	return kept(err)
 }
 
-// rebooting is the place a node has to reboot, if it has one, as of the last look.
-func (s *Service) rebooting(name string) (lease.Lease, bool) {
+// leaseOf is the lease of a node, if it has one, as of the last look.
+func (s *Service) leaseOf(name string) (lease.Lease, bool) {
 	known := s.leases.known.Load()
 	if known == nil {
 		return lease.Lease{}, false
 	}
 	l, ok := (*known)[name]
-	return l, ok && l.Held()
+	return l, ok
+}
+
+// rebooting is whether a node has a place to reboot, and is not overdue: that it is silent is what it said.
+func (s *Service) rebooting(name string) bool {
+	l, ok := s.leaseOf(name)
+	return ok && l.Held() && l.Overdue.IsZero()
+}
+
+// rebootTold is the lease of a node as people are told of it.
+func (s *Service) rebootTold(name string) *report.Reboot {
+	l, ok := s.leaseOf(name)
+	if !ok {
+		return nil
+	}
+	told := rebootOf(l)
+	return &told
 }
 
 // rebootsNow counts who reboots, and tells of those that are not back.

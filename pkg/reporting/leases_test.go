@@ -95,8 +95,11 @@ func TestRebootSlotLocksLeak(t *testing.T) {
 	if got := r.reboots(t); got != "db-1 overdue" { // and db-2 asks no longer
 		t.Fatal(got)
 	}
-	if kinds := r.problemKinds(t); !slices.Contains(kinds, "reboot") {
+	if kinds := r.problemKinds(t); !slices.Equal(kinds, []string{"reboot", "stale", "stale"}) {
 		t.Errorf("problems: %v", kinds)
+	}
+	if n := r.node(t, "db-1"); n.Reboot == nil || n.Reboot.State != report.RebootOverdue || n.Reboot.Text != "it is silent" {
+		t.Errorf("%+v", n.Reboot)
 	}
 	if st := r.status(t); st.Reboots != (report.RebootCounts{Now: 1, Overdue: 1}) {
 		t.Errorf("%+v", st.Reboots)
@@ -251,5 +254,33 @@ func TestAHubCannotGiveTurns(t *testing.T) {
 	asks.CA = other.CertPEM()
 	if _, err := asks.AskReboot(t.Context(), askOf("db-1", "a")); !errors.Is(err, identity.ErrSeal) {
 		t.Errorf("an answer of another authority is taken: %v", err)
+	}
+}
+
+// A node that is silent because it reboots in turn is no problem and no alert, until it is overdue: then it is both.
+func TestARebootIsNoAlarm(t *testing.T) {
+	t.Parallel()
+	r, _ := hooked(t, nil)
+	stale, overdue := report.NewAlertRule("stale", report.EventStale), report.NewAlertRule("overdue", report.EventReboot)
+	r.rules(t, stale, overdue)
+	r.join(t, "db-1")
+	long(t, r)
+	r.checkIn(t, booted("db-1", "a", 1, report.Counts{OK: 1}))
+	if !r.ask(t, askOf("db-1", "a")).Granted {
+		t.Fatal("not granted")
+	}
+	for _, step := range []struct {
+		after  time.Duration
+		firing []string
+	}{{10 * time.Minute, []string{}}, {25 * time.Minute, []string{"overdue db-1", "stale db-1"}}} {
+		r.listenUntil(t, r.Now().Add(step.after))
+		_ = r.reboots(t)
+		r.Tick(t.Context())
+		if got := r.firing(t); !slices.Equal(got, step.firing) {
+			t.Errorf("after %s: %v, want %v", step.after, got, step.firing)
+		}
+		if got := r.problemKinds(t); (len(got) > 0) != (len(step.firing) > 0) {
+			t.Errorf("after %s: problems %v", step.after, got)
+		}
 	}
 }

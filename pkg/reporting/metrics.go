@@ -79,6 +79,9 @@ func (c *nodeCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(ch, describe("channel_heard_timestamp_seconds", "When the controller was last heard of.", "channel"), float64(note.Heard.Unix()), name)
 	}
 	send(ch, describe("nodes", "Nodes by presence.", "presence"), presences)
+	reboots, _ := c.s.rebootsNow()
+	send(ch, describe("reboots", "Nodes that take turns to reboot: those that have a place, those of them that are overdue, and those that wait.", "state"),
+		map[string]int{report.Reboots: reboots.Now, report.RebootOverdue: reboots.Overdue, report.RebootWaits: reboots.Waiting})
 	send(ch, describe("hubs", "Hubs by presence.", "presence"), hubs)
 	send(ch, describe("nodes_compliance", "Nodes by compliance.", "compliance"), compliances)
 	send(ch, describe("nodes_digest", "Nodes by how their bundle stands to that of their channel.", "digest"), digests)

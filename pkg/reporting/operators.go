@@ -61,6 +61,7 @@ func (s *Service) nodeStatus(n *node, now time.Time) report.NodeStatus {
 	return report.NodeStatus{
 		Quarantine:  s.quarantine(n.Name),
 		Maintenance: s.maintained(n, at, now).told(),
+		Reboot:      s.rebootTold(n.Name),
 		Name:        n.Name, Channel: s.channelOf(n), Labels: n.Labels, Presence: at, Seen: n.seen, Interval: n.told,
 		Compliance: a.State, Digest: s.digest(n), Bundle: a.Last.Bundle, Commit: s.commits[a.Last.Bundle],
 		Pointer: a.Last.Pointer, Agent: a.Last.Agent, Run: a.Last.Run, Failing: a.Failing, Since: a.Since, Spooled: a.Last.Spooled,

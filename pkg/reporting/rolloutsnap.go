@@ -103,7 +103,7 @@ func (s *Service) evidence(c *rolling, n *node, failing []map[string]bool, now t
 		Boot: last.Boot, Run: last.Run.ID,
 		Digest: last.Bundle, Adopting: last.Adopting, Muted: s.covered(n) != nil,
 	}
-	_, out.Rebooting = s.rebooting(n.Name)
+	out.Rebooting = s.rebooting(n.Name)
 	if last.Bundle == c.state.Candidate && (last.Run.Before || last.Run.ID == "") {
 		out.Digest, out.Adopting = "", last.Bundle // it has it, and has shown nothing with it
 	}

@@ -112,7 +112,7 @@ func (s *Service) problems(n *node, ns report.NodeStatus, now time.Time) []repor
 		list = append(list, report.Problem{Kind: kind, Node: n.Name, Channel: ns.Channel, Text: text, First: first, Count: count, Hub: ns.Hub, Bundle: ns.Bundle, Commit: ns.Commit})
 	}
 	switch {
-	case silent(ns.Presence) && !s.behindDark(n, now):
+	case silent(ns.Presence) && !s.behindDark(n, now) && !s.rebooting(n.Name):
 		add(string(ns.Presence), fmt.Sprintf("last seen %s ago (interval %s)", now.Sub(n.seen).Round(time.Second), n.told), n.seen, 0)
 	}
 	for _, r := range ns.Refusals {

@@ -1,6 +1,7 @@
 package vigocmd
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -88,13 +89,16 @@ func showNodes(env *cli.Env, f cli.Format, list []report.NodeStatus) error {
 	return env.Columns(headers, rows)
 }
 
-// presenceText marks nodes that are in quarantine, or that somebody works on.
+// presenceText marks nodes that are in quarantine, that somebody works on, or that reboot.
 func presenceText(n report.NodeStatus) string {
 	if n.Quarantine != nil {
 		return string(n.Presence) + " (quarantine)"
 	}
 	if n.Maintenance != nil {
 		return string(n.Presence) + " (maintenance)"
+	}
+	if n.Reboot != nil && n.Reboot.State != report.RebootWaits {
+		return string(n.Presence) + " (reboot)"
 	}
 	return string(n.Presence)
 }
@@ -176,6 +180,13 @@ func printNode(env *cli.Env, n report.NodeDetail) error {
 	}
 	if m := n.Maintenance; m != nil {
 		rows = append(rows, []string{"maintenance", fmt.Sprintf("until %s, by %s: %s", stamp(m.Until), orDash(m.By), m.Reason)})
+	}
+	if r := n.Reboot; r != nil {
+		text := fmt.Sprintf("%s, %s: %s", r.State, r.Group, cmp.Or(r.Text, orDash(r.Why)))
+		if r.State != report.RebootWaits {
+			text += ", back by " + stamp(r.Until)
+		}
+		rows = append(rows, []string{"reboot", text})
 	}
 	if n.Hub != "" {
 		rows = append(rows, []string{"hub", n.Hub})

@@ -27,7 +27,8 @@ func busy() report.Status {
 			{ChannelNote: report.ChannelNote{Channel: "production", Commit: commit, Candidate: "sha256:77e001", Trial: candidate, Pointer: "3.1412", Issued: now.Add(-2 * time.Minute),
 				Rollout: "early 10% soaking 6m/10m, 998/1000 healthy"}, Nodes: 8000, Cur: 6990, Cand: 998, Behind: 12},
 		},
-		Hubs: []report.HubStatus{{Name: "ams-1", Presence: report.Live}, {Name: "plant-3", Presence: report.Stale, Seen: now.Add(-2 * time.Minute), Nodes: 412}},
+		Reboots: report.RebootCounts{Now: 3, Overdue: 1, Waiting: 12},
+		Hubs:    []report.HubStatus{{Name: "ams-1", Presence: report.Live}, {Name: "plant-3", Presence: report.Stale, Seen: now.Add(-2 * time.Minute), Nodes: 412}},
 		Problems: []report.Problem{
 			{Kind: "failed", Node: "web-17", Channel: "production", Text: `service:nginx: exit 1 "bind 0.0.0.0:80"`, First: now.Add(-118 * time.Minute), Count: 3, Commit: candidate},
 			{Kind: "stale", Node: "db-03", Text: "last seen 2m10s ago (interval 30s)", First: now.Add(-130 * time.Second), Hub: "ams-1"},
@@ -52,6 +53,7 @@ CHANNEL     STABLE   CANDIDATE  ROLLOUT                                     NODE
 edge        4f1c2a9  -          -                                           2,000/-/0
 production  4f1c2a9  b77e001    early 10% soaking 6m/10m, 998/1000 healthy  6,990/998/12
 HUBS   1/2 ok   plant-3 DARK 2m (412 nodes)
+REBOOTS   3 now  1 of them overdue  12 wait
 PROBLEMS
   web-17  failed  service:nginx: exit 1 "bind 0.0.0.0:80"  3x, first ` + st.Problems[0].First.Local().Format("15:04") + `   b77e001
   db-03   stale   last seen 2m10s ago (interval 30s)       hub ams-1
