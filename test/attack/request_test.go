@@ -229,7 +229,7 @@ func received(r *http.Request, hub string) *http.Request {
 func (n *node) honest() report.CheckIn {
 	n.t.Helper()
 	d := n.record()
-	return report.CheckIn{Node: n.name, Agent: d.Agent, Bundle: d.Bundle, Pointer: d.Pointer, Run: d.Run, Spooled: d.Spooled}
+	return report.CheckIn{Node: n.name, Boot: d.Boot, Agent: d.Agent, Bundle: d.Bundle, Pointer: d.Pointer, Run: d.Run, Spooled: d.Spooled}
 }
 
 func secretOf(t *testing.T, token string) identity.Secret {
