@@ -24,6 +24,7 @@ type fleet struct {
 	data  string
 	dir   string
 	nodes []string
+	kills map[string]func() // of the agents that run
 }
 
 const nodes = 20
@@ -42,13 +43,20 @@ stages:
 
 func newFleet(t *testing.T, rollouts string, up ...string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, repo: gitsourcetest.New(t), data: filepath.Join(t.TempDir(), "data"), dir: t.TempDir()}
+	return newFleetAfter(t, func(string) {}, rollouts, up...)
+}
+
+// newFleetAfter has something done with the data folder of the service before it is started.
+func newFleetAfter(t *testing.T, before func(data string), rollouts string, up ...string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, repo: gitsourcetest.New(t), data: filepath.Join(t.TempDir(), "data"), dir: t.TempDir(), kills: map[string]func(){}}
 	f.repo.Put(map[string]string{
 		"fleet.yaml":           "kind: Fleet\nname: lab\ninterval: 1s\nlabels: [stage]\nnodes:\n  - {match: \"node-0[01]\", labels: {stage: trial}}\n",
 		"roles/all.yaml":       "kind: Role\nmodules: [motd]\n",
 		"rollouts/stable.yaml": rollouts,
 	})
 	f.commit("one", "")
+	before(f.data)
 	_, line := programs.Serve(t, nil, "vigo is up", "vigo", append([]string{"up", "--data", f.data, "--git", f.repo.Dir, "--listen", "127.0.0.1:0", "--poll", "200ms", "--fleet", "lab", "--interval", "1s"}, up...)...)
 	_, address, _ := strings.Cut(line, "on https://")
 	token := programs.Run(t, f.env(), "vigo", "token", "create", "--uses", fmt.Sprint(nodes))
@@ -85,10 +93,11 @@ func (f *fleet) run(name string) func() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return func() {
+	f.kills[name] = func() {
 		_ = cmd.Process.Kill() // gone already is as good
 		_ = cmd.Wait()
 	}
+	return f.kills[name]
 }
 
 // commit makes a policy that writes a file, and something more.
