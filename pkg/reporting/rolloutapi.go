@@ -260,7 +260,7 @@ func explain(state rollout.State, p rollout.Progress, stages uint32, name string
 		if p.Good.IsZero() {
 			return p.Word, fmt.Sprintf("it has the new bundle by %s; it has yet to show that it is well", stage)
 		}
-		return p.Word, fmt.Sprintf("it has the new bundle by %s and is watched: well for %s in %d reports", stage, since(p.Good), p.Reports)
+		return p.Word, fmt.Sprintf("it has the new bundle by %s and is watched: well for %s, in %d reports or more", stage, since(p.Good), p.Reports)
 	case rollout.Failed:
 		if p.Check != "" {
 			return p.Word, fmt.Sprintf("it has the new bundle by %s, and the check %s does not hold", stage, p.Check)

@@ -49,6 +49,7 @@ type rolling struct {
 	over     *pastRollout
 	meets    meets
 	measures *measures
+	room     []rollout.Node // of the last snapshot; the next one is put there
 }
 
 // keepRollouts moves rollouts until ctx ends, while this service leads.
@@ -257,13 +258,13 @@ func (s *Service) takeCommands(ctx context.Context, c *rolling, docs map[string]
 	return commands, nil
 }
 
-// changedDocs are the documents that differ between two states.
+// changedDocs are the documents that differ between two states, in more than when a node was heard of.
 func changedDocs(docs map[string][]byte, was, is *rollout.State) {
 	head, before := *is, *was
 	head.Nodes, before.Nodes = nil, nil
 	docs[headDoc] = encoded(head)
 	for name, p := range is.Nodes {
-		if old, ok := was.Nodes[name]; !ok || !p.Equal(old) {
+		if old, ok := was.Nodes[name]; !ok || !p.Same(old) {
 			docs[nodePrefix+name] = encoded(p)
 		}
 	}

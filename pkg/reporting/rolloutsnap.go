@@ -74,17 +74,15 @@ func (s *Service) snapshot(ctx context.Context, c *rolling, now time.Time) rollo
 	in := rollout.Snapshot{Now: now, Open: c.plan.Window.Open(now), Answers: s.rollouts.asks.take(c.channel)}
 	failing := s.measure(ctx, c, &in)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.nodes) > 0 {
-		in.Nodes = make([]rollout.Node, 0, len(s.nodes))
-	}
 	in.Blind = !s.inStep(now) || s.deaf(now)
-	for _, n := range s.nodes {
-		if !n.Retired.IsZero() || n.Hub || s.channelOf(n) != c.channel {
-			continue
+	c.room = slices.Grow(c.room[:0], len(s.nodes))
+	s.mu.Unlock()
+	s.eachNode(func(n *node) {
+		if n.Retired.IsZero() && !n.Hub && s.channelOf(n) == c.channel {
+			c.room = append(c.room, s.evidence(c, n, failing, now))
 		}
-		in.Nodes = append(in.Nodes, s.evidence(c, n, failing, now))
-	}
+	})
+	in.Nodes = c.room
 	return in
 }
 

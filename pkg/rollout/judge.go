@@ -2,17 +2,17 @@ package rollout
 
 import (
 	"cmp"
+	"maps"
 	"time"
 )
 
 // judge says where each node is, and counts them.
 func (m *machine) judge() {
 	m.s.Counts = make(map[Word]int, 12)
-	here := make(map[string]bool, len(m.in.Nodes))
+	here := 0
 	for i := range m.in.Nodes {
 		n := &m.in.Nodes[i]
-		here[n.ID] = true
-		p, known := m.s.Nodes[n.ID]
+		p, known := m.kept[i].Progress, m.kept[i].known
 		if !p.Admitted && m.s.Phase == Running {
 			p.Stage, p.Admitted = m.admittedTo(n)
 		}
@@ -21,16 +21,25 @@ func (m *machine) judge() {
 		m.s.Counts[p.Word]++
 		if known || p.Admitted || p.Adopted || p.Members != 0 {
 			if !known || !p.Equal(was) {
-				m.s.Nodes[n.ID] = p
+				m.remember(i, p)
 			}
+			here++
 		}
 		m.words[i] = p.Word
 	}
-	for id := range m.s.Nodes {
-		if !here[id] {
-			delete(m.s.Nodes, id) // retired
-		}
+	if here < len(m.s.Nodes) {
+		m.forgetRetired()
 	}
+}
+
+// forgetRetired removes what is remembered of nodes that are not there any more.
+func (m *machine) forgetRetired() {
+	here := make(map[string]bool, len(m.in.Nodes))
+	for i := range m.in.Nodes {
+		here[m.in.Nodes[i].ID] = true
+	}
+	m.ownNodes()
+	maps.DeleteFunc(m.s.Nodes, func(id string, _ Progress) bool { return !here[id] })
 }
 
 // Equal reports whether two are the same.
@@ -38,6 +47,14 @@ func (p Progress) Equal(q Progress) bool {
 	return p.Word == q.Word && p.Stage == q.Stage && p.Members == q.Members && p.Admitted == q.Admitted && p.Adopted == q.Adopted &&
 		p.Good.Equal(q.Good) && p.Seen.Equal(q.Seen) && p.Doubt.Equal(q.Doubt) && p.Reports == q.Reports && p.Check == q.Check && p.Boot == q.Boot &&
 		p.Await == q.Await && string(p.Strikes) == string(q.Strikes)
+}
+
+// Same reports whether two are the same but for when its node was heard of. A service that keeps only what is not the same, and is
+// started again, decides as one that was not: what was counted of a report is a difference, and no report is counted beyond
+// those that a gate wants.
+func (p Progress) Same(q Progress) bool {
+	q.Seen = p.Seen
+	return p.Equal(q)
 }
 
 // admittedTo returns the stage whose threshold lets a node in, as the node finds it itself from the pointer.
@@ -106,7 +123,7 @@ func (m *machine) silent(n *Node, p *Progress) Word {
 	if n.Rebooting {
 		limit = max(limit, m.s.Spec.RebootGrace)
 	}
-	if m.blind || n.Dark {
+	if (m.blind || n.Dark) && m.now.Sub(p.Doubt) >= n.Interval { // not at each step: it is written down
 		p.Doubt = m.now
 	}
 	heard := n.Seen
@@ -125,10 +142,11 @@ func (m *machine) silent(n *Node, p *Progress) Word {
 
 // well is the word of a node that has the candidate and reports.
 func (m *machine) well(n *Node, p *Progress) Word {
+	gate := m.s.Spec.Stages[min(p.Stage, len(m.s.Spec.Stages)-1)].Gate
 	unsure := len(m.in.Unsure) > 0
 	if n.Seen.After(p.Seen) && !unsure { // a report is looked at when all of it can be
 		p.Seen = n.Seen
-		p.Reports++
+		p.Reports = min(p.Reports+1, gate.Checkins)
 		m.strike(n, p)
 	}
 	p.Check = ""
@@ -147,7 +165,6 @@ func (m *machine) well(n *Node, p *Progress) Word {
 	if p.Good.IsZero() {
 		p.Good = n.Seen
 	}
-	gate := m.s.Spec.Stages[min(p.Stage, len(m.s.Spec.Stages)-1)].Gate
 	if (!unsure || p.Word == Healthy) && p.Reports >= gate.Checkins && n.Seen.Sub(p.Good) >= gate.Soak {
 		return Healthy
 	}

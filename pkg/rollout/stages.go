@@ -51,7 +51,7 @@ func (m *machine) membersDark() bool {
 	dark, all := 0, 0
 	for i := range m.in.Nodes {
 		n := &m.in.Nodes[i]
-		if p, ok := m.s.Nodes[n.ID]; ok && p.Members&bit != 0 && p.Adopted {
+		if p := &m.kept[i]; p.Members&bit != 0 && p.Adopted {
 			all++
 			if n.Dark && !n.Live {
 				dark++
@@ -66,6 +66,7 @@ func (m *machine) membersDark() bool {
 func (m *machine) draw() {
 	st, spec := m.stage(), m.s.Spec.Stages[m.s.Stage]
 	type drawn struct {
+		i      int
 		id     string
 		bucket Bucket
 		had    bool
@@ -76,8 +77,8 @@ func (m *machine) draw() {
 		if n.Stages&(1<<m.s.Stage) == 0 || !n.Live || n.Pinned || n.Muted {
 			continue
 		}
-		p := m.s.Nodes[n.ID]
-		eligible = append(eligible, drawn{n.ID, BucketOf(m.s.Salt, n.ID), p.Admitted || p.Adopted})
+		p := &m.kept[i]
+		eligible = append(eligible, drawn{i, n.ID, BucketOf(m.s.Salt, n.ID), p.Admitted || p.Adopted})
 	}
 	if len(eligible) == 0 {
 		if spec.Gate.OnEmpty == Skip {
@@ -102,12 +103,12 @@ func (m *machine) draw() {
 		if i >= want && !d.had {
 			break
 		}
-		p := m.s.Nodes[d.id]
+		p := m.kept[d.i].Progress
 		if p.Word == "" {
 			p.Word = Pending
 		}
 		p.Members |= 1 << m.s.Stage
-		m.s.Nodes[d.id] = p
+		m.remember(d.i, p)
 		st.Members++
 	}
 	st.Began = m.now
@@ -129,11 +130,11 @@ func (m *machine) widen() {
 		if n.Live {
 			live++
 		}
-		p, known := m.s.Nodes[n.ID]
-		if known && m.words[i].inFlight() {
+		p := &m.kept[i]
+		if p.known && m.words[i].inFlight() {
 			flying++
 		}
-		if known && p.Members&bit != 0 && !p.Admitted {
+		if p.Members&bit != 0 && !p.Admitted {
 			next = append(next, member{i, BucketOf(m.s.Salt, n.ID)})
 		}
 	}
@@ -144,13 +145,13 @@ func (m *machine) widen() {
 	}
 	for _, d := range next[:room] {
 		n := &m.in.Nodes[d.i]
-		p := m.s.Nodes[n.ID]
+		p := m.kept[d.i].Progress
 		m.s.Counts[m.words[d.i]]--
 		p.Admitted, p.Stage = true, m.s.Stage
 		p.Word = m.word(n, &p)
 		m.words[d.i] = p.Word
 		m.s.Counts[p.Word]++
-		m.s.Nodes[n.ID] = p
+		m.remember(d.i, p)
 		st.Max = max(st.Max, d.bucket)
 	}
 	if room == len(next) && m.s.Stage == len(m.s.Stages)-1 {
@@ -163,7 +164,7 @@ func (m *machine) gate() {
 	st, spec, bit := m.stage(), m.s.Spec.Stages[m.s.Stage], uint32(1)<<m.s.Stage
 	members, healthy, settled, outside, waiting := 0, 0, 0, 0, 0
 	for i := range m.in.Nodes {
-		p := m.s.Nodes[m.in.Nodes[i].ID]
+		p := &m.kept[i]
 		if p.Members&bit == 0 {
 			continue
 		}

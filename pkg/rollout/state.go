@@ -117,7 +117,7 @@ type Progress struct {
 	Good     time.Time `json:"good,omitzero"`     // since when it has been well
 	Seen     time.Time `json:"seen,omitzero"`     // the last report that was counted
 	Doubt    time.Time `json:"doubt,omitzero"`    // when its silence last said nothing of it
-	Reports  int       `json:"reports,omitempty"` // since it adopted
+	Reports  int       `json:"reports,omitempty"` // since it adopted, at most those its gate wants
 	Strikes  []uint8   `json:"strikes,omitempty"` // of each check: how often in sequence it did not hold
 	Check    string    `json:"check,omitempty"`   // that made it count as failed
 	Boot     string    `json:"boot,omitempty"`    // in which it was last seen
@@ -186,15 +186,13 @@ func (s State) Supersede(by string, now time.Time) (State, Transition) {
 	return m.s, m.last()
 }
 
+// clone is another state that can be changed, but for its nodes.
 func (s State) clone() State {
 	s.Stages = slices.Clone(s.Stages)
 	for i := range s.Stages {
 		s.Stages[i].Approved, s.Stages[i].Answers = slices.Clone(s.Stages[i].Approved), maps.Clone(s.Stages[i].Answers)
 	}
-	s.Keep, s.Taken, s.Nodes, s.Control = slices.Clone(s.Keep), slices.Clone(s.Taken), maps.Clone(s.Nodes), maps.Clone(s.Control)
-	if s.Nodes == nil {
-		s.Nodes = map[string]Progress{}
-	}
+	s.Keep, s.Taken, s.Control = slices.Clone(s.Keep), slices.Clone(s.Taken), maps.Clone(s.Control)
 	return s
 }
 

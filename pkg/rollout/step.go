@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -14,7 +15,39 @@ type machine struct {
 	elapsed time.Duration
 	blind   bool
 	words   []Word // of in.Nodes
+	kept    []kept // what is remembered of in.Nodes
+	own     bool   // the map of the state is its own, and may be changed
 	out     []Transition
+}
+
+// kept is what is remembered of a node, if something is.
+type kept struct {
+	Progress
+	known bool
+}
+
+// recall looks up once what is remembered of each node: a step looks at it many times.
+func (m *machine) recall() {
+	m.kept = make([]kept, len(m.in.Nodes))
+	for i := range m.in.Nodes {
+		m.kept[i].Progress, m.kept[i].known = m.s.Nodes[m.in.Nodes[i].ID]
+	}
+}
+
+// remember changes what is remembered of a node. The map of the state before is left as it is.
+func (m *machine) remember(i int, p Progress) {
+	m.ownNodes()
+	m.kept[i] = kept{p, true}
+	m.s.Nodes[m.in.Nodes[i].ID] = p
+}
+
+func (m *machine) ownNodes() {
+	if !m.own {
+		m.s.Nodes, m.own = maps.Clone(m.s.Nodes), true
+	}
+	if m.s.Nodes == nil {
+		m.s.Nodes = map[string]Progress{}
+	}
 }
 
 // longestGap is how much of the time between two steps counts: while nobody looked, no deadline passes.
@@ -30,6 +63,7 @@ func Step(s State, in Snapshot, commands []Command) (State, []Transition) {
 	if m.now.Before(s.Ticked) {
 		m.now = s.Ticked
 	}
+	m.recall()
 	m.elapsed = min(m.now.Sub(s.Ticked), longestGap)
 	m.s.Ticked = m.now
 	m.blind = m.isBlind()
@@ -89,7 +123,7 @@ func (m *machine) isBlind() bool {
 		if !n.Live && !gone {
 			continue // since long ago
 		}
-		adopted := m.s.Nodes[n.ID].Adopted
+		adopted := m.kept[i].Adopted
 		if n.Live {
 			live++
 		} else {

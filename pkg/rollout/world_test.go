@@ -34,6 +34,7 @@ type world struct {
 	said   []rollout.Answer
 	inputs []input
 	from   rollout.State
+	lazy   lazy
 }
 
 type input struct {
@@ -145,6 +146,7 @@ func (w *world) begin(spec rollout.Spec, prev *rollout.State) {
 	}
 	w.state = rollout.Begin(fmt.Sprintf("r%d", w.made), spec, stable, bundle(w.made), prev, w.now)
 	w.from, w.inputs = w.state, nil
+	w.lazy.begin(w.state)
 	w.publish()
 }
 
@@ -305,6 +307,9 @@ func (w *world) step() []rollout.Transition {
 	next, told := rollout.Step(before, in, commands)
 	w.inputs = append(w.inputs, input{in, commands})
 	w.state = next
+	if w.seed%8 == 0 { // it takes as long again
+		w.lazy.step(w, in, commands, w.chance(0.1))
+	}
 	w.wantCounts(in)
 	w.wantNoWayBack(before, next)
 	w.wantEvidence(before, next)
