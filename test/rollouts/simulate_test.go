@@ -114,6 +114,9 @@ func same(t *testing.T, want sim.Timeline, got report.RolloutStatus) {
 		}
 	}
 	for _, e := range slices.Backward(got.Log) {
+		if e.From == "" {
+			continue // that it begins, and by which commit
+		}
 		happened = append(happened, line(e.At, e.To, e.Reason, e.Stage, e.Detail))
 	}
 	for i := range max(len(simulated), len(happened)) {
