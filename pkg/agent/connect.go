@@ -35,6 +35,8 @@ type Parts struct {
 // Connect reads who this node is and opens, without sending anything, what it talks to: the report service, and the
 // registries behind the cache on disk.
 func Connect(ctx context.Context, s State, o ConnectOptions) (Parts, error) {
+	clock := identity.NewClock(o.Now)
+	o.Now = clock.Now
 	e, err := s.LoadEnrolment()
 	if err != nil {
 		return Parts{}, err
@@ -55,7 +57,9 @@ func Connect(ctx context.Context, s State, o ConnectOptions) (Parts, error) {
 		o.Log.Warn("numbering requests by the clock", "err", err)
 	}
 	client, err := api.NewAgentClient(api.AgentOptions{URL: e.Server, Others: e.Servers, Node: e.Node, Roots: cred.Roots, Key: cred.Key,
-		Counter: count, Certificate: cred.Certificate, Now: o.Now})
+		Counter: count, Certificate: cred.Certificate, Now: o.Now, Clock: clock, WrongClock: func(behind time.Duration) {
+			o.Log.Warn("the clock of this node is wrong: it says so of requests by that of the service", "behind", behind.Round(time.Second))
+		}})
 	if err != nil {
 		return Parts{}, err
 	}

@@ -32,7 +32,11 @@ type AgentOptions struct {
 	// used without a restart. One that has expired is not shown: the signature proves the node to Renew.
 	Certificate func() (*tls.Certificate, error)
 	Now         func() time.Time
-	Timeout     time.Duration // of one request; 0: 30 s
+	// Clock is put right by what the service shows and says; nil: Now, put right for this client alone.
+	Clock *identity.Clock
+	// WrongClock is told when the service finds that the clock of the node is behind by a time, or ahead if that is negative; optional.
+	WrongClock func(behind time.Duration)
+	Timeout    time.Duration // of one request; 0: 30 s
 	// Dial makes the connections, in place of a usual dialer; nil: that.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -47,6 +51,10 @@ var _ report.Sink = (*AgentClient)(nil)
 
 // NewAgentClient makes the client of an enrolled node; nothing is sent yet.
 func NewAgentClient(o AgentOptions) (*AgentClient, error) {
+	if o.Clock == nil {
+		o.Clock = identity.NewClock(o.Now)
+	}
+	o.Now = o.Clock.Now
 	conf := &tls.Config{
 		MinVersion: tls.VersionTLS13, RootCAs: o.Roots, ServerName: identity.ServerName, Time: o.Now,
 		NextProtos: []string{"http/1.1"}, ClientSessionCache: tls.NewLRUClientSessionCache(2),
@@ -137,14 +145,37 @@ func (e Enrolling) Enroll(ctx context.Context) (EnrollAnswer, error) {
 	return answer, nil
 }
 
-// post sends a signed request.
+// post sends a signed request, again when the clock of the node turned out to be wrong.
 func (c *AgentClient) post(ctx context.Context, path string, in, out any) error {
+	err := c.sign(ctx, path, in, out)
+	for range 2 { // the certificate of the server first, then the stamp
+		if ctx.Err() != nil || !c.rightens(err) {
+			break
+		}
+		err = c.sign(ctx, path, in, out)
+	}
+	return err
+}
+
+// rightens puts the clock right by what an error says of it, if it does.
+func (c *AgentClient) rightens(err error) bool {
+	if refusal, ok := errors.AsType[*Error](err); ok && errors.Is(refusal, ErrSkew) && !refusal.Date.IsZero() {
+		if behind := c.o.Clock.Told(refusal.Date); c.o.WrongClock != nil {
+			c.o.WrongClock(behind)
+		}
+		return true
+	}
+	shown, ok := errors.AsType[*tls.CertificateVerificationError](err)
+	return ok && c.o.Clock.Shown(c.o.Roots, shown.UnverifiedCertificates)
+}
+
+func (c *AgentClient) sign(ctx context.Context, path string, in, out any) error {
 	return c.wire.do(ctx, http.MethodPost, path, in, out, func(req *http.Request, body []byte) error {
 		n, err := c.o.Counter.Next()
 		if err != nil {
 			return err
 		}
-		return identity.Sign(req, body, c.o.Key.Signer(), identity.Stamp{KeyID: c.o.Node, Counter: n, Created: c.o.Now()})
+		return identity.Sign(req, body, c.o.Key.Signer(), identity.Stamp{KeyID: c.o.Node, Counter: n, Created: c.o.Clock.Stamp()})
 	})
 }
 

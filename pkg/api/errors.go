@@ -19,6 +19,8 @@ type Error struct {
 	Status  int    `json:"-"` // HTTP status
 	// Retry is how long to wait before asking again, in whole seconds (header Retry-After); 0: nothing was said.
 	Retry time.Duration `json:"-"`
+	// Date is the time of who answered; zero: it did not say.
+	Date time.Time `json:"-"`
 }
 
 func (e *Error) Error() string { return e.Message }

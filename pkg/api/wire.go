@@ -224,5 +224,8 @@ func refused(a answer) error {
 	if seconds, err := strconv.Atoi(a.header.Get("Retry-After")); err == nil && seconds > 0 {
 		said.Error.Retry = min(time.Duration(seconds)*time.Second, maxRetry)
 	}
+	if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
+		said.Error.Date = date
+	}
 	return said.Error
 }
