@@ -15,6 +15,7 @@ import (
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/rollout"
+	"vigo.dev/pkg/sqlstore"
 )
 
 // How the documents of the rollout of a channel are named in the store.
@@ -137,7 +138,11 @@ func (s *Service) moveRollout(ctx context.Context, channel string) error {
 	for i, t := range told {
 		docs[fmt.Sprintf("%s%s-%02d", logPrefix, now.Format(time.RFC3339Nano), i)] = encoded(t)
 	}
-	if err := s.DB.PutRollout(ctx, channel, docs); err != nil {
+	switch err := s.DB.StepRollout(ctx, s.rollouts.term, channel, docs); {
+	case errors.Is(err, sqlstore.ErrFollows):
+		delete(s.rollouts.by, channel) // another service moves it
+		return nil
+	case err != nil:
 		return kept(err) // answers of this step are lost: the questions are asked again
 	}
 	s.rollouts.by[channel] = &next

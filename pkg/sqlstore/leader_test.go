@@ -33,9 +33,16 @@ func TestLeader(t *testing.T) {
 	if err := a.PutTurns(t.Context(), []Turn{{Node: "web-1", Presence: report.Stale}}); !errors.Is(err, ErrFollows) {
 		t.Errorf("a writes as if it still led: %v", err)
 	}
+	if err := a.StepRollout(t.Context(), 1, "stable", map[string][]byte{"state": []byte("old")}); !errors.Is(err, ErrFollows) {
+		t.Errorf("a moves a rollout as if it still led: %v", err)
+	}
+	must(t, b.StepRollout(t.Context(), 1, "stable", map[string][]byte{"state": []byte("new")}))
 	must(t, b.Close())
 	if term, err := a.Lead(t.Context()); term != 2 || err != nil {
 		t.Errorf("b has gone, and a leads in term %d: %v", term, err)
+	}
+	if err := a.StepRollout(t.Context(), 1, "stable", map[string][]byte{"state": []byte("old")}); !errors.Is(err, ErrFollows) {
+		t.Errorf("a takes up a step that it began before b led: %v", err)
 	}
 	cut(t, a)
 	if term, err := a.Lead(t.Context()); term != 3 || err != nil {

@@ -80,22 +80,25 @@ func (d *DB) PutRollout(ctx context.Context, channel string, docs map[string][]b
 	return d.PutRolloutOf(ctx, channel, docs, time.Time{})
 }
 
+// StepRollout is PutRollout for who leads since a term began; [ErrFollows] when it does not any more. Who was stopped in the
+// middle of a step and goes on must not put an old state over what another service has made of it meanwhile.
+func (d *DB) StepRollout(ctx context.Context, term int64, channel string, docs map[string][]byte) error {
+	return d.commit(ctx, func(t *tx) error {
+		if !t.leads() || d.dialect.feeds && d.term != term {
+			return ErrFollows
+		}
+		return t.putRollout(channel, docs)
+	})
+}
+
 // PutRolloutOf is PutRollout together with the audit entries of what is changed.
 func (d *DB) PutRolloutOf(ctx context.Context, channel string, docs map[string][]byte, now time.Time, acts ...audit.Entry) error {
 	if len(docs) == 0 {
 		return nil
 	}
 	return d.commit(ctx, func(t *tx) error {
-		for key, doc := range docs {
-			var err error
-			if doc == nil {
-				_, err = t.exec("DELETE FROM rollout WHERE channel = ? AND key = ?", channel, key)
-			} else {
-				_, err = t.exec("INSERT INTO rollout (channel, key, doc) VALUES (?1, ?2, ?3) ON CONFLICT (channel, key) DO UPDATE SET doc = ?3", channel, key, doc)
-			}
-			if err != nil {
-				return fmt.Errorf("keeping the rollout of %s: %w", channel, err)
-			}
+		if err := t.putRollout(channel, docs); err != nil {
+			return err
 		}
 		for _, e := range acts {
 			if err := t.audit(e, now); err != nil {
@@ -104,4 +107,19 @@ func (d *DB) PutRolloutOf(ctx context.Context, channel string, docs map[string][
 		}
 		return nil
 	})
+}
+
+func (t *tx) putRollout(channel string, docs map[string][]byte) error {
+	for key, doc := range docs {
+		var err error
+		if doc == nil {
+			_, err = t.exec("DELETE FROM rollout WHERE channel = ? AND key = ?", channel, key)
+		} else {
+			_, err = t.exec("INSERT INTO rollout (channel, key, doc) VALUES (?1, ?2, ?3) ON CONFLICT (channel, key) DO UPDATE SET doc = ?3", channel, key, doc)
+		}
+		if err != nil {
+			return fmt.Errorf("keeping the rollout of %s: %w", channel, err)
+		}
+	}
+	return nil
 }
