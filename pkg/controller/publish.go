@@ -147,9 +147,16 @@ func (c *Controller) sign(ctx context.Context, name string, prev published, i in
 	return published{Pointer: p, Signatures: [][]byte{signature}, Payload: payload}, nil
 }
 
+// anotherController is what to do about a number that was used twice.
+const anotherController = "is another controller running with these keys? stop one of them; agents refuse two contents under one number"
+
 // send publishes a signed pointer and remembers that it arrived.
 func (c *Controller) send(ctx context.Context, name string, p published) error {
-	if err := c.cfg.Keys.Publish(ctx, c.cfg.Store, p.Pointer, p.Signatures); err != nil {
+	err := c.cfg.Keys.Publish(ctx, c.cfg.Store, p.Pointer, p.Signatures)
+	if r, ok := errors.AsType[*bundle.Refusal](err); ok && r.Name == bundle.Equivocation {
+		return failed(FailedTrust, fault.WithHint(fmt.Errorf("publishing the pointer: %w", err), anotherController))
+	}
+	if err != nil {
 		return failed(FailedRegistry, fmt.Errorf("publishing the pointer: %w", err))
 	}
 	if err := c.assure(ctx, name, p); err != nil {
@@ -204,8 +211,8 @@ func (c *Controller) reconcile(ctx context.Context, name string) error {
 		return failed(FailedRegistry, fmt.Errorf("looking at the channel: %w", err))
 	}
 	switch order := shown.Pointer.Compare(ours.Pointer); {
-	case !known || order > 0:
-		// Seq must go up from what agents may have seen.
+	case !known || order > 0, order == 0 && shown.Payload != ours.Payload && !ours.Done:
+		// Seq must go up from what agents may have seen. What was signed here and not published has been seen by nobody.
 		shown.Done = true
 		c.state.Channels[name] = shown
 		if err := c.state.save(c.cfg.Data); err != nil {
@@ -215,7 +222,7 @@ func (c *Controller) reconcile(ctx context.Context, name string) error {
 	case order == 0 && shown.Payload != ours.Payload:
 		return failed(FailedTrust, fault.WithHint(
 			fmt.Errorf("the registry holds another pointer %s than the one signed here, by the same key", shown.Pointer.Version()),
-			"is another controller running with these keys? stop one of them; agents refuse two contents under one number"))
+			anotherController))
 	case order < 0 && ours.Done:
 		ours.Done = false
 		c.state.Channels[name] = ours

@@ -123,6 +123,11 @@ type ChannelNote struct {
 	// ignores what a controller says of them.
 	Heard time.Time `json:"heard,omitzero"`
 	Since time.Time `json:"since,omitzero"`
+	// Controller names the process that says this; empty: it does not say. Other is the one that did before it, and Rivals when
+	// they last took turns: the service keeps both.
+	Controller string    `json:"controller,omitempty"`
+	Other      string    `json:"other,omitempty"`
+	Rivals     time.Time `json:"rivals,omitzero"`
 }
 
 // A Mode is a switch of a channel that conditions of policies see, as it stands.

@@ -97,6 +97,8 @@ func (s *Service) PutChannels(ctx context.Context, notes []report.ChannelNote) e
 	for _, n := range notes {
 		old := before[n.Channel]
 		n.Heard, n.Since = now, old.Since
+		keepPublished(&n, old)
+		noteRivals(&n, old)
 		if n.Interval < time.Second || n.Interval > 24*time.Hour {
 			n.Interval = old.Interval
 		}

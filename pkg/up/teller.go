@@ -2,8 +2,10 @@ package up
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -123,6 +125,7 @@ type Noter interface {
 // Teller passes the status of a controller on: when it changes, and every so often, so that a service that was restored
 // from a backup learns it again and a controller that is gone is missed.
 type Teller struct {
+	name    string // of this process
 	changed chan struct{}
 	again   time.Duration // between two times that the same is said
 	retry   time.Duration // after a failure
@@ -130,7 +133,11 @@ type Teller struct {
 
 // NewTeller makes a Teller; Run delivers.
 func NewTeller() *Teller {
-	return &Teller{changed: make(chan struct{}, 1), again: time.Minute, retry: 5 * time.Second}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "controller"
+	}
+	return &Teller{name: host + "/" + strings.ToLower(rand.Text()[:6]), changed: make(chan struct{}, 1), again: time.Minute, retry: 5 * time.Second}
 }
 
 // Note implements controller.Listener.
@@ -153,7 +160,11 @@ func (t *Teller) Run(ctx context.Context, to Noter, status func() controller.Sta
 		case <-wait:
 		}
 		now := status()
-		err := to.PutChannels(ctx, Notes(now))
+		notes := Notes(now)
+		for i := range notes {
+			notes[i].Controller = t.name
+		}
+		err := to.PutChannels(ctx, notes)
 		if err == nil && now.Built.Commit != "" {
 			err = to.PutAlertRules(ctx, now.Alerts)
 		}
