@@ -213,6 +213,7 @@ func (s *Service) ExplainRollout(ctx context.Context, name string) (report.Rollo
 		return report.RolloutNode{}, err
 	}
 	channel, bundle, labels, seen := s.channelOf(n), n.account.Last.Bundle, n.Labels, n.seen
+	live := n.live(s.Now())
 	s.mu.Unlock()
 	state, err := s.rolloutOf(ctx, channel)
 	if err != nil {
@@ -238,6 +239,9 @@ func (s *Service) ExplainRollout(ctx context.Context, name string) (report.Rollo
 	var m meets
 	m.use(plan)
 	stages := m.of(&state.Spec, name, labels, s.Now())
+	if out.Progress.Word == "" && stages != 0 && !live { // nothing is remembered of nodes that were never drawn
+		out.Progress.Word = rollout.Offline
+	}
 	out.Word, out.Text = explain(state, out.Progress, stages, name, seen, s.Now())
 	placed(&out, state)
 	return out, nil

@@ -92,12 +92,15 @@ func (s *Service) deaf(now time.Time) bool {
 	return now.Sub(s.began) < 3*s.longest() || s.untold.nodes+len(s.unread) > soon
 }
 
+// live is whether a node was heard of within three intervals. The caller holds the lock.
+func (n *node) live(now time.Time) bool { return !n.seen.IsZero() && now.Sub(n.seen) <= 3*n.told }
+
 // evidence is what is known of one node. The caller holds the lock.
 func (s *Service) evidence(c *rolling, n *node, failing []map[string]bool, now time.Time) rollout.Node {
 	last := &n.account.Last
 	out := rollout.Node{
 		ID: n.Name, Stages: c.meets.of(&c.state.Spec, n.Name, n.Labels, now), Seen: n.seen, Interval: n.told,
-		Live: !n.seen.IsZero() && now.Sub(n.seen) <= 3*n.told, Dark: s.behindDark(n, now),
+		Live: n.live(now), Dark: s.behindDark(n, now),
 		Boot: last.Boot, Run: last.Run.ID,
 		Digest: last.Bundle, Adopting: last.Adopting, Muted: s.covered(n) != nil,
 	}
