@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,7 +26,8 @@ const (
 // node is a machine of the fleet.
 type node struct {
 	*fleet.Machine
-	site *site
+	site   *site
+	server string // that it enrols at; empty: that of the site
 }
 
 // boot starts machines with these names; nothing of Vigo is on them.
@@ -37,7 +39,7 @@ func (s *site) boot(t *testing.T, names ...string) []*node {
 	}
 	var nodes []*node
 	for _, m := range fleet.StartAll(t, options...) {
-		nodes = append(nodes, &node{m, s})
+		nodes = append(nodes, &node{Machine: m, site: s})
 	}
 	return nodes
 }
@@ -52,7 +54,7 @@ func (n *node) enrol(t *testing.T, labels ...string) {
 	token := strings.TrimSpace(n.site.run(t, create...))
 	n.CopyIn(t, filepath.Join(n.site.bin, "vigo-agent"), agentPath, 0o755)
 	n.WriteFile(t, "/etc/systemd/system/vigo-agent.service", n.MustExec(t, agentPath, "unit", "--binary", agentPath), 0o644)
-	n.MustExec(t, agentPath, "enroll", "--server", "https://"+n.site.addr, "--token", token)
+	n.MustExec(t, agentPath, "enroll", "--server", "https://"+cmp.Or(n.server, n.site.addr), "--token", token)
 	n.MustExec(t, "systemctl", "enable", "--now", "vigo-agent")
 }
 

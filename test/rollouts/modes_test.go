@@ -109,7 +109,7 @@ func TestADisaster(t *testing.T) {
 		}
 		return ""
 	})
-	f.kills["node-19"]()
+	f.kill("node-19")
 	order("ada", "clear", "failover")
 	order("ben", "clear", "failover")
 	took = f.all("quiet", nodes-1)

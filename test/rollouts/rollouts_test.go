@@ -47,22 +47,11 @@ func TestABadChange(t *testing.T) {
 	if n := f.having("broken"); n != 2 {
 		t.Errorf("%d nodes have it, want the two canaries", n)
 	}
-	for node, want := range map[string]string{"node-00": "failed", "node-07": "pending"} {
-		if out := programs.Run(t, f.env(), "vigo", "rollout", "explain", node); !strings.HasPrefix(out, node+" is "+want+":") {
-			t.Errorf("of %s it says %q, want %s", node, out, want)
-		}
-	}
+	f.explained(map[string]rollout.Word{"node-00": rollout.Failed, "node-07": rollout.Pending})
 	// The next commit mends it, for those that have the broken one, too.
 	f.commit("mended", "")
 	f.awaitPhase(rollout.Completed, s.ID)
-	f.await("all have it", func() string { return missing(f.having("mended")) })
-}
-
-func missing(n int) string {
-	if n == nodes {
-		return ""
-	}
-	return fmt.Sprintf("%d of %d", n, nodes)
+	f.await("all have it", func() string { return f.missing("mended") })
 }
 
 // TestApproveAndTakeBack: a stage waits for somebody, who may also take everything back.
