@@ -1,9 +1,11 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"vigo.dev/pkg/bundle"
@@ -211,8 +213,9 @@ func (c *Controller) reconcile(ctx context.Context, name string) error {
 		return failed(FailedRegistry, fmt.Errorf("looking at the channel: %w", err))
 	}
 	switch order := shown.Pointer.Compare(ours.Pointer); {
-	case !known || order > 0, order == 0 && shown.Payload != ours.Payload && !ours.Done:
-		// Seq must go up from what agents may have seen. What was signed here and not published has been seen by nobody.
+	case !known || order > 0, order == 0 && !ours.Done && !slices.EqualFunc(shown.Signatures, ours.Signatures, bytes.Equal):
+		// Seq must go up from what agents may have seen. What was signed here and not published has been seen by nobody; the
+		// same words with another signature are other bytes, too.
 		shown.Done = true
 		c.state.Channels[name] = shown
 		if err := c.state.save(c.cfg.Data); err != nil {
