@@ -82,7 +82,7 @@ func TestABoardIsAskedAndAnnAgrees(t *testing.T) {
 	if got := s.Stages[1].Approved; len(got) != 1 || got[0] != "ann" {
 		t.Errorf("approved by %v", got)
 	}
-	f.await("all have it", func() string { return missing(f.having("two")) })
+	f.await("all have it", func() string { return f.missing("two") })
 }
 
 // awaitReason waits for a reason and what is said of it.
