@@ -8,6 +8,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// MaxModes is how many modes a fleet can have: a pointer carries them.
+const MaxModes = 64
+
 var labelRule = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 
 const defaultInterval = 30 * time.Second
@@ -56,7 +59,13 @@ func (r *reader) fleet(n *yaml.Node) *Fleet {
 			f.Channels = r.channels(e.value)
 		case "modes":
 			modes, _ := r.mapping(e.value, "the modes")
+			if len(modes) > MaxModes {
+				r.fail(e.node, "too-many", "", "there are more than %d modes", MaxModes)
+			}
 			for _, m := range modes {
+				if !labelRule.MatchString(m.key) {
+					r.fail(m.node, "bad-name", "lower-case letters, digits and _", "%q is not a name for a mode", m.key)
+				}
 				f.Modes[m.key] = r.boolean(m.value, "a mode")
 			}
 		case "labels":

@@ -111,6 +111,10 @@ func (s *Service) PutChannels(ctx context.Context, notes []report.ChannelNote) e
 			acts = append(acts, audit.By(ctx, audit.ChannelRewritten, n.Channel, map[string]string{"old": gone, "new": tip}))
 			events = append(events, report.Event{At: now, Kind: "channel.rewritten", Text: fmt.Sprintf("%s: %s replaces %s, which is not in its history; the operator of the controller allowed it", n.Channel, tip, gone)})
 		}
+		for _, e := range flipped(n, old.Modes) {
+			e.At = now
+			events = append(events, e)
+		}
 		if e := waited(n, old.Waiting); e.Kind != "" {
 			e.At = now
 			events = append(events, e)

@@ -110,3 +110,26 @@ func (s *Service) agentDocs(ctx context.Context) (map[string]agentDoc, error) {
 	}
 	return docs, nil
 }
+
+// flipped are the events of the modes that are other than before: flipped, or ordered to be as they are. A mode that is new and
+// off is none.
+func flipped(n report.ChannelNote, before []report.Mode) (events []report.Event) {
+	for _, m := range n.Modes {
+		var was report.Mode
+		if at := slices.IndexFunc(before, func(b report.Mode) bool { return b.Name == m.Name }); at >= 0 {
+			was = before[at]
+		}
+		if m.On == was.On && m.Ordered.Equal(was.Ordered) {
+			continue
+		}
+		state, why := "off", "as policy says"
+		if m.On {
+			state = "ON"
+		}
+		if !m.Ordered.IsZero() {
+			why = fmt.Sprintf("ordered by %d people: %.300s", len(m.Keys), cmp.Or(m.Note, "they do not say why"))
+		}
+		events = append(events, report.Event{Kind: "mode.flipped", Text: fmt.Sprintf("%s: mode %s is %s, %s", n.Channel, m.Name, state, why)})
+	}
+	return events
+}

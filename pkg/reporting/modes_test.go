@@ -51,4 +51,18 @@ func TestModesCountNodes(t *testing.T) {
 	if list, err := r.Modes(t.Context(), "other"); err != nil || len(list) != 0 {
 		t.Errorf("of a channel that is not there: %v, %v", list, err)
 	}
+	n.Modes = []report.Mode{{Name: "containment"}, {Name: "dr", Policy: false}}
+	r.publish(t, n)
+	r.publish(t, n)
+	events, err := r.Events(t.Context(), 20)
+	must(t, err)
+	var said []string
+	for _, e := range events {
+		if e.Kind == "mode.flipped" {
+			said = append(said, e.Text)
+		}
+	}
+	if want := []string{"stable: mode dr is off, as policy says", "stable: mode dr is ON, ordered by 1 people: ams1 burns"}; !slices.Equal(said, want) {
+		t.Errorf("events say %q, want %q", said, want)
+	}
 }
