@@ -68,7 +68,7 @@ func TestNodeIsNoOperator(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for _, route := range []string{"GET /v1/status", "GET /v1/nodes", "GET /v1/nodes/web-1", "DELETE /v1/nodes/web-1", "GET /v1/traits", "GET /v1/events",
-		"GET /v1/tokens", "POST /v1/tokens", "DELETE /v1/tokens/x", "PUT /v1/channels", "GET /v1/recipients", "GET /v1/operators", "PUT /v1/operators/x", "DELETE /v1/operators/x"} {
+		"GET /v1/tokens", "POST /v1/tokens", "DELETE /v1/tokens/x", "PUT /v1/channels", "GET /v1/recipients", "GET /v1/operators", "PUT /v1/operators/x", "DELETE /v1/operators/x", "GET /v1/reboots", "DELETE /v1/reboots/x"} {
 		method, path, _ := strings.Cut(route, " ")
 		req, err := http.NewRequestWithContext(t.Context(), method, r.server.URL+path, strings.NewReader("{}"))
 		if err != nil {
@@ -79,7 +79,7 @@ func TestNodeIsNoOperator(t *testing.T) {
 		}
 	}
 	r.cert = tls.Certificate{}
-	for _, path := range []string{"/v1/checkin", "/v1/runs", "/v1/facets", "/v1/renew"} {
+	for _, path := range []string{"/v1/checkin", "/v1/runs", "/v1/facets", "/v1/renew", "/v1/reboot"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.server.URL+path, strings.NewReader(`{"node":"web-1"}`))
 		if err != nil {
 			t.Fatal(err)
