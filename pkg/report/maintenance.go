@@ -1,6 +1,10 @@
 package report
 
-import "time"
+import (
+	"time"
+
+	"vigo.dev/pkg/window"
+)
 
 // MaxMaintenance is how many maintenances there are at once.
 const MaxMaintenance = 200
@@ -15,10 +19,14 @@ type Maintenance struct {
 	At     time.Time `json:"at"`   // when it was asked for
 	From   time.Time `json:"from"` // may be later
 	Until  time.Time `json:"until"`
+	// Window are the hours, from From until Until, in which it goes on; zero: all of them.
+	Window window.Window `json:"window,omitzero"`
 }
 
 // Now reports whether it is at a time.
-func (m *Maintenance) Now(at time.Time) bool { return !at.Before(m.From) && at.Before(m.Until) }
+func (m *Maintenance) Now(at time.Time) bool {
+	return !at.Before(m.From) && at.Before(m.Until) && m.Window.Open(at)
+}
 
 // MaintenanceStatus is a maintenance with what it covers now; before it begins and after its end, nothing.
 type MaintenanceStatus struct {

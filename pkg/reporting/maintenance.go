@@ -58,7 +58,11 @@ func (u *upkeep) look(now time.Time) {
 		if m.Now(now) {
 			u.active = append(u.active, m)
 		}
-		for _, at := range []time.Time{m.From, m.Until} {
+		times := []time.Time{m.From, m.Until}
+		if len(m.Window.Spans) > 0 && now.Before(m.Until) {
+			times = append(times, now.Truncate(time.Minute).Add(time.Minute)) // windows open and close at minutes
+		}
+		for _, at := range times {
 			if at.After(now) && at.Before(u.next) {
 				u.next = at
 			}
@@ -212,6 +216,9 @@ func (s *Service) BeginMaintenance(ctx context.Context, m report.Maintenance) (r
 	}
 	m.ID, m.At, m.From, m.Until = strings.ToLower(rand.Text()[:8]), now, m.From.UTC(), m.Until.UTC()
 	detail := map[string]string{"nodes": strings.Join(m.Nodes, " "), "where": m.Where, "reason": m.Reason, "from": m.From.Format(time.RFC3339), "until": m.Until.Format(time.RFC3339)}
+	if len(m.Window.Spans) > 0 {
+		detail["window"] = m.Window.String()
+	}
 	return m, s.changeMaintenance(ctx, audit.By(ctx, audit.MaintenanceBegun, m.ID, detail), func(list []report.Maintenance) ([]report.Maintenance, error) {
 		if len(list) >= report.MaxMaintenance {
 			return nil, api.Refuse(api.ErrTooLarge, "there are %d maintenances already, at most %d", len(list), report.MaxMaintenance)
@@ -233,10 +240,11 @@ func (s *Service) checkMaintenance(m report.Maintenance, now time.Time) error {
 		return api.Refuse(api.ErrTooLarge, "a maintenance names at most 1000 patterns; a condition over labels names any number of nodes")
 	case strings.TrimSpace(m.Reason) == "" || len(m.Reason) > 1000:
 		return api.Refuse(api.ErrBadRequest, "a maintenance needs a reason, of at most 1000 bytes")
-	case !m.Until.After(m.From) || m.Until.After(now.Add(maxMute)):
-		return api.Refuse(api.ErrBadRequest, "a maintenance ends after it begins, and within %d days", maxMute/(24*time.Hour))
-	case m.Where == "":
-		return nil
+	case !m.Until.After(m.From) || m.Until.After(now.Add(longest(m))):
+		return api.Refuse(api.ErrBadRequest, "a maintenance ends after it begins, and within %d days", longest(m)/(24*time.Hour))
+	}
+	if err := checkHours(m.Window); err != nil || m.Where == "" {
+		return err
 	}
 	cond, err := expr.Compile(m.Where, s.labelSchema())
 	if err != nil {

@@ -38,6 +38,7 @@ var meant = map[[2]string]bool{
 
 	{"pkg/bundle", "pkg/rollout"}: true, // a pointer carries a directive
 	{"pkg/report", "pkg/rollout"}: true, // how far a rollout is, in its words
+	{"pkg/report", "pkg/window"}:  true, // when a maintenance goes on
 	{"pkg/lease", "pkg/rollout"}:  true, // shares of nodes
 }
 

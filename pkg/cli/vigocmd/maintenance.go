@@ -19,6 +19,7 @@ func newMaintenanceCommand(env *cli.Env) *cobra.Command {
 	var m report.Maintenance
 	var last time.Duration
 	var from, end string
+	var often recurring
 	c := &cobra.Command{
 		Use:   "maintenance [NAME-GLOB]...",
 		Short: "Work on nodes for some time: that they are silent or fail is no news meanwhile",
@@ -28,6 +29,7 @@ still so when it ends is told after the time its rule waits for. With no name an
 are listed.`,
 		Example: `  vigo node maintenance web-1 web-2 --last 2h --reason 'new disks, CHG-1234'
   vigo node maintenance --where 'site == "ams"' --from 2026-12-05T22:00:00Z --last 6h --reason 'power of the site'
+  vigo node maintenance 'lab-*' --last 8760h --hours 01:00-05:00 --days sat,sun --timezone Europe/Amsterdam --reason nightly
   vigo node maintenance
   vigo node maintenance --end k3v7q2ab`,
 		Args: cobra.ArbitraryArgs,
@@ -53,6 +55,9 @@ are listed.`,
 				return err
 			}
 			m.Until = m.From.Add(last)
+			if m.Window, err = often.window(); err != nil {
+				return cli.UsageError(err)
+			}
 			made, err := client.BeginMaintenance(c.Context(), m)
 			if err != nil {
 				return unreachable(err)
@@ -60,7 +65,7 @@ are listed.`,
 			if done, err := env.Document(format, made); done {
 				return err
 			}
-			_, err = fmt.Fprintf(env.Stdout, "maintenance from %s until %s; vigo node maintenance --end %s ends it\n", stamp(made.From), stamp(made.Until), made.ID)
+			_, err = fmt.Fprintf(env.Stdout, "maintenance from %s until %s%s; vigo node maintenance --end %s ends it\n", stamp(made.From), stamp(made.Until), inHours(made), made.ID)
 			return err
 		},
 	}
@@ -69,7 +74,8 @@ are listed.`,
 	f := c.Flags()
 	f.StringVar(&m.Where, "where", "", "nodes that this condition over labels holds for")
 	f.StringVar(&m.Reason, "reason", "", "why, for those who ask themselves")
-	f.DurationVar(&last, "last", 0, "how long, such as 2h; at most 90 days")
+	f.DurationVar(&last, "last", 0, "how long, such as 2h; at most 90 days, and 400 with --hours or --days")
+	often.flags(f)
 	f.StringVar(&from, "from", "", "when it begins, such as 2026-12-05T22:00:00Z; now if it is not said")
 	f.StringVar(&end, "end", "", "ID of a maintenance to end before its time")
 	for _, flag := range []string{"where", "reason", "from"} {
@@ -102,7 +108,7 @@ func showMaintenance(env *cli.Env, format cli.Format, list []report.MaintenanceS
 		if m.Where != "" {
 			of += " where " + m.Where
 		}
-		rows = append(rows, []string{m.ID, of, stamp(m.From), stamp(m.Until), maintenanceNodes(m), m.By, m.Reason})
+		rows = append(rows, []string{m.ID, of, stamp(m.From), stamp(m.Until) + inHours(m.Maintenance), maintenanceNodes(m), m.By, m.Reason})
 	}
 	return env.Columns([]string{"ID", "OF", "FROM", "UNTIL", "NODES", "BY", "REASON"}, rows)
 }
