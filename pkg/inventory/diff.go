@@ -64,6 +64,7 @@ func begins(value json.RawMessage, c byte) bool { return len(value) > 0 && value
 
 func (d *differ) mappings(path string, was, became json.RawMessage) error {
 	var a, b map[string]json.RawMessage
+	was, became = narrowed(was, became)
 	if err := json.Unmarshal(was, &a); err != nil {
 		return err
 	}
