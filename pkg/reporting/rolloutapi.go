@@ -279,6 +279,9 @@ func explain(state rollout.State, p rollout.Progress, stages uint32, name string
 	case rollout.Admitted:
 		return p.Word, fmt.Sprintf("%s has let it in; it has yet to take the new bundle", stage)
 	case rollout.Offline:
+		if seen.IsZero() {
+			return p.Word, "it has never been heard of: nobody waits for it"
+		}
 		return p.Word, fmt.Sprintf("it has been silent for %s, since before it took the new bundle: nobody waits for it", since(seen))
 	case rollout.Waiting, rollout.Pinned:
 		return p.Word, "it is excused"
