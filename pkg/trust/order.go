@@ -184,6 +184,9 @@ func (v *Verifier) Ordered(fleet, channel string, signatures [][]byte) (Ordered,
 		return Ordered{}, t.verdict()
 	}
 	best.Signatures = best.Signatures[:threshold]
+	if err := checkOrder(best.Signatures); err != nil { // no pointer could carry it
+		return Ordered{}, &Refusal{Name: bundle.TooLarge, Detail: err.Error(), What: what}
+	}
 	return best, nil
 }
 

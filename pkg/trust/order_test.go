@@ -190,6 +190,20 @@ func TestAPointerCarriesAnOrderOfBoundedSize(t *testing.T) {
 	}
 }
 
+// TestAnOrderThatNoPointerCarries does not count: it would keep the channel from being published.
+func TestAnOrderThatNoPointerCarries(t *testing.T) {
+	t.Parallel()
+	c := newCrisis(t)
+	var people []*trust.Signer
+	for range 17 {
+		key := newKey(t)
+		people = append(people, key)
+		c.root.Grant(trust.RoleModes("main"), 17, trust.Key{Public: key.Public()})
+	}
+	_, err := c.ordered(c.signed(c.order(4, nil), people...))
+	wantRefusal(t, err, bundle.TooLarge)
+}
+
 func FuzzOrder(f *testing.F) {
 	key, err := trust.NewKey()
 	if err != nil {

@@ -109,6 +109,11 @@ func (d *desk) signOrder(ctx context.Context, order trust.Order, stands trust.Or
 			return modeOrder{}, err
 		}
 		signatures, signed = append(signatures, signature), append(signed, id)
+		if len(signed) >= d.root.Roles[trust.RoleModes(order.Channel)].Threshold { // as the controller will look at it
+			if _, err := d.Ordered(order.Fleet, order.Channel, signatures); err != nil {
+				return modeOrder{}, err
+			}
+		}
 		if err := trust.PublishOrder(ctx, d.store, order, signatures); err != nil {
 			return modeOrder{}, err
 		}
