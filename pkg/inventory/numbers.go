@@ -32,7 +32,7 @@ func ofKnown(k Known, names []string) seen {
 
 // Numbers evaluates an expression for some nodes, and returns the results that are numbers, in no particular order.
 func (x *Index) Numbers(ctx context.Context, n *expr.Number, of []string, docs Source, more ...Known) ([]float64, error) {
-	v := x.some(n.Reads, of, more)
+	v := x.some(n.Reads, nil, of, more)
 	if err := v.load(ctx, docs); err != nil {
 		return nil, err
 	}
@@ -48,8 +48,17 @@ func (x *Index) Numbers(ctx context.Context, n *expr.Number, of []string, docs S
 	return numbers, ctx.Err()
 }
 
+// Among is [Index.Search] among some nodes, whose names are sorted.
+func (x *Index) Among(ctx context.Context, cond *expr.Cond, of []string, docs Source, more ...Known) ([]string, error) {
+	many, err := cond.ForMany()
+	if err != nil {
+		return nil, err
+	}
+	return x.some(many.Reads, many.Patterns, of, more).search(ctx, many, docs)
+}
+
 // some is a view of some nodes; those that are not known are left out.
-func (x *Index) some(reads []expr.Read, of []string, more []Known) *view {
+func (x *Index) some(reads []expr.Read, patterns, of []string, more []Known) *view {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	var names []string
@@ -59,5 +68,5 @@ func (x *Index) some(reads []expr.Read, of []string, more []Known) *view {
 			names, entries = append(names, name), append(entries, e)
 		}
 	}
-	return x.viewOf(names, entries, reads, nil, more)
+	return x.viewOf(names, entries, reads, patterns, more)
 }

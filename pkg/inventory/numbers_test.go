@@ -55,6 +55,9 @@ func TestNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if found, err := x.Among(t.Context(), cond, []string{"bare", "n1", "n4", "n9"}, nil, run); err != nil || !slices.Equal(found, []string{"n4"}) {
+		t.Errorf("found %v, %v", found, err)
+	}
 	if found, err := x.Search(t.Context(), cond, nil, run); err != nil || !slices.Equal(found, []string{"n2", "n4"}) {
 		t.Errorf("found %v, %v", found, err)
 	}

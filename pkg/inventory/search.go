@@ -23,7 +23,11 @@ func (x *Index) Search(ctx context.Context, cond *expr.Cond, docs Source, more .
 	if err != nil {
 		return nil, err
 	}
-	v := x.view(many.Reads, many.Patterns, more)
+	return x.view(many.Reads, many.Patterns, more).search(ctx, many, docs)
+}
+
+// search returns the names of the rows for which a condition holds.
+func (v *view) search(ctx context.Context, many *expr.Many, docs Source) (found []string, err error) {
 	if err := v.load(ctx, docs); err != nil {
 		return nil, err
 	}

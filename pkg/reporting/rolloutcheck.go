@@ -29,6 +29,8 @@ type measures struct {
 	checks []*expr.Check
 	errs   []error
 	runs   bool // one of them looks at runs
+	// order are the nodes, those that the rollout reaches last first; nil: nothing is compared.
+	order []string
 }
 
 // measuresOf compiles the checks, and again after a minute: labels that nobody has yet are not known.
@@ -43,31 +45,52 @@ func (s *Service) measuresOf(c *rolling, now time.Time) *measures {
 		one, err := expr.CompileCheck(check.Expr, schema)
 		g.checks, g.errs = append(g.checks, one), append(g.errs, err)
 		g.runs = g.runs || err == nil && one.Looks("run")
+		if g.order == nil && err == nil && len(one.Terms) > 0 {
+			g.order = s.order(c)
+		}
 	}
 	c.measures = g
 	return g
 }
 
+// measured is what the checks say of the nodes that have reported since they were looked at last.
+type measured struct {
+	failing []map[string]bool    // by check
+	seen    map[string]time.Time // of the report that was looked at
+}
+
+// of is when a node was last seen, as far as its checks were looked at: a report that came meanwhile is for the next step.
+func (m measured) of(n *node, p rollout.Progress) time.Time {
+	if at, looked := m.seen[n.Name]; m.seen == nil || looked && at.Equal(n.seen) || !n.seen.After(p.Seen) {
+		return n.seen
+	} else if looked {
+		return at
+	}
+	return p.Seen
+}
+
 // measure finds, for each check, the nodes for which it does not hold. One that cannot be looked at, or has nothing to compare
 // with, is unsure: it fails nobody, and lets nobody pass.
-func (s *Service) measure(ctx context.Context, c *rolling, in *rollout.Snapshot) []map[string]bool {
+func (s *Service) measure(ctx context.Context, c *rolling, in *rollout.Snapshot) (m measured) {
 	checks := c.state.Spec.Checks
 	if len(checks) == 0 || c.state.Phase.Over() {
-		return nil
+		return m
 	}
 	in.Unsure, in.Control = map[string]string{}, map[string]float64{}
-	failing := make([]map[string]bool, len(checks))
+	m.failing = make([]map[string]bool, len(checks))
 	switch n := s.behind(); {
 	case n > soon:
 		for _, check := range checks {
 			in.Unsure[check.Name] = fmt.Sprintf("%d documents of nodes, or nodes, are still to be read", n)
 		}
-		return failing
+		return m
 	case n > 0:
 		s.readDocuments(ctx, false)
 	}
 	g := s.measuresOf(c, in.Now)
-	with, without := s.sides(c, in.Now)
+	seen, without := s.sides(c, in.Now)
+	with := slices.Sorted(maps.Keys(seen))
+	m.seen = seen
 	runs := inventory.Known{Name: "run", Doc: func(string) string { return "" }}
 	if g.runs {
 		docs := s.runsOf(append(slices.Clone(with), without...))
@@ -79,21 +102,19 @@ func (s *Service) measure(ctx context.Context, c *rolling, in *rollout.Snapshot)
 			in.Unsure[check.Name] = clipped(err.Error())
 			continue
 		}
-		names, err := s.index.Search(ctx, cond, s.DB, runs)
+		names, err := s.index.Among(ctx, cond, with, s.DB, runs)
 		if err != nil && names == nil {
 			in.Unsure[check.Name] = clipped(err.Error())
 			continue
 		}
-		holds := make(map[string]bool, len(names))
-		for _, name := range names {
-			holds[name] = true
-		}
-		failing[i] = map[string]bool{}
+		m.failing[i] = map[string]bool{}
 		for _, name := range with {
-			failing[i][name] = !holds[name]
+			if _, holds := slices.BinarySearch(names, name); !holds {
+				m.failing[i][name] = true
+			}
 		}
 	}
-	return failing
+	return m
 }
 
 // compared puts the values of the nodes without the candidate into a check: those of now, or when there are too few, the last.
@@ -130,33 +151,60 @@ func median(numbers []float64) float64 {
 	return (numbers[n/2-1] + numbers[n/2]) / 2
 }
 
-// sides are the nodes that have the candidate, and a sample of those that live and have not taken it.
-func (s *Service) sides(c *rolling, now time.Time) (with, without []string) {
+// sides are the nodes that have the candidate and have reported since they were looked at last, and a sample of those that live
+// and have not taken it. The caller does not hold the lock.
+func (s *Service) sides(c *rolling, now time.Time) (with map[string]time.Time, without []string) {
+	with = map[string]time.Time{}
+	s.eachNode(func(n *node) {
+		if !s.rolledBy(c, n) {
+			return
+		}
+		if p := c.state.Nodes[n.Name]; n.seen.After(p.Seen) && (p.Adopted || n.account.Last.Bundle == c.state.Candidate) {
+			with[n.Name] = n.seen
+		}
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range c.measures.order {
+		n := s.nodes[name]
+		if n == nil || !s.rolledBy(c, n) || s.adopted(c, n) || n.account.Last.Adopting == c.state.Candidate || !n.live(now) || s.covered(n) != nil {
+			continue
+		}
+		if without = append(without, name); len(without) == mostControl {
+			break
+		}
+	}
+	return with, without
+}
+
+// rolledBy reports whether a rollout is about a node. The caller holds the lock.
+func (s *Service) rolledBy(c *rolling, n *node) bool {
+	return n.Retired.IsZero() && !n.Hub && s.channelOf(n) == c.channel
+}
+
+// adopted reports whether a node has, or had, the candidate. The caller holds the lock.
+func (s *Service) adopted(c *rolling, n *node) bool {
+	return n.account.Last.Bundle == c.state.Candidate || c.state.Nodes[n.Name].Adopted
+}
+
+// order are the nodes in the opposite of the order in which the rollout reaches them.
+func (s *Service) order(c *rolling) []string {
 	type placed struct {
 		name   string
 		bucket rollout.Bucket
 	}
-	compares := slices.ContainsFunc(c.measures.checks, func(one *expr.Check) bool { return one != nil && len(one.Terms) > 0 })
-	var others []placed
-	s.mu.Lock()
-	for _, n := range s.nodes {
-		if !n.Retired.IsZero() || n.Hub || s.channelOf(n) != c.channel {
-			continue
+	var all []placed
+	s.eachNode(func(n *node) {
+		if s.rolledBy(c, n) {
+			all = append(all, placed{n.Name, rollout.BucketOf(c.state.Salt, n.Name)})
 		}
-		last := &n.account.Last
-		switch {
-		case last.Bundle == c.state.Candidate || c.state.Nodes[n.Name].Adopted:
-			with = append(with, n.Name)
-		case compares && last.Adopting != c.state.Candidate && !n.seen.IsZero() && now.Sub(n.seen) <= 3*n.told && s.covered(n) == nil:
-			others = append(others, placed{n.Name, rollout.BucketOf(c.state.Salt, n.Name)})
-		}
+	})
+	slices.SortFunc(all, func(a, b placed) int { return cmp.Or(cmp.Compare(b.bucket, a.bucket), cmp.Compare(a.name, b.name)) })
+	names := make([]string, len(all))
+	for i, p := range all {
+		names[i] = p.name
 	}
-	s.mu.Unlock()
-	slices.SortFunc(others, func(a, b placed) int { return cmp.Or(cmp.Compare(b.bucket, a.bucket), cmp.Compare(a.name, b.name)) })
-	for _, o := range others[:min(len(others), mostControl)] {
-		without = append(without, o.name)
-	}
-	return with, without
+	return names
 }
 
 // runsOf is the last run of each of some nodes, as checks look at it.

@@ -337,3 +337,26 @@ func TestConsents(t *testing.T) {
 	s.pass(t, 6*time.Minute)
 	s.want(t, rollout.Completed, "", "")
 }
+
+// TestAReportThatComesWhileChecksAreLookedAt is for the next step: it is not taken without them.
+func TestAReportThatComesWhileChecksAreLookedAt(t *testing.T) {
+	t.Parallel()
+	one, two := noon, noon.Add(half)
+	n := &node{seen: two}
+	n.Name = "web-1"
+	for _, try := range []struct {
+		m    measured
+		p    rollout.Progress
+		want time.Time
+	}{
+		{measured{}, rollout.Progress{}, two}, // there are no checks
+		{measured{seen: map[string]time.Time{"web-1": two}}, rollout.Progress{Seen: one}, two},
+		{measured{seen: map[string]time.Time{"web-1": one}}, rollout.Progress{}, one},
+		{measured{seen: map[string]time.Time{}}, rollout.Progress{Seen: one}, one},
+		{measured{seen: map[string]time.Time{}}, rollout.Progress{Seen: two}, two},
+	} {
+		if got := try.m.of(n, try.p); !got.Equal(try.want) {
+			t.Errorf("%+v %+v: %s", try.m, try.p, got)
+		}
+	}
+}

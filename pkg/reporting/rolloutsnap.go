@@ -72,14 +72,14 @@ func (m *meets) of(spec *rollout.Spec, name string, granted map[string]string, n
 // snapshot is what is known of the nodes of a channel.
 func (s *Service) snapshot(ctx context.Context, c *rolling, now time.Time) rollout.Snapshot {
 	in := rollout.Snapshot{Now: now, Open: c.plan.Window.Open(now), Answers: s.rollouts.asks.take(c.channel)}
-	failing := s.measure(ctx, c, &in)
+	checked := s.measure(ctx, c, &in)
 	s.mu.Lock()
 	in.Blind = !s.inStep(now) || s.deaf(now)
 	c.room = slices.Grow(c.room[:0], len(s.nodes))
 	s.mu.Unlock()
 	s.eachNode(func(n *node) {
 		if n.Retired.IsZero() && !n.Hub && s.channelOf(n) == c.channel {
-			c.room = append(c.room, s.evidence(c, n, failing, now))
+			c.room = append(c.room, s.evidence(c, n, checked, now))
 		}
 	})
 	in.Nodes = c.room
@@ -96,7 +96,7 @@ func (s *Service) deaf(now time.Time) bool {
 func (n *node) live(now time.Time) bool { return !n.seen.IsZero() && now.Sub(n.seen) <= 3*n.told }
 
 // evidence is what is known of one node. The caller holds the lock.
-func (s *Service) evidence(c *rolling, n *node, failing []map[string]bool, now time.Time) rollout.Node {
+func (s *Service) evidence(c *rolling, n *node, checked measured, now time.Time) rollout.Node {
 	last := &n.account.Last
 	out := rollout.Node{
 		ID: n.Name, Stages: c.meets.of(&c.state.Spec, n.Name, n.Labels, now), Seen: n.seen, Interval: n.told,
@@ -115,7 +115,10 @@ func (s *Service) evidence(c *rolling, n *node, failing []map[string]bool, now t
 		}
 	}
 	out.PutAside = slices.ContainsFunc(last.Refusals, func(r report.Refusal) bool { return r.Name == "aside" && r.What == c.state.Candidate })
-	for i, bad := range failing {
+	if s.adopted(c, n) {
+		out.Seen = checked.of(n, c.state.Nodes[n.Name])
+	}
+	for i, bad := range checked.failing {
 		if bad[n.Name] {
 			out.Bad |= 1 << i
 		}
