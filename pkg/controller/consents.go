@@ -115,6 +115,33 @@ func signerOf(line policy.Consent, file string, changes []gitsource.Change) (by,
 	return "", why
 }
 
+// consented refuses what a judge says when it opens a stage that people have to agree to by commits alone, and too few have. Stages
+// that were open stay so.
+func consented(spec rollout.Spec, prev, next rollout.Signed, consents []rollout.Command) error {
+	if next.Directive == nil || spec.Immediate {
+		return nil
+	}
+	var faults []error
+	for _, admit := range next.Directive.Admit {
+		was := prev.Directive != nil && prev.Directive.ID == next.Directive.ID &&
+			slices.ContainsFunc(prev.Directive.Admit, func(a rollout.Admit) bool { return a.Stage == admit.Stage })
+		i := slices.IndexFunc(spec.Stages, func(st rollout.Stage) bool { return st.Name == admit.Stage })
+		if was || i < 0 || !spec.Stages[i].Approve.OnlyCommits {
+			continue
+		}
+		var people []string
+		for _, one := range consents {
+			if one.Stage == admit.Stage && spec.Stages[i].Approve.May(one.By) && !slices.ContainsFunc(people, func(by string) bool { return rollout.SamePerson(by, one.By) }) {
+				people = append(people, one.By)
+			}
+		}
+		if want := spec.Stages[i].Approve.Count; len(people) < want {
+			faults = append(faults, fmt.Errorf("checking a verdict: it opens stage %s, to which %d of %d people have agreed by commits", admit.Stage, len(people), want))
+		}
+	}
+	return errors.Join(faults...)
+}
+
 // has reports whether a file holds a line. One that cannot be read holds none.
 func has(file string, data []byte, line policy.Consent) bool {
 	if len(data) == 0 {

@@ -90,6 +90,28 @@ func TestConsents(t *testing.T) {
 	if got := who(); !slices.Equal(got, []string{"early ann,ann@example.com", "early bob@example.com"}) {
 		t.Errorf("agreed: %q\n%s", got, r.log.String())
 	}
+	// Where commits are the only way, the controller counts them before it signs.
+	spec.Stages[1].Approve.OnlyCommits = true
+	opens := rollout.Signed{Stable: "sha256:a", Candidate: "sha256:b", Directive: &rollout.Directive{ID: "r1", Admit: []rollout.Admit{{Stage: "canary"}, {Stage: "early"}}}}
+	both, err := c.consents(t.Context(), "stable", spec, wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice := []rollout.Command{both[0], {Stage: "early", By: "ANN@example.org"}}
+	for name, try := range map[string]struct {
+		prev rollout.Signed
+		by   []rollout.Command
+		ok   bool
+	}{
+		"two people":                {rollout.Signed{}, both, true},
+		"one":                       {rollout.Signed{}, both[:1], false},
+		"one with two names":        {rollout.Signed{}, twice, false},
+		"nobody any more, but open": {opens, nil, true},
+	} {
+		if err := consented(spec, try.prev, opens, try.by); (err == nil) != try.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	// Who takes the line away does not agree any more.
 	r.repo.Remove(file).Commit("never mind")
 	r.step()

@@ -72,7 +72,7 @@ func (c *Controller) planned(ctx context.Context, name string, prev published, w
 	if err != nil {
 		return as, failed(FailedRollout, fmt.Errorf("asking the report service how far the rollout is: %w", err))
 	}
-	if err := rollout.Lawful(p.Signed(), says, wanted.Digest); err != nil {
+	if err := errors.Join(rollout.Lawful(p.Signed(), says, wanted.Digest), consented(spec, p.Signed(), says, consents)); err != nil {
 		return as, failed(FailedRollout, err)
 	}
 	return resolve(says, p, wanted)

@@ -33,9 +33,10 @@ func rolloutSchema() object {
 		"size": share("How many of them have the new bundle when the stage is over, as a percentage or a number."),
 		"gate": gate,
 		"approve": strict(nil, object{
-			"count": count("How many people; 1 if it is not said."),
-			"by":    listOrOne("Names of operators who may; without it, every operator."),
-			"file":  says(object{"type": "string", "pattern": `^rollouts/approvals/.+\.yaml$`}, "File in which they may agree by a signed commit, too."),
+			"count":        count("How many people; 1 if it is not said."),
+			"by":           listOrOne("Names of operators who may; without it, every operator."),
+			"file":         says(object{"type": "string", "pattern": `^rollouts/approvals/.+\.yaml$`}, "File in which they may agree by a signed commit, too."),
+			"only_commits": says(object{"type": "boolean"}, "Whether that is the only way; the controller counts them itself."),
 		}, "Who must agree before the stage begins."),
 	}, "A part of the rollout.")
 	check := strict([]string{"name", "expr"}, object{

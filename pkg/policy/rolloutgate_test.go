@@ -18,7 +18,7 @@ checks:
   - {name: load, expr: load.one < control(load.one), abort: {percent: 20, min: 5}}
 stages:
   - {name: canary, size: 5%, gate: {ask: {of: [board, slo], deadline: 30m}}}
-  - {name: rest, size: 100%, approve: {count: 2, by: ann, file: rollouts/approvals/stable.yaml}}
+  - {name: rest, size: 100%, approve: {count: 2, by: ann, only_commits: true, file: rollouts/approvals/stable.yaml}}
 `)}, "rollouts/approvals/stable.yaml": {Data: []byte("kind: Approvals\n")}}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +31,7 @@ stages:
 	if got := s.Checks[0].Abort; got != (rollout.Limit{Percent: 20, Min: 5}) {
 		t.Errorf("the limit is %+v", got)
 	}
-	if got := s.Stages[1].Approve; got.File != "rollouts/approvals/stable.yaml" || got.Count != 2 {
+	if got := s.Stages[1].Approve; got.File != "rollouts/approvals/stable.yaml" || got.Count != 2 || !got.OnlyCommits {
 		t.Errorf("approved by %+v", got)
 	}
 }

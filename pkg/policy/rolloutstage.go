@@ -91,7 +91,7 @@ func (r *reader) approve(n *yaml.Node) (a rollout.Approve) {
 	if !ok {
 		return a
 	}
-	r.only(entries, "count", "by", "file")
+	r.only(entries, "count", "by", "file", "only_commits")
 	a.Count = 1
 	for _, e := range entries {
 		switch e.key {
@@ -101,6 +101,8 @@ func (r *reader) approve(n *yaml.Node) (a rollout.Approve) {
 			a.By = r.strs(e.value, e.key)
 		case "file":
 			a.File = r.consentFile(e.value)
+		case "only_commits":
+			a.OnlyCommits = r.boolean(e.value, e.key)
 		}
 	}
 	return a

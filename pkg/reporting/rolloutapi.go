@@ -197,6 +197,9 @@ func mayApprove(state rollout.State, c rollout.Command, role string) error {
 	if i < state.Stage || i >= len(state.Spec.Stages) {
 		return api.Refuse(api.ErrConflict, "there is no stage %.80q that could wait for an approval", c.Stage)
 	}
+	if a := state.Spec.Stages[i].Approve; a.OnlyCommits {
+		return api.Refuse(api.ErrForbidden, "stage %s is approved by signed commits to %s only", state.Spec.Stages[i].Name, a.File)
+	}
 	by := state.Spec.Stages[i].Approve.By
 	if len(by) > 0 && !slices.Contains(by, c.By) && !slices.Contains(by, role) {
 		return api.Refuse(api.ErrForbidden, "stage %s is approved by %s, and not by %s", state.Spec.Stages[i].Name, strings.Join(by, ", "), c.By)

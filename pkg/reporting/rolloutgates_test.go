@@ -336,6 +336,12 @@ func TestConsents(t *testing.T) {
 	agree("bob@example.com")
 	s.pass(t, 6*time.Minute)
 	s.want(t, rollout.Completed, "", "")
+
+	spec.Stages[0].Approve.OnlyCommits = true
+	s = newStaged(t, spec)
+	s.pass(t, half)
+	_, err := s.CommandRollout(t.Context(), "stable", rollout.Command{Do: rollout.DoApprove, By: "ann"}, "admin")
+	refusedAs(t, "a command where commits are the only way", err, api.ErrForbidden)
 }
 
 // TestAReportThatComesWhileChecksAreLookedAt is for the next step: it is not taken without them.

@@ -184,6 +184,8 @@ func eventOf(t rollout.Transition) string {
 		return "rollout." + string(t.To)
 	case t.Reason == rollout.WaitingApproval:
 		return report.EventRolloutApproval
+	case t.Reason == rollout.WaitingGate:
+		return "rollout.waiting-gate"
 	case t.Reason == rollout.EvidenceBlind:
 		return "rollout.evidence-blind"
 	}

@@ -230,9 +230,8 @@ func (s *Service) consented(c *rolling) (commands []rollout.Command) {
 		if i < c.state.Stage || want.Do != rollout.DoApprove || slices.ContainsFunc(c.state.Stages[i].Approved, func(by string) bool { return rollout.SamePerson(by, want.By) }) {
 			continue
 		}
-		by := c.state.Spec.Stages[i].Approve.By
-		if len(by) > 0 && !slices.ContainsFunc(strings.Split(want.By, ","), func(name string) bool { return slices.Contains(by, strings.TrimSpace(name)) }) {
-			continue // not one of those whom the stage asks
+		if !c.state.Spec.Stages[i].Approve.May(want.By) {
+			continue
 		}
 		s.Log.Info("somebody agreed to a stage by a commit", "channel", c.channel, "rollout", c.state.ID, "stage", want.Stage, "by", want.By)
 		commands = append(commands, want)

@@ -9,7 +9,11 @@
 // meets and the checks that hold for it are given.
 package rollout
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // A Spec is what policy says of the rollouts of a channel. See [Spec.Validate] for what is refused.
 type Spec struct {
@@ -67,6 +71,13 @@ type Approve struct {
 	By    []string `json:"by,omitempty"` // roles or groups; empty: whoever may operate
 	// File is where people may agree by a signed commit to the policy, too; empty: they may not.
 	File string `json:"file,omitempty"`
+	// OnlyCommits makes that the only way. Then the controller counts them itself before it signs a pointer that opens the stage.
+	OnlyCommits bool `json:"only_commits,omitempty"`
+}
+
+// May reports whether somebody is one of those whom a stage asks, by one of their names.
+func (a Approve) May(by string) bool {
+	return len(a.By) == 0 || slices.ContainsFunc(strings.Split(by, ","), func(name string) bool { return slices.Contains(a.By, strings.TrimSpace(name)) })
 }
 
 // An Abort says when a rollout ends badly. All adopters count, of every stage.

@@ -88,6 +88,9 @@ func (st Stage) faults() (faults []error) {
 	if ask := st.Gate.Ask; len(ask.Of) > MaxAsked || ask.Deadline < 0 || slices.Contains(ask.Of, "") || len(slices.Compact(slices.Sorted(slices.Values(ask.Of)))) < len(ask.Of) {
 		wrong("gate.ask: it needs at most %d different names, and a deadline that is not negative", MaxAsked)
 	}
+	if st.Approve.OnlyCommits && (st.Approve.File == "" || st.Approve.Count == 0) {
+		wrong("approve.only_commits: it needs a file, and a count of at least 1")
+	}
 	if !slices.Contains([]OnEmpty{Block, Skip}, st.Gate.OnEmpty) {
 		wrong("gate.on_empty: %q is neither block nor skip", st.Gate.OnEmpty)
 	}
