@@ -99,7 +99,7 @@ type StageInfo struct {
 	Answers map[string]Answer `json:"answers,omitempty"`
 }
 
-func (s StageInfo) open() bool { return !s.Began.IsZero() }
+func (st StageInfo) open() bool { return !st.Began.IsZero() }
 
 // Heard are two moments, two intervals or more apart: who was live at the first and is not now went silent with others.
 type Heard struct {
