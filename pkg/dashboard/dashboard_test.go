@@ -70,7 +70,8 @@ func TestPagesShowWhatThereIs(t *testing.T) {
 	r := newRig(t, newWorld("text"))
 	r.login(t, identity.RoleAdmin)
 	for path, wants := range map[string][]string{
-		"/ui/":                                    {"<title>Overview · acme · Vigo</title>", "1/4 live", "4 problems", "Maintenance of 2 nodes until 2026-11-28 13:00:00 UTC", "1 silent; 1 failing", `href="/ui/nodes?presence=stale"`, "stale", "channel"},
+		"/ui/": {"<title>Overview · acme · Vigo</title>", "1/4 live", "4 problems", "Maintenance of 2 nodes until 2026-11-28 13:00:00 UTC", "1 silent; 1 failing", "is on: ordered 2026-11-28 12:00:00 UTC", "1 node has the turn to reboot; 2 wait",
+			`href="/ui/nodes?presence=stale"`, "stale", "channel"},
 		"/ui/nodes":                               {"1–4 of 4", `href="/ui/nodes/livetext"`, "vigo nodes", "</i>quarantine</span>", "</i>maintenance</span>"},
 		"/ui/nodes?presence=stale":                {"1–1 of 1", "staletext", "vigo nodes --presence stale"},
 		"/ui/nodes?name=ive":                      {"1–1 of 1", "livetext", "vigo nodes &#39;*ive*&#39;"},

@@ -57,8 +57,9 @@ func newWorld(text string) *world {
 func (w *world) Status(context.Context, int) (report.Status, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	st := report.Status{Fleet: "acme", Now: noon, Maintenance: []report.MaintenanceStatus{{Maintenance: report.Maintenance{By: w.text, Reason: w.text, Until: noon.Add(time.Hour)}, Covers: 2, Silent: 1, Failing: 1}}, Worst: []report.Worst{{Module: w.text, Nodes: 3}},
-		Channels: []report.Channel{{ChannelNote: report.ChannelNote{Channel: w.text, Pointer: w.text, Digest: w.text, Commit: w.text, From: w.text, Error: w.text, Rollout: w.text + w.rolling,
+	st := report.Status{Fleet: "acme", Now: noon, Reboots: report.RebootCounts{Now: 1, Waiting: 2},
+		Maintenance: []report.MaintenanceStatus{{Maintenance: report.Maintenance{By: w.text, Reason: w.text, Until: noon.Add(time.Hour)}, Covers: 2, Silent: 1, Failing: 1}}, Worst: []report.Worst{{Module: w.text, Nodes: 3}},
+		Channels: []report.Channel{{ChannelNote: report.ChannelNote{Channel: w.text, Pointer: w.text, Digest: w.text, Commit: w.text, From: w.text, Error: w.text, Rollout: w.text + w.rolling, Modes: []report.Mode{{Name: w.text, On: true, Ordered: noon, Note: w.text}, {Name: "quiet"}},
 			Candidate: w.text, Rewritten: w.text, Approvals: []string{w.text}, Waiting: &report.Waiting{Digest: w.text, Commit: w.text, Note: w.text, Reason: w.text, Needs: 2}}, Nodes: 4, Cur: 3}},
 		Hubs: []report.HubStatus{{Name: w.text, Presence: report.Stale, Version: w.text, Trouble: w.text, Mirrors: map[string]string{w.text: w.text}}}}
 	for _, n := range w.nodes {
