@@ -66,7 +66,16 @@ func NewCertificateClient(rawURL string, cert tls.Certificate, fingerprint strin
 	return &OperatorClient{wire: w, fingerprint: fingerprint}, nil
 }
 
+// do asks once more when a question that changes nothing was cut off: of several services behind one address, one may have just ended.
 func (c *OperatorClient) do(ctx context.Context, method, path string, in, out any) error {
+	err := c.once(ctx, method, path, in, out)
+	if method == http.MethodGet && cutOff(err) && ctx.Err() == nil {
+		return c.once(ctx, method, path, in, out)
+	}
+	return err
+}
+
+func (c *OperatorClient) once(ctx context.Context, method, path string, in, out any) error {
 	return c.wire.do(ctx, method, path, in, out, func(req *http.Request, _ []byte) error {
 		if c.token != "" {
 			req.Header.Set("Authorization", "Bearer "+c.token)

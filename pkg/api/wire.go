@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"vigo.dev/pkg/fault"
@@ -133,6 +134,11 @@ func reachedNobody(err error) bool { return errors.Is(err, ErrUnreachable) }
 func sentNothing(err error) bool {
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial"
+}
+
+// cutOff is whether there was a connection that ended before the answer did.
+func cutOff(err error) bool {
+	return errors.Is(err, ErrUnreachable) && (errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
 }
 
 // send sends one request to the servers, in order from the one that answered last, until one answers or next says that no

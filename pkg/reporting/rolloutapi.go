@@ -200,11 +200,33 @@ func mayApprove(state rollout.State, c rollout.Command, role string) error {
 	if a := state.Spec.Stages[i].Approve; a.OnlyCommits {
 		return api.Refuse(api.ErrForbidden, "stage %s is approved by signed commits to %s only", state.Spec.Stages[i].Name, a.File)
 	}
+	if err := nothingMissing(state, i); err != nil {
+		return err
+	}
 	by := state.Spec.Stages[i].Approve.By
 	if len(by) > 0 && !slices.Contains(by, c.By) && !slices.Contains(by, role) {
 		return api.Refuse(api.ErrForbidden, "stage %s is approved by %s, and not by %s", state.Spec.Stages[i].Name, strings.Join(by, ", "), c.By)
 	}
 	return nil
+}
+
+// nothingMissing refuses an approval of a stage that needs no more, so that nobody believes to have agreed to the next one.
+func nothingMissing(state rollout.State, i int) error {
+	missing := func(i int) bool { return len(state.Stages[i].Approved) < state.Spec.Stages[i].Approve.Count }
+	if missing(i) {
+		return nil
+	}
+	refusal := api.Refuse(api.ErrConflict, "stage %s needs no approval", state.Spec.Stages[i].Name)
+	if state.Spec.Stages[i].Approve.Count > 0 {
+		refusal = api.Refuse(api.ErrConflict, "stage %s has been approved by %s, and needs no more", state.Spec.Stages[i].Name, strings.Join(state.Stages[i].Approved, ", "))
+	}
+	for next := i + 1; next < len(state.Stages); next++ {
+		if missing(next) {
+			refusal.Advice = fmt.Sprintf("stage %[1]s will need one: --stage %[1]s agrees to it before its time", state.Spec.Stages[next].Name)
+			break
+		}
+	}
+	return refusal
 }
 
 // ExplainRollout implements api.Rollouts.

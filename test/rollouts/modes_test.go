@@ -137,26 +137,15 @@ stages:
   - {name: rest, size: 100%, approve: {count: 1}}
 `)
 	f.modal("1s", false)
-	waits := func() string {
-		if s := f.status(); s.Reason != rollout.WaitingApproval {
-			return string(s.Reason)
-		}
-		return ""
-	}
-	f.await("an approval is asked", waits)
+	f.awaitReason(rollout.WaitingApproval, "")
 	programs.Run(t, f.env(), "vigo", "rollout", "approve", "stable")
 	first := f.awaitPhase(rollout.Completed, "")
 	f.all("quiet", nodes)
 
 	f.modal("1s", true)
 	f.all("crisis", nodes)
-	f.await("the second is rolled out", func() string {
-		if f.status().ID == first.ID {
-			return first.ID
-		}
-		return waits()
-	})
-	if n := f.status().Counts[rollout.Pending]; n != nodes-2 {
+	second := f.awaitStatus("the second waits", func(s report.RolloutStatus) bool { return s.ID != first.ID && s.Reason == rollout.WaitingApproval })
+	if n := second.Counts[rollout.Pending]; n != nodes-2 {
 		t.Errorf("%d nodes wait for their turn to have the bundle, want %d", n, nodes-2)
 	}
 	if n := f.having("crisis"); n != nodes {

@@ -59,12 +59,7 @@ func TestApproveAndTakeBack(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, strings.Replace(quick, "size: 50%}", "size: 50%, approve: {count: 1}}", 1))
 	f.commit("two", "")
-	f.await("an approval is asked", func() string {
-		if s := f.status(); s.Reason != rollout.WaitingApproval {
-			return string(s.Reason)
-		}
-		return ""
-	})
+	f.awaitReason(rollout.WaitingApproval, "")
 	if n := f.having("two"); n != 2 {
 		t.Errorf("%d nodes have it before somebody agrees, want 2", n)
 	}
