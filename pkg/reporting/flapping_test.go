@@ -54,7 +54,7 @@ func (e *expected) look(stale bool, now time.Time) {
 func TestFlapping(t *testing.T) {
 	t.Parallel()
 	t.Run("sqlite", func(t *testing.T) { t.Parallel(); flaps(t, "") })
-	t.Run("postgres", func(t *testing.T) { t.Parallel(); flaps(t, database(t)) })
+	t.Run("postgres", func(t *testing.T) { t.Parallel(); flaps(t, one.Database(t)) })
 }
 
 // flaps has the nodes of a service flap, with the store at an address; "": a file of its own.

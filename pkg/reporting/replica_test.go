@@ -29,7 +29,7 @@ func newPair(t *testing.T) *pair {
 	t.Helper()
 	ca, err := identity.NewCA("acme", noon.AddDate(-1, 0, 0))
 	must(t, err)
-	address := database(t)
+	address := one.Database(t)
 	p := &pair{clock: &clock{at: noon}}
 	p.a, p.b = p.replica(t, ca, address), p.replica(t, ca, address)
 	return p
@@ -178,40 +178,7 @@ func TestReplicasFollow(t *testing.T) {
 	}
 }
 
-// database makes an empty database on the server of these tests. Without PostgreSQL the test is skipped, unless VIGO_POSTGRES=1
-// says that it is to be there.
-func database(t *testing.T) string {
-	t.Helper()
-	one.mu.Lock()
-	defer one.mu.Unlock()
-	if one.server == nil && one.err == nil {
-		one.server, one.err = postgres.New(context.Background(), os.TempDir())
-	}
-	if errors.Is(one.err, postgres.ErrNone) && os.Getenv("VIGO_POSTGRES") == "" {
-		t.Skip(one.err)
-	}
-	must(t, one.err)
-	one.made++
-	address, err := one.server.Database(t.Context(), fmt.Sprintf("test%d", one.made))
-	must(t, err)
-	return address
-}
-
 // one is the server of all tests; TestMain ends it.
-var one struct {
-	mu     sync.Mutex
-	server *postgres.Server
-	err    error
-	made   int
-}
+var one postgres.Shared
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if one.server != nil {
-		if err := one.server.Remove(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(one.Main(m)) }

@@ -15,7 +15,7 @@ import (
 // TestCopy: a store that moves to PostgreSQL says the same there, and goes on from where it was.
 func TestCopy(t *testing.T) {
 	t.Parallel()
-	address := database(t)
+	address := one.Database(t)
 	d, _ := freshFile(t)
 	s := secretOf(t, d, identity.Grant{Uses: 3})
 	for i := range 3 {

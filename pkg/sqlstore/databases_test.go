@@ -1,13 +1,10 @@
 package sqlstore
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"vigo.dev/test/postgres"
@@ -37,7 +34,7 @@ func freshFile(t *testing.T) (d *DB, again func() *DB) {
 
 func freshDatabase(t *testing.T) (d *DB, again func() *DB) {
 	t.Helper()
-	address := database(t)
+	address := one.Database(t)
 	return reopened(t, func() *DB { return openAt(t, address) })
 }
 
@@ -66,43 +63,10 @@ func openAt(t *testing.T, address string) *DB {
 	return d
 }
 
-// database makes an empty database on the server of these tests. Without PostgreSQL the test is skipped, unless VIGO_POSTGRES=1
-// says that it is to be there.
-func database(t *testing.T) string {
-	t.Helper()
-	one.mu.Lock()
-	defer one.mu.Unlock()
-	if one.server == nil && one.err == nil {
-		one.server, one.err = postgres.New(context.Background(), os.TempDir())
-	}
-	if errors.Is(one.err, postgres.ErrNone) && os.Getenv("VIGO_POSTGRES") == "" {
-		t.Skip(one.err)
-	}
-	must(t, one.err)
-	one.made++
-	address, err := one.server.Database(t.Context(), fmt.Sprintf("test%d", one.made))
-	must(t, err)
-	return address
-}
-
 // one is the server of all tests; TestMain ends it.
-var one struct {
-	mu     sync.Mutex
-	server *postgres.Server
-	err    error
-	made   int
-}
+var one postgres.Shared
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if one.server != nil {
-		if err := one.server.Remove(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(one.Main(m)) }
 
 // TestAddress: what is wrong with the address of a database is said without its password.
 func TestAddress(t *testing.T) {

@@ -30,7 +30,7 @@ func readFeed(t *testing.T, f *Feed) Change {
 // TestFeed: a service is told by name what another one has kept, and of what itself keeps only what it reads back.
 func TestFeed(t *testing.T) {
 	t.Parallel()
-	address := database(t)
+	address := one.Database(t)
 	a, b := openAt(t, address), openAt(t, address)
 	fa, fb := following(t, a), following(t, b)
 	s := secretOf(t, a, identity.Grant{Uses: 10})
@@ -64,7 +64,7 @@ func TestFeed(t *testing.T) {
 // TestFeedWakes: who waits is woken by the commit, not by the clock.
 func TestFeedWakes(t *testing.T) {
 	t.Parallel()
-	address := database(t)
+	address := one.Database(t)
 	a, b := openAt(t, address), openAt(t, address)
 	f := following(t, b)
 	f.Wait(t.Context()) // connects
@@ -83,7 +83,7 @@ func TestFeedWakes(t *testing.T) {
 // read everything anew.
 func TestFeedLost(t *testing.T) {
 	t.Parallel()
-	address := database(t)
+	address := one.Database(t)
 	a, b := openAt(t, address), openAt(t, address)
 	f := following(t, b)
 	for round := range 5 {

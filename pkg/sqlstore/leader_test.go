@@ -18,7 +18,7 @@ func leads(t *testing.T, d *DB) bool {
 // TestLeader: one service leads, and when it has gone, or has lost its connection, another one does.
 func TestLeader(t *testing.T) {
 	t.Parallel()
-	address := database(t)
+	address := one.Database(t)
 	a, b := openAt(t, address), openAt(t, address)
 	if !leads(t, a) || leads(t, b) || !leads(t, a) {
 		t.Fatal("a is first, and stays it")

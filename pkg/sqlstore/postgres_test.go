@@ -17,10 +17,7 @@ import (
 // when it is back, the store goes on by itself and nothing that was acknowledged is lost.
 func TestDatabaseAway(t *testing.T) {
 	t.Parallel()
-	database(t) // decides whether there is a PostgreSQL
-	server, err := postgres.New(t.Context(), t.TempDir())
-	must(t, err)
-	t.Cleanup(func() { must(t, server.Remove()) })
+	server := postgres.For(t, "")
 	address, err := server.Database(t.Context(), "vigo")
 	must(t, err)
 	d := openAt(t, address)
@@ -68,7 +65,7 @@ func eventually(t *testing.T, do func() error) {
 // sees what the other has kept.
 func TestTwoServices(t *testing.T) {
 	t.Parallel()
-	address := database(t)
+	address := one.Database(t)
 	a, b := openAt(t, address), openAt(t, address)
 	s := secretOf(t, a, identity.Grant{Uses: 10})
 	var wg sync.WaitGroup

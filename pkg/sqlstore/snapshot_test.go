@@ -58,7 +58,7 @@ func eachPlace(t *testing.T, test func(t *testing.T, d *DB, file, address string
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		t.Parallel()
-		address := database(t)
+		address := one.Database(t)
 		test(t, openAt(t, address), "", address)
 	})
 }
@@ -128,7 +128,7 @@ func TestSnapshotRefuses(t *testing.T) {
 	if err := SnapshotFile(t.Context(), filepath.Join(dir, "none.db"), filepath.Join(dir, "to")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("of no file: %v", err)
 	}
-	if err := SnapshotPostgres(t.Context(), database(t), filepath.Join(dir, "to")); err == nil || !strings.Contains(err.Error(), "no store in the database") {
+	if err := SnapshotPostgres(t.Context(), one.Database(t), filepath.Join(dir, "to")); err == nil || !strings.Contains(err.Error(), "no store in the database") {
 		t.Errorf("of an empty database: %v", err)
 	}
 }
@@ -186,7 +186,7 @@ func testMarkRestored(t *testing.T, d *DB, file, address string) {
 // TestReplaceAt: a store takes the place of another one in a database that no service works with.
 func TestReplaceAt(t *testing.T) {
 	t.Parallel()
-	address := database(t)
+	address := one.Database(t)
 	served := openAt(t, address)
 	stored(t, served)
 	if term, err := served.Lead(t.Context()); err != nil || term == 0 {

@@ -1,7 +1,6 @@
 package load
 
 import (
-	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -19,18 +18,14 @@ func TestFleet(t *testing.T) {
 	t.Parallel()
 	z := sizeOf(t)
 	var b table
+	t.Cleanup(func() { t.Logf("\n%s", &b) })
 	s := newService(t, folder(t), z.interval)
 	s.start()
 	t.Run("silence", func(t *testing.T) { testSilence(t, s, z, &b, "SQLite") })
 	t.Run("killed", func(t *testing.T) { testKilled(t, s, z, &b) })
 	s.stop()
-	server, err := postgres.New(t.Context(), os.Getenv("VIGO_LOAD_DIR"))
-	if errors.Is(err, postgres.ErrNone) && os.Getenv("VIGO_POSTGRES") == "" {
-		t.Logf("\n%s", &b)
-		t.Skip(err)
-	}
-	must(t, err)
-	t.Cleanup(func() { must(t, server.Remove()) })
+	server := postgres.For(t, os.Getenv("VIGO_LOAD_DIR"))
+	var err error
 	s.store, err = server.Database(t.Context(), "vigo")
 	must(t, err)
 	run(t, self.Command(t, "vigo", "report", "copy", "--data", s.data(), "--store", s.store))
@@ -38,7 +33,6 @@ func TestFleet(t *testing.T) {
 	t.Run("silence on PostgreSQL", func(t *testing.T) { testSilence(t, s, z, &b, "PostgreSQL") })
 	t.Run("PostgreSQL is taken away", func(t *testing.T) { testDatabase(t, s, z, &b, server) })
 	s.stop()
-	t.Logf("\n%s", &b)
 }
 
 // testSilence: nodes that go silent at once are called stale within a second, each once; a hub that goes dark is told once,

@@ -48,13 +48,9 @@ type site struct {
 
 func newSite(t *testing.T, options ...string) *site {
 	t.Helper()
-	server, err := postgres.New(t.Context(), os.TempDir())
-	if errors.Is(err, postgres.ErrNone) && os.Getenv("VIGO_POSTGRES") == "" {
-		t.Skip(err)
-	}
-	must(t, err)
-	t.Cleanup(func() { must(t, server.Remove()) })
+	server := postgres.For(t, "")
 	s := &site{t: t, options: options, server: server, dir: t.TempDir(), front: newBalancer(t), replicas: make([]*programs.Process, 2), address: []string{"127.0.0.1:0", "127.0.0.1:0"}}
+	var err error
 	s.store, err = server.Database(t.Context(), "vigo")
 	must(t, err)
 	s.root = run(t, self.Command(s.t, "vigo", "trust", "init", "--data", filepath.Join(s.dir, "controller")))

@@ -2,7 +2,6 @@ package rollouts
 
 import (
 	"encoding/json"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,19 +26,9 @@ type pair struct {
 
 func newPair(t *testing.T, rollouts string) *pair {
 	t.Helper()
-	server, err := postgres.New(t.Context(), os.TempDir())
-	if errors.Is(err, postgres.ErrNone) && os.Getenv("VIGO_POSTGRES") == "" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Remove(); err != nil {
-			t.Error(err)
-		}
-	})
+	server := postgres.For(t, "")
 	p := &pair{apart: prepareApart(t, rollouts), front: newCable(t), at: [2]string{"127.0.0.1:0", "127.0.0.1:0"}}
+	var err error
 	if p.store, err = server.Database(t.Context(), "vigo"); err != nil {
 		t.Fatal(err)
 	}

@@ -74,12 +74,7 @@ func operators(t *testing.T, o Options) (names string) {
 // TestDatabases: a backup of a file goes into a database and the other way round.
 func TestDatabases(t *testing.T) {
 	t.Parallel()
-	server, err := postgres.New(t.Context(), t.TempDir())
-	if errors.Is(err, postgres.ErrNone) && os.Getenv("VIGO_POSTGRES") == "" {
-		t.Skip(err)
-	}
-	must(t, err)
-	t.Cleanup(func() { must(t, server.Remove()) })
+	server := postgres.For(t, "")
 	address, err := server.Database(t.Context(), "vigo")
 	must(t, err)
 
