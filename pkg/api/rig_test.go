@@ -62,7 +62,7 @@ func newRigWith(t *testing.T, change func(*Backend)) *rig {
 		}
 	}
 	r := &rig{backend: b, ca: ca, key: key}
-	back := Backend{Agents: b, Gate: b, Operators: b, Admin: b, Roster: b, Staff: b, Fleet: "acme", Requests: requests, Log: quiet(),
+	back := Backend{Agents: b, Gate: b, Operators: b, Admin: b, Roster: b, Staff: b, Doctor: b, Fleet: "acme", Requests: requests, Log: quiet(),
 		Now: func() time.Time { return b.now() }, Observe: func(string, int, time.Duration) {}}
 	change(&back)
 	h := NewServer(back)
@@ -178,14 +178,15 @@ type backend struct {
 	operators tokens
 	now       func() time.Time
 
-	mu      sync.Mutex
-	window  identity.Window
-	checked []report.CheckIn
-	runs    []report.Run
-	notes   []report.ChannelNote
-	fail    error         // what every call returns
-	hold    chan struct{} // calls wait for it
-	entered chan struct{} // a call has begun
+	mu        sync.Mutex
+	window    identity.Window
+	checked   []report.CheckIn
+	runs      []report.Run
+	notes     []report.ChannelNote
+	diagnoses int
+	fail      error         // what every call returns
+	hold      chan struct{} // calls wait for it
+	entered   chan struct{} // a call has begun
 }
 
 func (b *backend) call(ctx context.Context) error {
@@ -252,6 +253,17 @@ func (b *backend) PutRuns(ctx context.Context, _ string, runs []report.Run) erro
 	return b.call(ctx)
 }
 func (b *backend) PutFacets(ctx context.Context, _ string, _ report.Facets) error { return b.call(ctx) }
+
+// Diagnose answers the first time with what is not done yet.
+func (b *backend) Diagnose(ctx context.Context) (report.Diagnosis, error) {
+	var d report.Diagnosis
+	b.set(func() {
+		b.diagnoses++
+		d.Done = b.diagnoses > 1
+	})
+	return d, b.call(ctx)
+}
+
 func (b *backend) Status(ctx context.Context, _ int) (report.Status, error) {
 	return report.Status{Fleet: "acme"}, b.call(ctx)
 }

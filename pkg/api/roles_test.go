@@ -33,6 +33,13 @@ func TestRoles(t *testing.T) {
 		{"retire", func(c *OperatorClient) error { return c.Retire(t.Context(), node) }, []identity.Role{o, a}},
 		{"channels", func(c *OperatorClient) error { return c.PutChannels(t.Context(), nil) }, []identity.Role{a, p}},
 		{"recipients", func(c *OperatorClient) error { _, err := c.Recipients(t.Context()); return err }, []identity.Role{a, p}},
+		{"examine", func(c *OperatorClient) error {
+			d, err := c.Diagnose(t.Context())
+			if err == nil && !d.Done {
+				return errors.New("not waited for")
+			}
+			return err
+		}, []identity.Role{o, a}},
 		{"list operators", func(c *OperatorClient) error { _, err := c.ListOperators(t.Context()); return err }, []identity.Role{a}},
 		{"add an operator", func(c *OperatorClient) error {
 			_, err := c.AddOperator(t.Context(), Operator{Name: "jane", Role: v})
@@ -68,7 +75,7 @@ func TestNodeIsNoOperator(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for _, route := range []string{"GET /v1/status", "GET /v1/nodes", "GET /v1/nodes/web-1", "DELETE /v1/nodes/web-1", "GET /v1/traits", "GET /v1/events",
-		"GET /v1/tokens", "POST /v1/tokens", "DELETE /v1/tokens/x", "PUT /v1/channels", "GET /v1/recipients", "GET /v1/operators", "PUT /v1/operators/x", "DELETE /v1/operators/x", "GET /v1/reboots", "DELETE /v1/reboots/x"} {
+		"GET /v1/tokens", "POST /v1/tokens", "DELETE /v1/tokens/x", "PUT /v1/channels", "GET /v1/recipients", "GET /v1/operators", "PUT /v1/operators/x", "DELETE /v1/operators/x", "GET /v1/doctor", "GET /v1/reboots", "DELETE /v1/reboots/x"} {
 		method, path, _ := strings.Cut(route, " ")
 		req, err := http.NewRequestWithContext(t.Context(), method, r.server.URL+path, strings.NewReader("{}"))
 		if err != nil {

@@ -35,7 +35,7 @@ func nodeFilters(more ...param) []param {
 }
 
 func (s *server) routes() []route {
-	return slices.Concat(s.nodeRoutes(), s.fleetRoutes(), s.historyRoutes(), s.alertRoutes(), s.upkeepRoutes(), s.rolloutRoutes(), s.modeRoutes(), s.rebootRoutes(), s.accessRoutes())
+	return slices.Concat(s.nodeRoutes(), s.fleetRoutes(), s.historyRoutes(), s.alertRoutes(), s.upkeepRoutes(), s.rolloutRoutes(), s.modeRoutes(), s.rebootRoutes(), s.doctorRoutes(), s.accessRoutes())
 }
 
 // nodeRoutes are what nodes, hubs and controllers ask.

@@ -35,6 +35,7 @@ type Backend struct {
 	Rollouts       Rollouts
 	RolloutRecords RolloutRecords
 	Reboots        Reboots
+	Doctor         Doctor
 	Admin          Admin
 	Roster         Roster
 	Staff          Staff

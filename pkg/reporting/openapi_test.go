@@ -1,6 +1,7 @@
 package reporting
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -43,6 +44,10 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	_, err = r.Roll(t.Context(), api.RolloutPlan{Channel: "stable", Spec: rollout.Spec{Channel: "stable"}.WithDefaults(),
 		Stable: bundle.Target{Digest: "sha256:a", Size: 1}, Candidate: bundle.Target{Digest: "sha256:b", Size: 1}})
 	must(t, err)
+	r.Examine = func(context.Context) report.Diagnosis {
+		return report.Diagnosis{Data: "/srv", At: noon, Done: true, Checks: []report.Check{{Name: "room", State: report.Warning, Text: "little", Hint: "make more"}}, Tables: []report.Table{{Name: "run", Rows: 1, Bytes: 2}}}
+	}
+	go r.keepExamining(t.Context())
 	server := r.listen(t)
 
 	text, err := json.Marshal(api.OpenAPI())

@@ -47,8 +47,10 @@ type Config struct {
 	Keep Keep
 	// Alerts sends what people are told, until [Service.UseReceivers] names others; nil: nobody is.
 	Alerts *deliver.Service
-	Log    *slog.Logger
-	Now    func() time.Time
+	// Examine looks at the data folder and the store, for people far away; nil: nobody can.
+	Examine func(context.Context) report.Diagnosis
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // A Service is the report service. Its state of nodes is in memory, and on disk within the flush interval of the store.
@@ -64,6 +66,7 @@ type Service struct {
 	rollouts    rollouts
 	leases      leases
 	controlDocs controlDocs
+	examiner    examiner
 	upkeep      upkeep // under mu
 
 	mu          sync.Mutex
@@ -153,6 +156,7 @@ func New(ctx context.Context, c Config) (*Service, error) {
 		c.Keep = DefaultKeep()
 	}
 	s := &Service{Config: c, nodes: map[string]*node{}, channels: map[string]report.ChannelNote{}, commits: map[string]string{}, known: map[string]bool{}, index: inventory.New(), began: c.Now()}
+	s.examiner.wanted = make(chan struct{}, 1)
 	s.metrics = newMetrics(s)
 	var err error
 	if s.replica.feed, err = c.DB.Feed(ctx); err != nil { // before anything is read, so that nothing falls between
@@ -202,6 +206,7 @@ func (s *Service) Run(ctx context.Context) error {
 	reading.Go(func() { s.keepTelling(listening) })
 	reading.Go(func() { s.keepRollouts(listening) })
 	reading.Go(func() { s.keepLeases(listening) })
+	reading.Go(func() { s.keepExamining(listening) })
 	keeps := true
 	for n := 0; ; n++ {
 		s.Tick(ctx)

@@ -26,6 +26,7 @@ import (
 	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/ocistore/registry"
 	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/reporting"
 	"vigo.dev/pkg/secrets"
 	"vigo.dev/pkg/sqlstore"
@@ -80,8 +81,10 @@ type Config struct {
 	Version   string               // of this program
 	Language  catalog.Language
 	Secrets   *secrets.Opener // opens what policies refer to as secrets; nil: nodes are given none
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Examine looks at the data folder and the store, for operators far away; nil: nobody can.
+	Examine func(context.Context) report.Diagnosis
+	Log     *slog.Logger
+	Now     func() time.Time
 }
 
 // A Stack is everything that is up.
@@ -214,28 +217,13 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 	}
 	s.reports, err = reporting.New(ctx, reporting.Config{DB: s.db, CA: s.ca, Fleet: s.Fleet, Channel: s.Channel, Interval: s.Interval,
 		Registry: []string{reference}, TrustRoot: root, Schema: s.Language.Schema, Log: s.Log, Now: s.Now,
-		Anchor: filepath.Join(s.Data, "audit.checkpoint"), Keep: s.Keep, OIDC: s.OIDC, Approve: s.Approve, Alerts: alerts})
+		Anchor: filepath.Join(s.Data, "audit.checkpoint"), Keep: s.Keep, OIDC: s.OIDC, Approve: s.Approve, Alerts: alerts, Examine: s.Examine})
 	return err
 }
 
 // receivers is the file that says who is told of alerts.
 func (s *Stack) receivers() deliver.Watch {
 	return deliver.Watch{Path: s.Alerts, KeyFile: filepath.Join(s.Data, "alerts.key"), Fleet: s.Fleet, Version: s.Version, Again: s.Reload}
-}
-
-// Advertised is the host:port to tell people of, for the address listened on: every address of this machine is told by
-// the name of the machine.
-func Advertised(listen string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return listen
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		if name, err := os.Hostname(); err == nil {
-			return net.JoinHostPort(name, port)
-		}
-	}
-	return listen
 }
 
 // reference is where nodes pull from. The embedded registry is where they found the service, by whatever address.

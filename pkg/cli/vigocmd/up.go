@@ -13,8 +13,10 @@ import (
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/signin"
 	"vigo.dev/pkg/up"
+	"vigo.dev/pkg/up/doctor"
 )
 
 // serviceFlags are the flags of a program that serves nodes: `vigo up` and `vigo report`.
@@ -61,6 +63,7 @@ func (o *serviceFlags) config(env *cli.Env) (up.Config, error) {
 		Data: o.data, Fleet: o.fleet, Listen: o.listen, Advertise: o.advertise, Names: o.names, Registry: o.registry, PlainHTTP: o.plain,
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD"), Access: env.Access(),
 		Channel: o.channel, Interval: o.interval, Store: o.store, Keep: keep, Version: env.Version, Language: language(), Log: serviceLog(env), Now: env.Now,
+		Examine: func(ctx context.Context) report.Diagnosis { return doctor.Examine(ctx, o.data, o.store, env.Now()) },
 	}
 	if o.alerts != "" {
 		if _, err := deliver.ReadConfig(o.alerts); err != nil {

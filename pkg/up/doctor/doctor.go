@@ -24,53 +24,13 @@ import (
 
 	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/fault"
+	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
 	"vigo.dev/pkg/up"
 )
 
-// A State is how something is.
-type State string
-
-// The states, from good to bad.
-const (
-	OK   State = "ok"
-	Warn State = "warn" // it works, and wants a look
-	Fail State = "fail"
-)
-
-// A Check is one thing that was looked at.
-type Check struct {
-	Name  string `json:"name"`
-	State State  `json:"state"`
-	Text  string `json:"text"`
-	Hint  string `json:"hint,omitempty"` // what to do
-}
-
-// A Table is one of the store, largest first in a report.
-type Table struct {
-	Name  string `json:"name"`
-	Rows  int64  `json:"rows"`
-	Bytes int64  `json:"bytes"` // with its indexes
-}
-
-// A Report is all that was found.
-type Report struct {
-	Data   string    `json:"data"`
-	At     time.Time `json:"at"`
-	Checks []Check   `json:"checks"`
-	Tables []Table   `json:"tables,omitempty"`
-}
-
-// Worst is the worst state of all checks.
-func (r Report) Worst() State {
-	worst := OK
-	for _, c := range r.Checks {
-		if c.State == Fail || c.State == Warn && worst == OK {
-			worst = c.State
-		}
-	}
-	return worst
-}
+// examination is a diagnosis that is being made.
+type examination struct{ report.Diagnosis }
 
 // The limits of what is well.
 const (
@@ -81,8 +41,8 @@ const (
 )
 
 // Examine looks at a data folder and its store; store is the address of a PostgreSQL database, "" for the file in the folder.
-func Examine(ctx context.Context, data, store string, now time.Time) Report {
-	r := &Report{Data: data, At: now.UTC()}
+func Examine(ctx context.Context, data, store string, now time.Time) report.Diagnosis {
+	r := &examination{report.Diagnosis{Data: data, At: now.UTC(), Checks: []report.Check{}}}
 	r.folder()
 	r.modes()
 	r.authority(now)
@@ -95,99 +55,100 @@ func Examine(ctx context.Context, data, store string, now time.Time) Report {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && store == "":
-		r.add("store", Fail, "there is none in the folder", "is it the data folder of the service? With a PostgreSQL database, give --store")
+		r.add("store", report.Failing, "there is none in the folder", "is it the data folder of the service? With a PostgreSQL database, give --store")
 	case err != nil:
-		r.add("store", Fail, err.Error(), strings.Join(fault.Hints(err), "; "))
+		r.add("store", report.Failing, err.Error(), strings.Join(fault.Hints(err), "; "))
 	}
 	r.room()
-	return *r
+	r.Done = true
+	return r.Diagnosis
 }
 
-func (r *Report) add(name string, state State, text, hint string) {
-	if state == OK {
+func (r *examination) add(name string, state report.Health, text, hint string) {
+	if state == report.Well {
 		hint = ""
 	}
-	r.Checks = append(r.Checks, Check{Name: name, State: state, Text: text, Hint: hint})
+	r.Checks = append(r.Checks, report.Check{Name: name, State: state, Text: text, Hint: hint})
 }
 
 // is adds a check that is well unless bad.
-func (r *Report) is(name string, bad bool, state State, well, ill, hint string) {
+func (r *examination) is(name string, bad bool, state report.Health, well, ill, hint string) {
 	if bad {
 		r.add(name, state, ill, hint)
 		return
 	}
-	r.add(name, OK, well, "")
+	r.add(name, report.Well, well, "")
 }
 
-func (r *Report) folder() {
+func (r *examination) folder() {
 	info, err := os.Stat(r.Data)
 	switch {
 	case err != nil:
-		r.add("folder", Fail, err.Error(), "--data is the data folder of the service")
+		r.add("folder", report.Failing, err.Error(), "--data is the data folder of the service")
 		return
 	case info.Mode().Perm()&0o077 != 0:
-		r.add("folder", Warn, fmt.Sprintf("others on this machine may look into it (mode %04o)", info.Mode().Perm()), "chmod 700 "+r.Data)
+		r.add("folder", report.Warning, fmt.Sprintf("others on this machine may look into it (mode %04o)", info.Mode().Perm()), "chmod 700 "+r.Data)
 	default:
-		r.add("folder", OK, fmt.Sprintf("for its owner alone (mode %04o)", info.Mode().Perm()), "")
+		r.add("folder", report.Well, fmt.Sprintf("for its owner alone (mode %04o)", info.Mode().Perm()), "")
 	}
 	if _, err := os.Lstat(filepath.Join(r.Data, up.RestoreDir, up.RestoreReady)); err == nil {
-		r.add("restore", Fail, "a restore from a backup was interrupted; the service does not start", "run it again: `vigo report restore --force`")
+		r.add("restore", report.Failing, "a restore from a backup was interrupted; the service does not start", "run it again: `vigo report restore --force`")
 	}
 }
 
 // modes looks at the files that are for their owner alone.
-func (r *Report) modes() {
+func (r *examination) modes() {
 	var open []string
 	for _, name := range []string{"report.db", "report.db-wal", "ca/ca.key", "alerts.key", "operator.json", "controller.json"} {
 		if info, err := os.Stat(filepath.Join(r.Data, filepath.FromSlash(name))); err == nil && info.Mode().Perm()&0o077 != 0 {
 			open = append(open, name)
 		}
 	}
-	r.is("modes", len(open) > 0, Fail, "keys, credentials and the store are for their owner alone", "others on this machine may read "+strings.Join(open, ", "),
+	r.is("modes", len(open) > 0, report.Failing, "keys, credentials and the store are for their owner alone", "others on this machine may read "+strings.Join(open, ", "),
 		"chmod 600, and think of who has read them")
 }
 
-func (r *Report) authority(now time.Time) {
+func (r *examination) authority(now time.Time) {
 	text, err := os.ReadFile(filepath.Join(r.Data, "ca", "ca.crt"))
 	var cert *x509.Certificate
 	if block, _ := pem.Decode(text); err == nil && block != nil {
 		cert, err = x509.ParseCertificate(block.Bytes)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		r.add("authority", Warn, "there is none in the folder", "with --ca-cert it is elsewhere; else restore the folder ca from a backup: a new one locks every node out")
+		r.add("authority", report.Warning, "there is none in the folder", "with --ca-cert it is elsewhere; else restore the folder ca from a backup: a new one locks every node out")
 		return
 	}
 	if err != nil || cert == nil {
-		r.add("authority", Fail, fmt.Sprintf("its certificate cannot be read: %v", err), "restore the folder ca from a backup")
+		r.add("authority", report.Failing, fmt.Sprintf("its certificate cannot be read: %v", err), "restore the folder ca from a backup")
 		return
 	}
 	left := cert.NotAfter.Sub(now)
 	when := cert.NotAfter.UTC().Format(time.DateOnly)
 	switch {
 	case left <= 0:
-		r.add("authority", Fail, "its certificate expired on "+when, "nodes trust nothing that it signed: every node has to enrol with a new one")
+		r.add("authority", report.Failing, "its certificate expired on "+when, "nodes trust nothing that it signed: every node has to enrol with a new one")
 	case left < soon:
-		r.add("authority", Warn, "its certificate expires on "+when, "plan the change: every node trusts it")
+		r.add("authority", report.Warning, "its certificate expires on "+when, "plan the change: every node trusts it")
 	default:
-		r.add("authority", OK, "its certificate is good until "+when, "")
+		r.add("authority", report.Well, "its certificate is good until "+when, "")
 	}
 }
 
 // store judges what was found in the store.
-func (r *Report) store(ctx context.Context, f sqlstore.Findings, now time.Time) {
+func (r *examination) store(ctx context.Context, f sqlstore.Findings, now time.Time) {
 	if f.Wrong != "" {
-		r.add("integrity", Fail, f.Wrong, "stop the service, keep a copy, and restore a backup: `vigo report restore`")
+		r.add("integrity", report.Failing, f.Wrong, "stop the service, keep a copy, and restore a backup: `vigo report restore`")
 		return
 	}
-	r.add("integrity", OK, "the store can be read", "")
+	r.add("integrity", report.Well, "the store can be read", "")
 	switch {
 	case f.Schema > f.Known:
-		r.add("schema", Fail, fmt.Sprintf("%d, this program knows %d", f.Schema, f.Known), "use the program of the version that the service has")
+		r.add("schema", report.Failing, fmt.Sprintf("%d, this program knows %d", f.Schema, f.Known), "use the program of the version that the service has")
 		return
 	case f.Schema < f.Known:
-		r.add("schema", Warn, fmt.Sprintf("%d, this program has %d", f.Schema, f.Known), "the service brings it up to date when it starts with this version: take a backup before")
+		r.add("schema", report.Warning, fmt.Sprintf("%d, this program has %d", f.Schema, f.Known), "the service brings it up to date when it starts with this version: take a backup before")
 	default:
-		r.add("schema", OK, fmt.Sprint(f.Schema), "")
+		r.add("schema", report.Well, fmt.Sprint(f.Schema), "")
 	}
 	var orphans []string
 	for _, table := range slices.Sorted(maps.Keys(f.Orphans)) {
@@ -195,28 +156,28 @@ func (r *Report) store(ctx context.Context, f sqlstore.Findings, now time.Time) 
 			orphans = append(orphans, fmt.Sprintf("%d in %s", n, table))
 		}
 	}
-	r.is("references", len(orphans) > 0, Fail, "every row is of a node that is there", "rows of nodes that are not there: "+strings.Join(orphans, ", "),
+	r.is("references", len(orphans) > 0, report.Failing, "every row is of a node that is there", "rows of nodes that are not there: "+strings.Join(orphans, ", "),
 		"somebody has changed the store by hand, or it is damaged: restore a backup")
-	r.is("traits", f.Lacking > 0, Warn, "all documents are there", fmt.Sprintf("%d documents are not there", f.Lacking), "the service asks the nodes for them with their next check-in")
-	r.is("audit", f.Gaps > 0, Fail, fmt.Sprintf("%d entries without a gap", f.Rows["audit"]), fmt.Sprintf("%d entries are missing", f.Gaps), "`vigo audit verify` says which")
+	r.is("traits", f.Lacking > 0, report.Warning, "all documents are there", fmt.Sprintf("%d documents are not there", f.Lacking), "the service asks the nodes for them with their next check-in")
+	r.is("audit", f.Gaps > 0, report.Failing, fmt.Sprintf("%d entries without a gap", f.Rows["audit"]), fmt.Sprintf("%d entries are missing", f.Gaps), "`vigo audit verify` says which")
 	r.anchor(ctx, f)
 	r.clock(f, now)
-	r.is("certificates", f.Expired > 0, Warn, "of all nodes that were heard of within a week are good", fmt.Sprintf("of %d nodes that were heard of within a week are past their time", f.Expired),
+	r.is("certificates", f.Expired > 0, report.Warning, "of all nodes that were heard of within a week are good", fmt.Sprintf("of %d nodes that were heard of within a week are past their time", f.Expired),
 		"nodes renew them by themselves when they reach the service: is their clock right, and is renewal refused (`vigo events`)?")
-	r.is("log", f.Log > longLog, Warn, bytesText(f.Log)+" wait to be moved into the store", bytesText(f.Log)+" wait to be moved into the store", "something reads without an end, such as a backup that hangs; a restart of the service moves it")
+	r.is("log", f.Log > longLog, report.Warning, bytesText(f.Log)+" wait to be moved into the store", bytesText(f.Log)+" wait to be moved into the store", "something reads without an end, such as a backup that hangs; a restart of the service moves it")
 	if !f.Restored.At.IsZero() {
-		r.add("restored", OK, fmt.Sprintf("at %s from the backup of %s", f.Restored.At.Format(time.RFC3339), f.Restored.Taken.Format(time.RFC3339)), "")
+		r.add("restored", report.Well, fmt.Sprintf("at %s from the backup of %s", f.Restored.At.Format(time.RFC3339), f.Restored.Taken.Format(time.RFC3339)), "")
 	}
 	for name, n := range f.Bytes {
 		if rows, ok := f.Rows[name]; ok {
-			r.Tables = append(r.Tables, Table{Name: name, Rows: rows, Bytes: n})
+			r.Tables = append(r.Tables, report.Table{Name: name, Rows: rows, Bytes: n})
 		}
 	}
-	slices.SortFunc(r.Tables, func(a, b Table) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(r.Tables, func(a, b report.Table) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Name, b.Name)) })
 }
 
 // anchor compares the log with the last checkpoint that was kept beside it.
-func (r *Report) anchor(ctx context.Context, f sqlstore.Findings) {
+func (r *examination) anchor(ctx context.Context, f sqlstore.Findings) {
 	text, err := os.ReadFile(filepath.Join(r.Data, "audit.checkpoint"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return
@@ -232,15 +193,15 @@ func (r *Report) anchor(ctx context.Context, f sqlstore.Findings) {
 	const hint = "the log was cut or rewritten, or the store was restored from a backup: `vigo audit verify` says what is missing"
 	switch {
 	case errors.Is(err, sqlstore.ErrNotFound):
-		r.add("checkpoint", Warn, fmt.Sprintf("entry %d, which was signed, is not in the audit log", c.Seq), hint+"; with --audit-keep it may have been forgotten on purpose")
+		r.add("checkpoint", report.Warning, fmt.Sprintf("entry %d, which was signed, is not in the audit log", c.Seq), hint+"; with --audit-keep it may have been forgotten on purpose")
 	case err != nil:
-		r.add("checkpoint", Fail, err.Error(), "")
+		r.add("checkpoint", report.Failing, err.Error(), "")
 	default:
-		r.is("checkpoint", hash != c.Hash, Fail, fmt.Sprintf("the audit log holds what was signed, up to entry %d", c.Seq), fmt.Sprintf("entry %d of the audit log is not the one that was signed", c.Seq), hint)
+		r.is("checkpoint", hash != c.Hash, report.Failing, fmt.Sprintf("the audit log holds what was signed, up to entry %d", c.Seq), fmt.Sprintf("entry %d of the audit log is not the one that was signed", c.Seq), hint)
 	}
 }
 
-func (r *Report) clock(f sqlstore.Findings, now time.Time) {
+func (r *examination) clock(f sqlstore.Findings, now time.Time) {
 	ahead := f.Newest.Sub(now)
 	off := time.Duration(0)
 	if !f.Clock.IsZero() {
@@ -248,19 +209,19 @@ func (r *Report) clock(f sqlstore.Findings, now time.Time) {
 	}
 	switch {
 	case ahead > skew:
-		r.add("clock", Fail, fmt.Sprintf("the store tells of %s, which is %s from now", f.Newest.Format(time.RFC3339), ahead.Round(time.Second)), "set the clock of this machine (NTP): who is silent is told by it")
+		r.add("clock", report.Failing, fmt.Sprintf("the store tells of %s, which is %s from now", f.Newest.Format(time.RFC3339), ahead.Round(time.Second)), "set the clock of this machine (NTP): who is silent is told by it")
 	case off > time.Second:
-		r.add("clock", Warn, fmt.Sprintf("that of the database differs by %s", off.Round(time.Millisecond)), "set both clocks (NTP)")
+		r.add("clock", report.Warning, fmt.Sprintf("that of the database differs by %s", off.Round(time.Millisecond)), "set both clocks (NTP)")
 	default:
-		r.add("clock", OK, "nothing in the store is from the future", "")
+		r.add("clock", report.Well, "nothing in the store is from the future", "")
 	}
 }
 
 // room compares what is free on the disk with what is there.
-func (r *Report) room() {
+func (r *examination) room() {
 	var disk unix.Statfs_t
 	if err := unix.Statfs(r.Data, &disk); err != nil {
-		r.add("room", Fail, fmt.Sprintf("asking the disk: %v", err), "")
+		r.add("room", report.Failing, fmt.Sprintf("asking the disk: %v", err), "")
 		return
 	}
 	free := int64(disk.Bavail) * int64(disk.Bsize)
@@ -271,11 +232,11 @@ func (r *Report) room() {
 	text := fmt.Sprintf("%s are free, the store in the folder has %s", bytesText(free), bytesText(size))
 	switch {
 	case free < littleRoom/8:
-		r.add("room", Fail, text, "make room: the service refuses what it cannot keep")
+		r.add("room", report.Failing, text, "make room: the service refuses what it cannot keep")
 	case free < littleRoom || free < size:
-		r.add("room", Warn, text, "make room, or give the folder a larger disk: a restore needs the size of the store once more")
+		r.add("room", report.Warning, text, "make room, or give the folder a larger disk: a restore needs the size of the store once more")
 	default:
-		r.add("room", OK, text, "")
+		r.add("room", report.Well, text, "")
 	}
 }
 
