@@ -21,11 +21,11 @@ func newReportDoctorCommand(env *cli.Env) *cobra.Command {
 		Use:   "doctor [--data DIR]",
 		Short: "Check the data folder and the store of a service",
 		Long: `Check the data folder and the store of a service: whether the store is whole, its tables fit together and its schema is known;
-the audit log, clocks, certificates and file modes; how much room there is, and what takes it. Nothing is changed. Reading a large store
-takes a while.
+the audit log, clocks, certificates and file modes; how much room there is, and what takes it. Nothing is changed. Reading a
+large store takes a while.
 
-The service that runs is asked, wherever it is, and examines itself; that needs the role operator, and what it found answers everybody
-for half a minute. With --data this program looks itself, on the machine of the service, whether that runs or not.
+The service that runs is asked, wherever it is, and examines itself; that needs the role operator, and what it found answers
+everybody for half a minute. With --data this program looks itself, on the machine of the service, whether that runs or not.
 
 EXIT STATUS
   0  all is well    1  something fails, or could not be looked at    2  there are warnings, and nothing fails`,
