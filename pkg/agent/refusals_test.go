@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/bundle/bundletest"
 	"vigo.dev/pkg/trust"
 )
 
@@ -117,12 +117,12 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 			signed(r, b)
 			r.tamper(layerOf(r.t, b, "motd"), func(data []byte) []byte { data[len(data)/2] ^= 1; return data })
 		}, bundle.WrongDigest},
-		"a layer with ../":          {func(r *rig) { signed(r, r.hostile(evil, member(tar.TypeReg, "../../etc/motd", ""))) }, bundle.BadPath},
-		"a layer with a link":       {func(r *rig) { signed(r, r.hostile(evil, member(tar.TypeSymlink, "files/x", "/etc/shadow"))) }, bundle.Link},
-		"a layer with a hard link":  {func(r *rig) { signed(r, r.hostile(evil, member(tar.TypeLink, "files/x", "/etc/shadow"))) }, bundle.Link},
-		"a layer of 10^6 files":     {func(r *rig) { signed(r, r.hostile(evil, aMillionFiles)) }, bundle.TooMany},
-		"a layer of 1 GiB of zeros": {func(r *rig) { signed(r, r.hostile(evil, aGibibyteOfZeros)) }, bundle.TooLarge},
-		"a layer without a policy":  {func(r *rig) { signed(r, r.hostile(evil, member(tar.TypeReg, "files/x", ""))) }, "aside"},
+		"a layer with ../":          {func(r *rig) { signed(r, r.hostile(evil, bundletest.Member(tar.TypeReg, "../../etc/motd", ""))) }, bundle.BadPath},
+		"a layer with a link":       {func(r *rig) { signed(r, r.hostile(evil, bundletest.Member(tar.TypeSymlink, "files/x", "/etc/shadow"))) }, bundle.Link},
+		"a layer with a hard link":  {func(r *rig) { signed(r, r.hostile(evil, bundletest.Member(tar.TypeLink, "files/x", "/etc/shadow"))) }, bundle.Link},
+		"a layer of 10^6 files":     {func(r *rig) { signed(r, r.hostile(evil, bundletest.MillionFiles)) }, bundle.TooMany},
+		"a layer of 1 GiB of zeros": {func(r *rig) { signed(r, r.hostile(evil, bundletest.GibibyteOfZeros)) }, bundle.TooLarge},
+		"a layer without a policy":  {func(r *rig) { signed(r, r.hostile(evil, bundletest.Member(tar.TypeReg, "files/x", ""))) }, "aside"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -228,33 +228,4 @@ func (r *rig) hostile(files fs.FS, pack func(*tar.Writer) error) bundle.Built {
 	motd := r.build(files, nil, bundle.Builder{}).Config.Layers
 	at := slices.IndexFunc(motd, func(l bundle.Layer) bool { return l.Module == "motd" })
 	return r.build(files, nil, bundle.Builder{Reuse: func(content string) (bundle.Descriptor, bool) { return d, content == motd[at].Content }})
-}
-
-func member(kind byte, name, link string) func(*tar.Writer) error {
-	return func(w *tar.Writer) error {
-		return w.WriteHeader(&tar.Header{Typeflag: kind, Name: name, Linkname: link, Mode: 0o644})
-	}
-}
-
-func aMillionFiles(w *tar.Writer) error {
-	for i := range 1_000_000 {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprint("files/", i), Mode: 0o644}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func aGibibyteOfZeros(w *tar.Writer) error {
-	const each = 16 << 20 // each file is allowed; all of them are not
-	buf := make([]byte, each)
-	for i := range (1 << 30) / each {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprint("files/", i), Mode: 0o644, Size: each}); err != nil {
-			return err
-		}
-		if _, err := w.Write(buf); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"vigo.dev/pkg/bundle/bundletest"
 )
 
 // crash runs a new process as far as knowing what to converge, and no further.
@@ -147,7 +149,7 @@ func TestABundleThatCrashesWhileAnotherIsRefusedIsStillPutAside(t *testing.T) {
 	r.once(r.start())
 	r.publish(motdPolicy("bad"))
 	r.crash()
-	r.point(r.pointer(r.hostile(motdPolicy("worse"), member('0', "../x", "")).Descriptor), r.keys.channel)
+	r.point(r.pointer(r.hostile(motdPolicy("worse"), bundletest.Member('0', "../x", "")).Descriptor), r.keys.channel)
 	for range crashLimit - 1 {
 		a := r.start()
 		set := a.collect(t.Context(), a.NewHost())

@@ -5,10 +5,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"slices"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/bundle/bundletest"
 )
 
 // hostile makes evil content whose layer of module motd was packed by somebody who has the bundle key and no scruples.
@@ -43,34 +43,28 @@ func (n *node) layer(data []byte) {
 }
 
 // member is a layer with one entry.
-func member(kind byte, name, link string) func(*tar.Writer) error {
-	return func(w *tar.Writer) error {
-		return w.WriteHeader(&tar.Header{Typeflag: kind, Name: name, Linkname: link, Mode: 0o644})
-	}
-}
-
 func layerAttacks() []attack {
 	const holder = "both keys of the controller"
 	return []attack{
-		{name: "zip-slip", holds: holder, does: "packs a file ../../etc/cron.d/x into a layer", want: bundle.BadPath, make: hostile(member(tar.TypeReg, "../../etc/cron.d/x", ""))},
-		{name: "absolute-path", holds: holder, does: "packs a file /etc/cron.d/x into a layer", want: bundle.BadPath, make: hostile(member(tar.TypeReg, "/etc/cron.d/x", ""))},
+		{name: "zip-slip", holds: holder, does: "packs a file ../../etc/cron.d/x into a layer", want: bundle.BadPath, make: hostile(bundletest.Member(tar.TypeReg, "../../etc/cron.d/x", ""))},
+		{name: "absolute-path", holds: holder, does: "packs a file /etc/cron.d/x into a layer", want: bundle.BadPath, make: hostile(bundletest.Member(tar.TypeReg, "/etc/cron.d/x", ""))},
 		{name: "misleading-path", holds: holder, does: "packs a file whose name holds control characters of terminals", want: bundle.BadPath,
-			make: hostile(member(tar.TypeReg, "files/x\x1b[2J", ""))},
-		{name: "symbolic-link", holds: holder, does: "packs a link to /etc/shadow", want: bundle.Link, make: hostile(member(tar.TypeSymlink, "files/x", "/etc/shadow"))},
-		{name: "hard-link", holds: holder, does: "packs a hard link to /etc/shadow", want: bundle.Link, make: hostile(member(tar.TypeLink, "files/x", "/etc/shadow"))},
-		{name: "device", holds: holder, does: "packs a device", want: bundle.Device, make: hostile(member(tar.TypeBlock, "files/x", ""))},
+			make: hostile(bundletest.Member(tar.TypeReg, "files/x\x1b[2J", ""))},
+		{name: "symbolic-link", holds: holder, does: "packs a link to /etc/shadow", want: bundle.Link, make: hostile(bundletest.Member(tar.TypeSymlink, "files/x", "/etc/shadow"))},
+		{name: "hard-link", holds: holder, does: "packs a hard link to /etc/shadow", want: bundle.Link, make: hostile(bundletest.Member(tar.TypeLink, "files/x", "/etc/shadow"))},
+		{name: "device", holds: holder, does: "packs a device", want: bundle.Device, make: hostile(bundletest.Member(tar.TypeBlock, "files/x", ""))},
 		{name: "same-file-twice", holds: holder, does: "packs a file twice: one for who checks, one for who reads", want: bundle.Duplicate,
 			make: hostile(func(w *tar.Writer) error {
-				return errors.Join(member(tar.TypeReg, "files/x", "")(w), member(tar.TypeReg, "files/x", "")(w))
+				return errors.Join(bundletest.Member(tar.TypeReg, "files/x", "")(w), bundletest.Member(tar.TypeReg, "files/x", "")(w))
 			})},
-		{name: "million-files", holds: holder, does: "packs a million files", want: bundle.TooMany, make: hostile(aMillionFiles)},
-		{name: "zip-bomb", holds: holder, does: "packs a gibibyte of zeros", want: bundle.TooLarge, make: hostile(aGibibyteOfZeros)},
+		{name: "million-files", holds: holder, does: "packs a million files", want: bundle.TooMany, make: hostile(bundletest.MillionFiles)},
+		{name: "zip-bomb", holds: holder, does: "packs a gibibyte of zeros", want: bundle.TooLarge, make: hostile(bundletest.GibibyteOfZeros)},
 		{name: "trailing-bytes", holds: holder, does: "hides bytes after the end of a layer", want: bundle.Trailing,
 			make: func(n *node) {
 				var blob bytes.Buffer
 				z := gzip.NewWriter(&blob)
 				w := tar.NewWriter(z)
-				if err := errors.Join(member(tar.TypeReg, "files/x", "")(w), w.Close(), z.Close()); err != nil {
+				if err := errors.Join(bundletest.Member(tar.TypeReg, "files/x", "")(w), w.Close(), z.Close()); err != nil {
 					n.t.Fatal(err)
 				}
 				n.layer(append(blob.Bytes(), "more"...))
@@ -78,29 +72,6 @@ func layerAttacks() []attack {
 		{name: "layer-garbage", holds: holder, does: "signs a layer that is no archive", want: bundle.BadFormat,
 			make: func(n *node) { n.layer([]byte("this is no archive")) }},
 		{name: "no-policy", holds: holder, does: "signs a layer without a policy, which no node can compile", want: "aside",
-			make: hostile(member(tar.TypeReg, "files/x", ""))},
+			make: hostile(bundletest.Member(tar.TypeReg, "files/x", ""))},
 	}
-}
-
-func aMillionFiles(w *tar.Writer) error {
-	for i := range 1_000_000 {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprint("files/", i), Mode: 0o644}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func aGibibyteOfZeros(w *tar.Writer) error {
-	const each = 16 << 20 // each file is allowed; all of them are not
-	buf := make([]byte, each)
-	for i := range (1 << 30) / each {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: fmt.Sprint("files/", i), Mode: 0o644, Size: each}); err != nil {
-			return err
-		}
-		if _, err := w.Write(buf); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -1,4 +1,5 @@
 // Package bundletest proves that a bundle.Store keeps its contract, whatever it is made of.
+// It also has members of layers that no reader may take.
 //
 // It refuses to test what a store is not asked for: listing, deleting and the speed of either.
 package bundletest
