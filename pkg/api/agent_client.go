@@ -43,8 +43,9 @@ type AgentOptions struct {
 
 // An AgentClient talks to the report service as one node. It is safe for concurrent use and is a report.Sink.
 type AgentClient struct {
-	wire *wire
-	o    AgentOptions
+	wire    *wire
+	o       AgentOptions
+	batches batches // of check-ins that are relayed
 }
 
 var _ report.Sink = (*AgentClient)(nil)
@@ -76,7 +77,9 @@ func NewAgentClient(o AgentOptions) (*AgentClient, error) {
 	if t, ok := w.client.Transport.(*http.Transport); ok && o.Dial != nil {
 		t.DialContext = o.Dial
 	}
-	return &AgentClient{wire: w, o: o}, nil
+	c := &AgentClient{wire: w, o: o}
+	c.batches.deliver = c.relayAll
+	return c, nil
 }
 
 // An Enrolling is who asks for an identity, where and with what.

@@ -44,8 +44,26 @@ type Said struct {
 }
 
 // Relay hands the request of a node on, over the connection of the hub. Whatever the service answers is no error;
-// [ErrUnreachable] when it did not.
+// [ErrUnreachable] when it did not. Check-ins that come at the same time go in one request, if the server takes that.
 func (c *AgentClient) Relay(ctx context.Context, r Relayed) (Said, error) {
+	if fitsBatch(r) {
+		said, singly, err := c.batches.hand(ctx, r)
+		if err != nil {
+			return Said{}, fmt.Errorf("relaying: %w", err)
+		}
+		if !singly {
+			return said, nil
+		}
+	}
+	said, err := c.relayOne(ctx, r)
+	if err != nil {
+		return Said{}, fmt.Errorf("relaying: %w", err)
+	}
+	return said, nil
+}
+
+// relayOne is Relay in a request of its own.
+func (c *AgentClient) relayOne(ctx context.Context, r Relayed) (Said, error) {
 	said, err := c.wire.send(ctx, http.MethodPost, r.Path, r.Body, func(req *http.Request, _ []byte) error {
 		for name, value := range map[string]string{"Content-Digest": r.Digest, "Signature-Input": r.Input, "Signature": r.Signature,
 			headerReceived: r.Received.UTC().Format(time.RFC3339Nano), headerHub: r.Hub} {
@@ -56,7 +74,7 @@ func (c *AgentClient) Relay(ctx context.Context, r Relayed) (Said, error) {
 		return nil
 	}, sentNothing)
 	if err != nil {
-		return Said{}, fmt.Errorf("relaying: %w", err)
+		return Said{}, err
 	}
 	return Said{Status: said.status, Retry: said.header.Get("Retry-After"), Body: said.data}, nil
 }

@@ -43,7 +43,8 @@ func (s *server) nodeRoutes() []route {
 	return []route{
 		{"POST /v1/enroll", "token", "Give a node an identity", nil, EnrollRequest{}, EnrollAnswer{}, s.enroll},
 		{"POST /v1/renew", "node", "Renew the certificate of a node", nil, RenewRequest{}, RenewAnswer{}, s.renew},
-		{"POST /v1/checkin", "node", "Say how a node is", nil, report.CheckIn{}, report.Answer{}, s.checkIn},
+		{checkInRoute, "node", "Say how a node is", nil, report.CheckIn{}, report.Answer{}, s.checkIn},
+		{batchRoute, "hub", "Hand on what several nodes say, each with its signature", nil, nil, nil, s.checkInBatch},
 		{"POST /v1/runs", "node", "Tell of runs", nil, RunsRequest{}, nil, s.runs},
 		{"POST /v1/facets", "node", "Upload trait documents that were asked for", nil, report.Facets{}, nil, s.facets},
 		{"POST /v1/hub", "hub", "Speak for the nodes behind a hub that have nothing new to say", nil, report.HubReport{}, report.HubAnswer{}, s.hub},

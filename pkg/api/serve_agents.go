@@ -2,7 +2,9 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"net/http"
+	"time"
 
 	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/identity"
@@ -34,7 +36,7 @@ func (s *server) signed(w http.ResponseWriter, r *http.Request, k kind) (word, e
 	if buf == nil {
 		buf = new(bytes.Buffer)
 	}
-	if err := readBody(w, r, k.limit, buf); err != nil {
+	if err := readBody(w, r, jsonType, k.limit, buf); err != nil {
 		return word{}, err
 	}
 	data := buf.Bytes()
@@ -46,7 +48,11 @@ func (s *server) signed(w http.ResponseWriter, r *http.Request, k kind) (word, e
 	said := word{node: stamp.KeyID, counter: stamp.Counter, data: data}
 	if caller.Role == identity.RoleHub && caller.Name != stamp.KeyID {
 		audit.Know(r.Context(), stamp.KeyID, string(identity.RoleNode)) // its signature holds
-		said.hub, err = s.relayed(r, k, caller, stamp)
+		received, err := time.Parse(time.RFC3339Nano, r.Header.Get(headerReceived))
+		if err != nil {
+			return word{}, Refuse(ErrWrongNode, "the certificate is of hub %s, the signature of %s, and the hub does not say when it received that", caller.Name, stamp.KeyID)
+		}
+		said.hub, err = s.relayed(k, stamp, received, r.Header.Get(headerHub))
 		return said, err
 	}
 	if caller.Name != "" && caller.Name != stamp.KeyID {
@@ -132,14 +138,20 @@ func (s *server) renew(w http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (s *server) checkIn(w http.ResponseWriter, r *http.Request) (any, error) {
-	buf, c := s.bodies.Get().(*bytes.Buffer), s.checkIns.Get().(*report.CheckIn)
+	buf := s.bodies.Get().(*bytes.Buffer)
 	defer s.bodies.Put(buf) // what is decoded does not point into it
-	defer s.checkIns.Put(c)
 	buf.Reset()
 	said, err := s.signed(w, r, kind{what: "checkin", limit: MaxSmall, needCert: true, into: buf})
 	if err != nil {
 		return nil, err
 	}
+	return s.hear(r.Context(), said)
+}
+
+// hear takes what a node says of itself.
+func (s *server) hear(ctx context.Context, said word) (any, error) {
+	c := s.checkIns.Get().(*report.CheckIn)
+	defer s.checkIns.Put(c)
 	if err := report.DecodeCheckIn(said.data, c); err != nil {
 		return nil, Refuse(ErrBadRequest, "decoding the body: %s", err)
 	}
@@ -147,7 +159,7 @@ func (s *server) checkIn(w http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", said.node, c.Node)
 	}
 	c.Hub, c.Seq = said.hub, said.counter // whatever the node says
-	return s.Agents.CheckIn(r.Context(), *c)
+	return s.Agents.CheckIn(ctx, *c)
 }
 
 func (s *server) runs(w http.ResponseWriter, r *http.Request) (any, error) {

@@ -14,13 +14,9 @@ const (
 	headerHub      = "Vigo-Hub"      // the name of that hub
 )
 
-// relayed checks a request of a node that a hub has brought, and returns the hub that is nearest to the node.
-func (s *server) relayed(r *http.Request, k kind, caller identity.Peer, stamp identity.Stamp) (string, error) {
-	received, err := time.Parse(time.RFC3339Nano, r.Header.Get(headerReceived))
-	if err != nil {
-		return "", Refuse(ErrWrongNode, "the certificate is of hub %s, the signature of %s, and the hub does not say when it received that", caller.Name, stamp.KeyID)
-	}
-	nearest := r.Header.Get(headerHub)
+// relayed checks a request of a node that a hub has brought, which was received by the hub that is nearest to the node, and returns
+// that hub.
+func (s *server) relayed(k kind, stamp identity.Stamp, received time.Time, nearest string) (string, error) {
 	if identity.CheckName(nearest) != nil {
 		return "", Refuse(ErrBadRequest, "%s: %.140q is not a name", headerHub, nearest)
 	}

@@ -51,13 +51,14 @@ func NewRelayServer(b RelayBackend) http.Handler {
 	s := &relayServer{newServer(Backend{Fleet: b.Fleet, Log: b.Log, Now: b.Now, Observe: b.Observe}), b}
 	mux := http.NewServeMux()
 	for path, h := range map[string]func(http.ResponseWriter, *http.Request) (any, error){
-		"/v1/enroll":  s.pass(MaxSmall, "enroll", b.Relay.Enroll),
-		"/v1/renew":   s.pass(MaxSmall, "enroll", b.Relay.Pass),
-		"/v1/reboot":  s.pass(MaxSmall, "enroll", b.Relay.Pass),
-		"/v1/hub":     s.pass(MaxNotes, "relay", b.Relay.Pass),
-		"/v1/checkin": s.relayCheckIn,
-		"/v1/runs":    s.keep,
-		"/v1/facets":  s.keep,
+		"/v1/enroll": s.pass(MaxSmall, "enroll", b.Relay.Enroll),
+		"/v1/renew":  s.pass(MaxSmall, "enroll", b.Relay.Pass),
+		"/v1/reboot": s.pass(MaxSmall, "enroll", b.Relay.Pass),
+		"/v1/hub":    s.pass(MaxNotes, "relay", b.Relay.Pass),
+		checkInPath:  s.relayCheckIn,
+		batchPath:    s.relayBatch,
+		"/v1/runs":   s.keep,
+		"/v1/facets": s.keep,
 	} {
 		route := "POST " + path
 		mux.HandleFunc(route, func(w http.ResponseWriter, r *http.Request) { s.serve(route, h, w, r) })

@@ -69,17 +69,27 @@ type server struct {
 	quick, waiting chan struct{} // the slots of either sort
 	bodies         sync.Pool     // of *[bytes.Buffer], of check-ins
 	checkIns       sync.Pool     // of *[report.CheckIn]
+	batches        sync.Pool     // of *[bytes.Buffer], of batches of check-ins
 }
 
 func newServer(b Backend) *server {
 	s := &server{Backend: b, quick: make(chan struct{}, cmp.Or(b.Requests, MaxRequests)), waiting: make(chan struct{}, cmp.Or(b.Requests, MaxRequests))}
 	s.bodies.New = func() any { return new(bytes.Buffer) }
 	s.checkIns.New = func() any { return new(report.CheckIn) }
+	s.batches.New = func() any { return new(bytes.Buffer) }
 	return s
 }
 
 // isQuick is whether a route is answered from memory: nearly all requests are of these.
-func isQuick(route string) bool { return route == "POST /v1/checkin" || route == "POST /v1/hub" }
+func isQuick(route string) bool {
+	return route == checkInRoute || route == batchRoute || route == "POST /v1/hub"
+}
+
+// The routes of check-ins.
+const (
+	checkInRoute = "POST " + checkInPath
+	batchRoute   = "POST " + batchPath
+)
 
 // NewServer returns the handler of all /v1/ routes. It must be served over TLS with client certificates verified when
 // given (identity.Server.TLS).
@@ -147,11 +157,7 @@ func (s *server) work(quick bool, h func(http.ResponseWriter, *http.Request) (an
 // refuse answers with an error; what is not a refusal is logged and stays private.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) int {
 	out := wireError(err)
-	if out.Code == ErrInternal.Code {
-		s.Log.Error("serving", "method", r.Method, "path", r.URL.Path, "err", err)
-	} else {
-		s.Log.Debug("refusing", "method", r.Method, "path", r.URL.Path, "code", out.Code, "err", err)
-	}
+	s.log(r, out, err)
 	if out.Retry > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(out.Retry/time.Second)))
 	}
@@ -166,33 +172,52 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) int {
 	return out.Status
 }
 
+// log notes a request that was refused, or has failed.
+func (s *server) log(r *http.Request, said *Error, err error) {
+	if said.Code == ErrInternal.Code {
+		s.Log.Error("serving", "method", r.Method, "path", r.URL.Path, "err", err)
+	} else {
+		s.Log.Debug("refusing", "method", r.Method, "path", r.URL.Path, "code", said.Code, "err", err)
+	}
+}
+
 func writeJSON(w http.ResponseWriter, status int, v any) error {
 	if v == nil {
 		v = struct{}{}
 	}
-	body, err := json.Marshal(v)
-	if err != nil {
-		http.Error(w, ErrInternal.Message, http.StatusInternalServerError)
-		return err
+	kind := jsonType
+	body, ready := v.(lines)
+	if ready {
+		kind = jsonLines
+		w.Header().Set("Content-Length", strconv.Itoa(len(body))) // also when it is more than is buffered
+	} else {
+		var err error
+		if body, err = json.Marshal(v); err != nil {
+			http.Error(w, ErrInternal.Message, http.StatusInternalServerError)
+			return err
+		}
 	}
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, err = w.Write(body)
+	_, err := w.Write(body)
 	return err
 }
 
 // body reads a body of at most limit bytes.
 func body(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	var buf bytes.Buffer
-	err := readBody(w, r, limit, &buf)
+	err := readBody(w, r, jsonType, limit, &buf)
 	return buf.Bytes(), err
 }
 
-func readBody(w http.ResponseWriter, r *http.Request, limit int64, buf *bytes.Buffer) error {
-	if said := r.Header.Get("Content-Type"); said != "application/json" { // as nearly all say
-		if kind, _, err := mime.ParseMediaType(said); err != nil || kind != "application/json" {
-			return Refuse(ErrMediaType, "body of type %.80q, want application/json", said)
+// jsonType is the media type of all bodies but batches.
+const jsonType = "application/json"
+
+func readBody(w http.ResponseWriter, r *http.Request, want string, limit int64, buf *bytes.Buffer) error {
+	if said := r.Header.Get("Content-Type"); said != want { // as nearly all say
+		if kind, _, err := mime.ParseMediaType(said); err != nil || kind != want {
+			return Refuse(ErrMediaType, "body of type %.80q, want %s", said, want)
 		}
 	}
 	if r.ContentLength > limit {

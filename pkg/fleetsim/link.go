@@ -104,11 +104,11 @@ type hub struct {
 	client  *api.AgentClient
 	count   counter
 	starved atomic.Bool   // this machine let it wait so long that the service may call it dark
-	slots   chan struct{} // requests under way: more connections than are kept open would be made anew each time
+	slots   chan struct{} // uploads under way: more connections than are kept open would be made anew each time
 }
 
-// hubSlots is how many requests of a hub are under way at once.
-const hubSlots = 16
+// hubSlots is how many uploads of a hub are under way at once; its client bounds how many requests with check-ins are.
+const hubSlots = 8
 
 func (s *Sim) openHub(kept enrolled) (*hub, error) {
 	key, err := identity.ParseNodeKey([]byte(kept.Key))
@@ -123,12 +123,14 @@ func (s *Sim) openHub(kept enrolled) (*hub, error) {
 
 // pass hands a request on as a hub does, unchanged.
 func (h *hub) pass(ctx context.Context, req *http.Request, body []byte, out any, now time.Time) error {
-	select {
-	case h.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	if req.URL.Path != checkIns {
+		select {
+		case h.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-h.slots }()
 	}
-	defer func() { <-h.slots }()
 	said, err := h.client.Relay(ctx, api.RelayedOf(req, body, h.name, false, now))
 	if err != nil {
 		return err
@@ -193,9 +195,11 @@ func (l *relayed) post(ctx context.Context, path string, in, out any) error {
 	return l.hub.pass(ctx, req, body, out, now)
 }
 
+const checkIns = "/v1/checkin"
+
 // CheckIn implements link.
 func (l *relayed) CheckIn(ctx context.Context, in report.CheckIn) (answer report.Answer, err error) {
-	err = l.post(ctx, "/v1/checkin", in, &answer)
+	err = l.post(ctx, checkIns, in, &answer)
 	return answer, err
 }
 

@@ -59,7 +59,7 @@ func TestSignatureBase(t *testing.T) {
 	if string(got) != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	_, _, sig, err := signatureHeaders(req.Header)
+	_, sig, err := Proof{Digest: req.Header.Get("Content-Digest"), Input: req.Header.Get("Signature-Input"), Signature: req.Header.Get("Signature")}.parts()
 	if err != nil || !ed25519.Verify(key.Public(), []byte(want), sig) {
 		t.Errorf("the signature is not over these bytes: %v", err)
 	}
@@ -154,7 +154,7 @@ func TestVerifyRefuses(t *testing.T) {
 		"two digests":                 {double(headerDigest), "", ErrSignature},
 		"two inputs":                  {double(headerInput), "", ErrSignature},
 		"two signatures":              {double(headerSignature), "", ErrSignature},
-		"endless header":              {func(r *http.Request) { r.Header.Set(headerInput, strings.Repeat("x", maxHeader+1)) }, "", ErrSignature},
+		"endless header":              {func(r *http.Request) { r.Header.Set(headerInput, strings.Repeat("x", MaxHeader+1)) }, "", ErrSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,8 +13,8 @@ import (
 	"vigo.dev/pkg/fault"
 )
 
-// maxHeader bounds the signature headers, in bytes.
-const maxHeader = 1 << 10
+// MaxHeader bounds each of the headers of a signature, in bytes.
+const MaxHeader = 1 << 10
 
 // Counters refuses requests that were seen before. Implementations are safe for concurrent use.
 type Counters interface {
@@ -81,11 +81,31 @@ func VerifyStamp(req *http.Request, body []byte, keys Keys) (Stamp, error) {
 	if req.URL.RawQuery != "" {
 		return Stamp{}, fmt.Errorf("a query is not covered: %w", ErrSignature)
 	}
-	digest, params, sig, err := signatureHeaders(req.Header)
+	var values [3]string
+	for i, name := range []string{headerDigest, headerInput, headerSignature} {
+		all := req.Header[name]
+		if len(all) != 1 {
+			return Stamp{}, fmt.Errorf("want one %s header: %w", name, ErrSignature)
+		}
+		values[i] = all[0]
+	}
+	return Proof{Digest: values[0], Input: values[1], Signature: values[2]}.Verify(req.Method, req.URL.EscapedPath(), body, keys)
+}
+
+// A Proof is what the headers of a signed request say, of one that did not come as a request of its own.
+type Proof struct {
+	Digest    string // Content-Digest
+	Input     string // Signature-Input
+	Signature string
+}
+
+// Verify is [VerifyStamp] for a request without a query; path is as it was sent, escaped.
+func (p Proof) Verify(method, path string, body []byte, keys Keys) (Stamp, error) {
+	params, sig, err := p.parts()
 	if err != nil {
 		return Stamp{}, err
 	}
-	if digest != contentDigest(body) {
+	if p.Digest != contentDigest(body) {
 		return Stamp{}, ErrDigest
 	}
 	stamp, err := parseParams(params)
@@ -96,35 +116,32 @@ func VerifyStamp(req *http.Request, body []byte, keys Keys) (Stamp, error) {
 	if err != nil {
 		return Stamp{}, err
 	}
-	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, signatureBase(req.Method, req.URL.EscapedPath(), digest, params), sig) {
+	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, signatureBase(method, path, p.Digest, params), sig) {
 		return Stamp{}, fmt.Errorf("by %s: %w", stamp.KeyID, ErrSignature)
 	}
 	return stamp, nil
 }
 
-// signatureHeaders returns the one content digest, the parameters and the bytes of the one signature labelled vigo.
-func signatureHeaders(h http.Header) (digest, params string, sig []byte, err error) {
-	var values [3]string
-	for i, name := range []string{headerDigest, headerInput, headerSignature} {
-		all := h[name]
-		if len(all) != 1 || len(all[0]) > maxHeader {
-			return "", "", nil, fmt.Errorf("want one %s header: %w", name, ErrSignature)
+// parts returns the parameters and the bytes of the one signature labelled vigo.
+func (p Proof) parts() (params string, sig []byte, err error) {
+	for _, value := range []string{p.Digest, p.Input, p.Signature} {
+		if value == "" || len(value) > MaxHeader {
+			return "", nil, fmt.Errorf("want %s, %s and %s of at most %d bytes: %w", headerDigest, headerInput, headerSignature, MaxHeader, ErrSignature)
 		}
-		values[i] = all[0]
 	}
-	params, ok := strings.CutPrefix(values[1], signatureLabel+"=")
+	params, ok := strings.CutPrefix(p.Input, signatureLabel+"=")
 	if !ok {
-		return "", "", nil, fmt.Errorf("no signature labelled %s: %w", signatureLabel, ErrSignature)
+		return "", nil, fmt.Errorf("no signature labelled %s: %w", signatureLabel, ErrSignature)
 	}
-	text, ok := strings.CutPrefix(values[2], signatureLabel+"=:")
+	text, ok := strings.CutPrefix(p.Signature, signatureLabel+"=:")
 	if text, ok = cutSuffix(text, ":", ok); !ok {
-		return "", "", nil, fmt.Errorf("no signature labelled %s: %w", signatureLabel, ErrSignature)
+		return "", nil, fmt.Errorf("no signature labelled %s: %w", signatureLabel, ErrSignature)
 	}
 	sig, err = base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil || len(sig) != ed25519.SignatureSize {
-		return "", "", nil, fmt.Errorf("the signature is not %d bytes in base64: %w", ed25519.SignatureSize, ErrSignature)
+		return "", nil, fmt.Errorf("the signature is not %d bytes in base64: %w", ed25519.SignatureSize, ErrSignature)
 	}
-	return values[0], params, sig, nil
+	return params, sig, nil
 }
 
 func cutSuffix(s, suffix string, ok bool) (string, bool) {
