@@ -91,6 +91,7 @@ type Agent struct {
 	controls trait.Facet // which resources serve which control; without a name there are none
 	group    trait.Facet // in which this node takes turns to reboot; without a name in none
 	moded    trait.Facet // in which modes it is; without a name there are none
+	pin      Pin         // read at the beginning of each cycle
 	acked    string      // trait root the service has
 	troubles []string
 	past     *remembered   // secrets to be masked; nil until the first is opened

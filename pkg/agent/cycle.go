@@ -31,6 +31,7 @@ func (a *Agent) Cycle(ctx context.Context) (report.Run, error) { return a.cycle(
 // there; otherwise the next cycle is told.
 func (a *Agent) cycle(ctx context.Context, end <-chan time.Time) (report.Run, error) {
 	a.refusals.Begin()
+	a.readPin()
 	h := a.NewHost()
 	if !a.DryRun {
 		a.takeBack(ctx, h)

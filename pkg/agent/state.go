@@ -24,8 +24,9 @@ const (
 	trustFile     = "trust.json"     // newest pointer accepted for the channel, and what is enforced; see trustDoc
 	counterFile   = "counter.json"   // of signed requests
 	journalFile   = "journal.json"
-	guardFile     = "guard.json" // what guarded resources have changed and how it was before, 0600
-	retryFile     = "retry"      // an operator wants what was taken back to be tried again
+	guardFile     = "guard.json"  // what guarded resources have changed and how it was before, 0600
+	pinFile       = "pinned.json" // an operator of the node has it stay with what it has
+	retryFile     = "retry"       // an operator wants what was taken back to be tried again
 	lockFile      = "lock"
 	cacheDir      = "cache"
 	spoolDir      = "spool"

@@ -16,7 +16,8 @@ type Status struct {
 	Pointer string        `json:"pointer,omitempty"`
 	Bundle  string        `json:"bundle,omitempty"`
 	Commit  string        `json:"commit,omitempty"`
-	Turn    *Turn         `json:"turn,omitempty"` // why it is this bundle; nil: there is none
+	Turn    *Turn         `json:"turn,omitempty"`   // why it is this bundle; nil: there is none
+	Pinned  *Pin          `json:"pinned,omitempty"` // nil: it is not
 	Spooled int           `json:"spooled"`
 	Pending []string      `json:"pendingRefreshes,omitempty"`
 	Aside   []string      `json:"aside,omitempty"`   // bundles that are not tried again, with the reason
@@ -50,6 +51,13 @@ func ReadStatus(dir string) (Status, error) {
 	}
 	if trusted.Pointer.Seq > 0 {
 		st.Pointer = trusted.Pointer.Version()
+	}
+	pin, err := s.Pinned()
+	if err != nil {
+		return Status{}, err
+	}
+	if pin.stands() {
+		st.Pinned = &pin
 	}
 	for name := range owed.Pending {
 		st.Pending = append(st.Pending, name)

@@ -26,7 +26,7 @@ type turn struct {
 func (a *Agent) decide(p bundle.Pointer) (turn, error) {
 	doc := a.trustCopy()
 	d := rollout.Decide(p.Signed(), rollout.Place{
-		Node: a.Enrolment.Node, Current: doc.Enforced.Digest,
+		Node: a.Enrolment.Node, Current: doc.Enforced.Digest, Pinned: a.pinnedTo(p, doc), Aside: a.asideNow(doc),
 		Meets: func(when string) (bool, error) {
 			c, err := expr.CompileLabels(when)
 			if err != nil {
@@ -38,7 +38,10 @@ func (a *Agent) decide(p bundle.Pointer) (turn, error) {
 	if d.Err != nil {
 		a.Log.Warn("this node cannot tell whether it is its turn", "err", d.Err)
 	}
-	if now := (turned{d.Why, d.Stage}); now != doc.Turn && (p.Rollout != nil || doc.Turn != turned{}) {
+	if d.Why == rollout.WhyAside { // the service is told for as long as it is so
+		a.refusals.Add(a.Now(), "aside", doc.Aside[p.Candidate.Digest].Reason, p.Candidate.Digest)
+	}
+	if now := (turned{d.Why, d.Stage}); now != doc.Turn && (p.Rollout != nil || d.Why == rollout.WhyPinned || doc.Turn != turned{}) {
 		doc.Turn = now
 		if err := a.saveTrust(doc); err != nil {
 			return turn{}, a.trouble(err)
@@ -81,6 +84,16 @@ func (a *Agent) announce(ctx context.Context, digest string) {
 	if _, err := a.Service.CheckIn(ctx, in); err != nil {
 		a.Log.Warn("saying which bundle is about to be enforced; it is all the same", "digest", digest, "err", err)
 	}
+}
+
+// asideNow are the bundles that this version of the agent could not run.
+func (a *Agent) asideNow(doc trustDoc) (digests []string) {
+	for digest, was := range doc.Aside {
+		if was.Agent == a.Version {
+			digests = append(digests, digest)
+		}
+	}
+	return digests
 }
 
 // asideStill are the bundles that were put aside and that a newer pointer names still.

@@ -49,6 +49,7 @@ func TestANodeTakesTheCandidateInItsTurn(t *testing.T) {
 		{"a condition that does not hold", rollout.Directive{Admit: everyone(`role == "nobody"`)}, "one", rollout.WhyStable},
 		{"a condition it cannot read", rollout.Directive{Admit: everyone(`os.family == `)}, "one", rollout.WhyUndecided},
 		{"paused", rollout.Directive{Admit: everyone(""), Paused: true}, "one", rollout.WhyPaused},
+		{"outside of the window", rollout.Directive{Admit: everyone(""), Closed: true}, "one", rollout.WhyWindow},
 		{"its turn", rollout.Directive{Admit: everyone("")}, "two", rollout.WhyAdmitted},
 		{"it has it", rollout.Directive{}, "two", rollout.WhyAdopted},
 		{"taken back", rollout.Directive{Revert: []string{two.Descriptor.Digest}}, "one", rollout.WhyReverted},

@@ -20,7 +20,9 @@ type CheckIn struct {
 	Age      time.Duration `json:"age,omitempty"`     // since the pointer was issued
 	// Adopting is the digest of the bundle that it is about to enforce: said before it does, so that a node that dies of it
 	// is not taken for one that was off.
-	Adopting string            `json:"adopting,omitempty"`
+	Adopting string `json:"adopting,omitempty"`
+	// Pinned says that an operator of the node has it stay with the bundle it has.
+	Pinned   bool              `json:"pinned,omitempty"`
 	Run      Summary           `json:"run"`
 	Traits   string            `json:"traits,omitempty"` // trait root
 	Facets   map[string]string `json:"facets,omitempty"` // name to digest; sent when the root has changed since the last acknowledged check-in

@@ -57,6 +57,8 @@ func usualCheckIn(data []byte, c *CheckIn) bool {
 			return once(&seen, 14) && p.small(&c.Spooled)
 		case "hub":
 			return once(&seen, 15) && p.text(&c.Hub)
+		case "pinned":
+			return once(&seen, 16) && p.truth(&c.Pinned)
 		}
 		return false
 	})

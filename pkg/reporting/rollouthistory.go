@@ -136,21 +136,11 @@ func (s *Service) RolloutNodes(ctx context.Context, channel string, word rollout
 		if err := json.Unmarshal(doc.Doc, &n.Progress); err != nil {
 			return out, fmt.Errorf("reading the rollout of %s: %w", channel, err)
 		}
-		n.Word, n.Text = explain(state, n.Progress, ^uint32(0), name, s.seenOf(name), s.Now())
+		n.Word, n.Text = explaining{state: state, p: n.Progress, stages: ^uint32(0), node: name, says: s.lastOf(name), now: s.Now()}.text()
 		placed(&n, state)
 		out.Nodes = append(out.Nodes, n)
 	}
 	return out, nil
-}
-
-// seenOf is when a node was heard of last.
-func (s *Service) seenOf(name string) time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := s.nodes[name]; n != nil {
-		return n.seen
-	}
-	return time.Time{}
 }
 
 func joined[T ~string](list []T) string {

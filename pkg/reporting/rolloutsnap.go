@@ -102,7 +102,7 @@ func (s *Service) evidence(c *rolling, n *node, checked measured, now time.Time)
 		ID: n.Name, Stages: c.meets.of(&c.state.Spec, n.Name, n.Labels, now), Seen: n.seen, Interval: n.told,
 		Live: n.live(now), Dark: s.behindDark(n, now),
 		Boot: last.Boot, Run: last.Run.ID,
-		Digest: last.Bundle, Adopting: last.Adopting, Muted: s.covered(n) != nil,
+		Digest: last.Bundle, Adopting: last.Adopting, Muted: s.covered(n) != nil, Pinned: last.Pinned,
 	}
 	out.Rebooting = s.rebooting(n.Name)
 	if last.Bundle == c.state.Candidate && (last.Run.Before || last.Run.ID == "") {

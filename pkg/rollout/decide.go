@@ -20,14 +20,14 @@ const (
 	WhyAside     Why = "put-aside"      // the node could not run it
 	WhyUndecided Why = "cannot-tell"    // the condition of a stage could not be evaluated
 	WhyPaused    Why = "paused"         // it would be its turn, and nobody is let in at present
-	WhyWindow    Why = "waiting-window" // what would be its turn waits for a window
+	WhyWindow    Why = "waiting-window" // it would be its turn, and the window is closed
 )
 
 // A Place is what a node knows of itself.
 type Place struct {
 	Node    string
 	Current string // digest in force; empty: none
-	Pinned  string // digest an operator of the node wants; empty: none
+	Pinned  string // digest that an operator of the node has it stay with; empty: none
 	Expired bool   // the pointer has expired
 	// Aside are digests that this node could not run.
 	Aside []string
@@ -65,10 +65,12 @@ func Decide(s Signed, p Place) Decision {
 	if !taken(s.Candidate) {
 		stage, err := d.admits(p)
 		switch {
-		case stage != "" && d.Paused:
-			return Decision{Target: back(s, p), Why: WhyPaused, Stage: stage}
 		case stage != "" && slices.Contains(p.Aside, s.Candidate):
 			return Decision{Target: back(s, p), Why: WhyAside, Stage: stage}
+		case stage != "" && d.Paused:
+			return Decision{Target: back(s, p), Why: WhyPaused, Stage: stage}
+		case stage != "" && d.Closed:
+			return Decision{Target: back(s, p), Why: WhyWindow, Stage: stage}
 		case stage != "":
 			return Decision{Target: s.Candidate, Why: WhyAdmitted, Stage: stage}
 		}

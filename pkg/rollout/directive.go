@@ -16,7 +16,10 @@ type Directive struct {
 	ID   string `json:"id"`
 	Salt string `json:"salt"`
 	// Paused lets nobody in; who has the candidate keeps it.
-	Paused bool    `json:"paused,omitempty"`
+	Paused bool `json:"paused,omitempty"`
+	// Closed lets nobody in as long as the window of the rollout is closed: a node that was off when its turn came, and is back
+	// outside of the window, waits for the next one. It is said by whoever signs, so that no clock of a node decides.
+	Closed bool    `json:"closed,omitempty"`
 	Admit  []Admit `json:"admit,omitempty"`
 	// Keep are bundles of earlier rollouts that nodes may stay with until they are admitted or this one is over.
 	Keep []string `json:"keep,omitempty"`

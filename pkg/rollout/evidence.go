@@ -32,7 +32,6 @@ type Node struct {
 	PutAside bool   // it could not run the candidate, and went back by itself
 	Pinned   bool   // to a bundle, by an operator of the node
 	Muted    bool   // it is maintained
-	Waiting  bool   // for a window of its own, to take the candidate over
 	// Rebooting says that it announced a reboot, Unconfirmed that it has yet to say that it came up well.
 	Rebooting, Unconfirmed bool
 	Boot                   string // of the machine; empty: it is not told
@@ -62,7 +61,7 @@ const (
 	Pinned       Word = "pinned"
 	Pending      Word = "pending"        // its turn is yet to come
 	Offline      Word = "offline"        // silent since before it adopted: excused
-	Waiting      Word = "waiting-window" // its turn has come, and it waits for a window: excused
+	Waiting      Word = "waiting-window" // its turn has come, and the window is closed: excused
 	Admitted     Word = "admitted"       // its turn has come
 	Adopting     Word = "adopting"       // it said that it is about to
 	Applied      Word = "applied"        // it has the candidate, and is watched

@@ -108,7 +108,7 @@ func (m *machine) before(n *Node, p *Progress) Word {
 		return Offline
 	case !p.Admitted:
 		return Pending
-	case n.Waiting:
+	case !m.in.Open:
 		return Waiting
 	default:
 		return Admitted

@@ -179,6 +179,34 @@ func TestAWindow(t *testing.T) {
 	s.want(rollout.Completed, rollout.Done, 3)
 }
 
+// TestOffWhenItsTurnCameAndBackOutsideOfTheWindow: who was let in while it was off does not take over what is new at an hour at which
+// nobody wants that. It is excused, and does when the window opens.
+func TestOffWhenItsTurnCameAndBackOutsideOfTheWindow(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, 20, threeStages())
+	off := s.nodes[19].ID
+	s.pass(4*time.Minute, nil)
+	others := func(n *rollout.Node) bool { return n.ID != off }
+	for !s.state.Nodes[off].Admitted && s.state.Phase == rollout.Running { // the last stage lets everyone in, whoever is there
+		s.pass(interval, others)
+	}
+	if s.state.Phase != rollout.Running || s.state.Counts[rollout.Offline] != 1 {
+		t.Fatalf("%s: %v", s.state.Phase, s.state.Counts)
+	}
+	s.shut = true
+	s.pass(2*interval, others)
+	s.pass(time.Hour, nil)
+	s.want(rollout.Running, rollout.WaitingWindow, 2)
+	if p := s.state.Nodes[off]; p.Word != rollout.Waiting || s.nodes[19].Digest != bundle(0) {
+		t.Errorf("it is %s and has %s", p.Word, s.nodes[19].Digest)
+	}
+	s.shut = false
+	s.pass(3*interval, nil)
+	if s.nodes[19].Digest != bundle(1) {
+		t.Errorf("it has %s, the window is open", s.nodes[19].Digest)
+	}
+}
+
 // TestImmediate: everyone at once, and the rules hold.
 func TestImmediate(t *testing.T) {
 	t.Parallel()

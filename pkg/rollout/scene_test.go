@@ -66,7 +66,7 @@ func (s *scene) pass(d time.Duration, alive func(*rollout.Node) bool) {
 					n.Digest, n.Adopting = n.Adopting, ""
 				}
 				to := s.decide(signed, n)
-				if to.Target != n.Digest && !n.Waiting && !n.PutAside {
+				if to.Target != n.Digest && !n.PutAside {
 					n.Adopting = to.Target
 				}
 			}

@@ -162,7 +162,7 @@ func (m *machine) widen() {
 // gate looks whether the stage has shown enough.
 func (m *machine) gate() {
 	st, spec, bit := m.stage(), m.s.Spec.Stages[m.s.Stage], uint32(1)<<m.s.Stage
-	members, healthy, settled, outside, waiting := 0, 0, 0, 0, 0
+	members, healthy, settled, outside := 0, 0, 0, 0
 	for i := range m.in.Nodes {
 		p := &m.kept[i]
 		if p.Members&bit == 0 {
@@ -172,10 +172,7 @@ func (m *machine) gate() {
 			outside++
 		}
 		w := m.words[i]
-		if w == Waiting {
-			waiting++
-		}
-		if w == Pinned || w == Offline || w == Waiting || m.in.Nodes[i].Muted {
+		if w == Pinned || w == Offline || m.in.Nodes[i].Muted {
 			continue // excused
 		}
 		members++
@@ -200,8 +197,6 @@ func (m *machine) gate() {
 		m.ask()
 	case len(m.in.Unsure) > 0:
 		m.because(CheckUnknown, m.unsure())
-	case members == 0 && waiting > 0:
-		m.because(WaitingWindow, "the members wait for windows of their own")
 	case members == 0:
 		m.because(NoEligibleNodes, "every member is offline, pinned or maintained")
 	case outside == 0 && settled == members:

@@ -69,6 +69,8 @@ type State struct {
 	Since  time.Time `json:"since"`  // when the phase or the reason changed
 	Ticked time.Time `json:"ticked"` // the last step
 
+	Closed bool `json:"closed,omitempty"` // its window is
+
 	// Control are the last values of nodes that do not have the candidate.
 	Control map[string]float64 `json:"control,omitempty"`
 
@@ -203,6 +205,7 @@ func (s State) Signed() Signed {
 	}
 	d := &Directive{ID: s.ID, Salt: s.Salt, Paused: s.Phase == Paused, Keep: s.Keep, Revert: s.Taken}
 	if s.Phase == Running || s.Phase == Paused {
+		d.Closed = s.Closed
 		for i, st := range s.Stages {
 			if st.open() && st.Max > 0 {
 				d.Admit = append(d.Admit, Admit{Stage: s.Spec.Stages[i].Name, When: s.Spec.Stages[i].When, Max: st.Max})

@@ -65,7 +65,7 @@ func Step(s State, in Snapshot, commands []Command) (State, []Transition) {
 	}
 	m.recall()
 	m.elapsed = min(m.now.Sub(s.Ticked), longestGap)
-	m.s.Ticked = m.now
+	m.s.Ticked, m.s.Closed = m.now, !in.Open
 	m.blind = m.isBlind()
 	m.compare()
 	for _, c := range commands {

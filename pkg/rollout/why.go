@@ -6,9 +6,9 @@ import "fmt"
 func (w Why) Text(stage string) string {
 	switch w {
 	case WhyStable, "":
-		return "what is stable on its channel: there is nothing newer, or its turn is yet to come"
+		return "what is stable on its channel: there is nothing newer, its turn is yet to come, or no stage is meant for it"
 	case WhyPinned:
-		return "an operator of this node pinned it"
+		return "somebody pinned this node to it: it takes nothing else"
 	case WhyAdopted:
 		return "it took the new bundle when it was its turn, and keeps it"
 	case WhyAdmitted:
@@ -26,7 +26,7 @@ func (w Why) Text(stage string) string {
 	case WhyPaused:
 		return fmt.Sprintf("it would be its turn by stage %s, and the rollout is paused", stage)
 	case WhyWindow:
-		return fmt.Sprintf("it is its turn by stage %s, and it waits for a window", stage)
+		return fmt.Sprintf("it is its turn by stage %s, and the window of the rollout is closed", stage)
 	}
 	return string(w)
 }

@@ -203,8 +203,8 @@ func (w *world) wantAllowed(m *machine, d rollout.Decision) {
 	if numberOf(d.Target) < numberOf(m.digest) && (w.signed.Directive == nil || !slices.Contains(w.signed.Directive.Revert, m.digest)) {
 		w.fail("%s: node %s goes from %s back to %s (%s) under %+v", w.now, m.id, m.digest, d.Target, d.Why, w.signed)
 	}
-	if w.state.Phase == rollout.Paused && d.Target == w.state.Candidate {
-		w.fail("%s: node %s takes the candidate of a rollout that is paused", w.now, m.id)
+	if shut := w.signed.Directive != nil && w.signed.Directive.Closed; (w.state.Phase == rollout.Paused || shut) && d.Target == w.state.Candidate && w.state.Phase != rollout.Completed {
+		w.fail("%s: node %s takes the candidate of a rollout that is paused, or outside of its window", w.now, m.id)
 	}
 }
 

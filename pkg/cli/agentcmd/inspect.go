@@ -40,7 +40,7 @@ func newStatusCommand(g *globals) *cobra.Command {
 			}
 			return g.env.Columns([]string{"FIELD", "VALUE"}, [][]string{
 				{"node", st.Node}, {"fleet", st.Fleet}, {"channel", st.Channel}, {"server", st.Server},
-				{"registry", strings.Join(slices.Concat(st.Mirrors, st.Registry), ", ")}, {"root", fmt.Sprint(st.Root)}, {"pointer", st.Pointer}, {"bundle", st.Bundle}, {"commit", st.Commit}, {"why", whyText(st.Turn)},
+				{"registry", strings.Join(slices.Concat(st.Mirrors, st.Registry), ", ")}, {"root", fmt.Sprint(st.Root)}, {"pointer", st.Pointer}, {"bundle", st.Bundle}, {"commit", st.Commit}, {"why", whyText(st.Turn)}, {"pinned", pinText(st.Pinned)},
 				{"spooled runs", fmt.Sprint(st.Spooled)}, {"pending refreshes", strings.Join(st.Pending, ", ")},
 				{"put aside", strings.Join(st.Aside, ", ")}, {"guarded", strings.Join(guarded, ", ")}, {"modes ordered", orderedText(st)},
 			})
