@@ -192,6 +192,9 @@ func (c *Controller) reconcile(ctx context.Context, name string) error {
 			c.cfg.Log.Warn("the registry has lost a channel: publishing it again", "channel", name)
 			return nil
 		}
+		if err := c.takeStranded(ctx, name, c.state.Channels[name]); err != nil {
+			return err
+		}
 		c.clean[name] = true
 		return nil
 	}
@@ -226,6 +229,10 @@ func (c *Controller) reconcile(ctx context.Context, name string) error {
 		return failed(FailedTrust, fault.WithHint(
 			fmt.Errorf("the registry holds another pointer %s than the one signed here, by the same key", shown.Pointer.Version()),
 			anotherController))
+	case order < 0 && !ours.Done:
+		if err := c.takeStranded(ctx, name, ours); err != nil {
+			return err
+		}
 	case order < 0 && ours.Done:
 		ours.Done = false
 		c.state.Channels[name] = ours

@@ -54,6 +54,7 @@ const (
 	CheckContent    = "content"    // every blob has its digest
 	CheckApproval   = "approval"   // somebody approves of it for a channel
 	CheckApprovals  = "approvals"  // enough people do
+	CheckOrder      = "order"      // of modes, which a pointer carries: enough of those who may have signed it
 	CheckProvenance = "provenance" // the builder says what it was built from
 )
 

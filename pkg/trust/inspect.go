@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"vigo.dev/pkg/bundle"
 )
@@ -139,6 +142,7 @@ func (v *Verifier) inspectPointer(ctx context.Context, src bundle.Source, d bund
 	} else {
 		v.see(CheckExpiry, what, "good until "+p.Expires.UTC().Format("2006-01-02T15:04:05Z"))
 	}
+	v.inspectOrder(p)
 	targets := append([]bundle.Target{p.Stable}, p.Prefetch...)
 	if p.Candidate != nil {
 		targets = append(targets, *p.Candidate)
@@ -154,6 +158,27 @@ func (v *Verifier) inspectPointer(ctx context.Context, src bundle.Source, d bund
 		i.settle(v, CheckApprovals, t.Digest, err)
 		i.Blobs += v.content(ctx, src, one, m)
 	}
+}
+
+// inspectOrder looks at the order of modes that a pointer carries. Whether a node knows a later one is for the node to say.
+func (v *Verifier) inspectOrder(p bundle.Pointer) {
+	if len(p.Order) == 0 {
+		return
+	}
+	what := "the order of modes of pointer " + p.Version()
+	o, err := v.Ordered(p.Fleet, p.Channel, p.Order)
+	if v.refuse(CheckOrder, what, err) != nil {
+		return
+	}
+	var set []string
+	for _, mode := range slices.Sorted(maps.Keys(o.Modes)) {
+		state := "off"
+		if o.Modes[mode] {
+			state = "ON"
+		}
+		set = append(set, mode+" "+state)
+	}
+	v.see(CheckOrder, what, fmt.Sprintf("%s, given %s, signed by %s", strings.Join(set, ", "), o.Given.UTC().Format(time.RFC3339), strings.Join(o.Keys, ", ")))
 }
 
 // claimedChannel is the channel whose pointer a tag is to carry. A tag that leads to it under one of its own names, or a

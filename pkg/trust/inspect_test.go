@@ -3,6 +3,7 @@ package trust_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -126,5 +127,36 @@ func TestAnInspectionTellsAbsentFromRefused(t *testing.T) {
 	}
 	if got := came(i, trust.CheckManifest); !slices.Equal(got, []trust.State{trust.StateUnknown}) {
 		t.Error(got)
+	}
+}
+
+// TestAnInspectionLooksAtTheOrderOfModes that a pointer carries, as agents do.
+func TestAnInspectionLooksAtTheOrderOfModes(t *testing.T) {
+	t.Parallel()
+	c := newCrisis(t)
+	on, seq := map[string]bool{"failover": true}, int64(1)
+	for name, want := range map[string]struct {
+		order [][]byte
+		came  []trust.State
+		says  string
+	}{
+		"none":           {nil, nil, ""},
+		"of two people":  {c.signed(c.order(4, on), c.ada, c.ben), []trust.State{trust.StateOK}, "failover ON"},
+		"of one":         {c.signed(c.order(4, on), c.ada), []trust.State{trust.StateFailed}, "1 of at least 2"},
+		"of no person":   {[][]byte{[]byte("{}")}, []trust.State{trust.StateFailed}, ""},
+		"of the channel": {c.signed(c.order(4, on), c.channelKey), []trust.State{trust.StateFailed}, "not trusted"},
+	} {
+		seq++
+		p := c.pointer(seq)
+		p.Order = want.order
+		c.point(p, c.channelKey)
+		i := c.inspect("channel-main")
+		if got := came(i, trust.CheckOrder); !slices.Equal(got, want.came) {
+			t.Errorf("%s: %v, want %v", name, got, want.came)
+		}
+		at := slices.IndexFunc(i.Checks, func(c trust.Check) bool { return c.Name == trust.CheckOrder })
+		if at >= 0 && !strings.Contains(i.Checks[at].Detail, want.says) {
+			t.Errorf("%s: it says %q", name, i.Checks[at].Detail)
+		}
 	}
 }

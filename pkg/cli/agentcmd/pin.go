@@ -15,9 +15,10 @@ func newPinCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "pin",
 		Short: "Have this host stay with the policy it has",
-		Long: `Have this host stay with the bundle it has, whatever its channel is given, until ` + "`vigo-agent unpin`" + `. What it has is enforced
-as ever, and modes are followed. The agent heeds it from its next cycle on and tells the service; rollouts leave the host out and do
-not wait for it. A bundle that is revoked is left all the same. Done again, it gives another reason.
+		Long: `Have this host stay with the bundle it has, whatever its channel is given, until ` + "`vigo-agent unpin`" + `.
+What it has is enforced as ever, and modes are followed. The agent heeds it from its next cycle on and tells the
+service; rollouts leave the host out and do not wait for it. A bundle that is revoked is left all the same. Done
+again, it gives another reason.
 
 EXIT STATUS
   0  the host is pinned    1  it has no policy yet, or the state directory cannot be read or written`,
