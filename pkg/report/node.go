@@ -55,6 +55,9 @@ type NodeDetail struct {
 	Runs        []Run             `json:"runs"`             // that were not quiet, newest first, at most 20
 	Events      []Event           `json:"events"`           // newest first, at most 50
 	Said        []HistoryEntry    `json:"said"`             // what it said of itself anew, newest first, at most 20
+	// Dropped is until when it was forgotten before its time, by class (runs, quiet, events, history, traits), because the node says
+	// so much that it has more than its share; nil: nothing was.
+	Dropped map[string]time.Time `json:"dropped,omitempty"`
 }
 
 // An Event is something that happened, once: a transition, not a state.

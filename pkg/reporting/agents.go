@@ -233,6 +233,11 @@ func (s *Service) PutRuns(ctx context.Context, name string, runs []report.Run) e
 	if err := s.DB.PutRuns(ctx, name, runs, now); err != nil {
 		return kept(err)
 	}
+	added := int64(0)
+	for i := range runs {
+		added += weight(&runs[i])
+	}
+	s.keepShare(ctx, name, added)
 	newest := slices.MaxFunc(runs, func(a, b report.Run) int { return a.Started.Compare(b.Started) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -279,11 +284,13 @@ func (s *Service) PutFacets(ctx context.Context, name string, f report.Facets) e
 			wanted = append(wanted, facet)
 		}
 	}
+	now := s.Now()
+	err = s.admitDocuments(n, wanted, now)
 	s.mu.Unlock()
-	if len(wanted) == 0 {
-		return nil
+	if err != nil || len(wanted) == 0 {
+		return err
 	}
-	if err := s.DB.PutFacets(ctx, wanted, s.Now()); err != nil {
+	if err := s.DB.PutFacets(ctx, wanted, now); err != nil {
 		return kept(err)
 	}
 	s.mu.Lock()

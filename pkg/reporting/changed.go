@@ -54,7 +54,7 @@ func (s *Service) TraitChanges(ctx context.Context, q report.ChangeQuestion) (re
 	if answer.Waiting, err = s.DB.FacetChangesWaiting(ctx); err != nil {
 		return answer, kept(err)
 	}
-	answer.Dropped, err = s.droppedOf(ctx, q.Since, "traits")
+	answer.Dropped, err = s.droppedOf(ctx, "", q.Since, "traits")
 	return answer, err
 }
 

@@ -44,7 +44,7 @@ func (s *Service) History(ctx context.Context, q report.HistoryQuery) (report.Hi
 		h.Entries = h.Entries[:q.Limit]
 		h.Next = placeBehind(h.Entries[q.Limit-1])
 	}
-	h.Dropped, err = s.droppedOf(ctx, q.Since, classes...)
+	h.Dropped, err = s.droppedOf(ctx, q.Node, q.Since, classes...)
 	return h, err
 }
 
@@ -72,15 +72,22 @@ func (s *Service) checkHistory(q *report.HistoryQuery) error {
 	return nil
 }
 
-// droppedOf is until when entries were forgotten before their time, of those that were asked for.
-func (s *Service) droppedOf(ctx context.Context, since time.Time, classes ...string) (until time.Time, err error) {
+// droppedOf is until when entries were forgotten before their time, of those that were asked for: of all nodes, or of one unless it
+// is "".
+func (s *Service) droppedOf(ctx context.Context, node string, since time.Time, classes ...string) (until time.Time, err error) {
 	dropped, err := s.DB.Dropped(ctx)
 	if err != nil {
 		return until, kept(err)
 	}
+	own, err := s.DB.DroppedOf(ctx, node)
+	if err != nil {
+		return until, kept(err)
+	}
 	for _, class := range classes {
-		if at := dropped[class]; at.After(since) && at.After(until) {
-			until = at
+		for _, at := range []time.Time{dropped[class], own[class]} {
+			if at.After(since) && at.After(until) {
+				until = at
+			}
 		}
 	}
 	return until, nil

@@ -67,6 +67,7 @@ func (s *Service) lookIntoChanges(ctx context.Context) (settled, left int, err e
 		if err := s.DB.PutTraitHistory(ctx, entries); err != nil {
 			return settled, left, err
 		}
+		s.keepShares(ctx, entries)
 		settled, left = settled+len(entries), left+len(page)-len(entries)
 		if len(page) < changesAtOnce {
 			break

@@ -99,7 +99,10 @@ func (s *Service) Node(ctx context.Context, name string) (report.NodeDetail, err
 	if d.Events, err = s.DB.Events(ctx, name, 50); err != nil {
 		return d, err
 	}
-	d.Said, err = s.DB.TraitHistory(ctx, name, "", time.Time{}, sqlstore.Before{}, 20)
+	if d.Said, err = s.DB.TraitHistory(ctx, name, "", time.Time{}, sqlstore.Before{}, 20); err != nil {
+		return d, err
+	}
+	d.Dropped, err = s.DB.DroppedOf(ctx, name)
 	return d, err
 }
 

@@ -22,11 +22,14 @@ type budget struct {
 }
 
 // spend counts one more, and returns how many there are now.
-func (b *budget) spend(now time.Time) int {
+func (b *budget) spend(now time.Time) int { return b.add(now, 1) }
+
+// add counts n more.
+func (b *budget) add(now time.Time, n int) int {
 	if hour := now.Truncate(time.Hour); !hour.Equal(b.hour) {
 		*b = budget{hour: hour}
 	}
-	b.n++
+	b.n += n
 	return b.n
 }
 

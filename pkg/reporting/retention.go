@@ -16,15 +16,15 @@ type Keep struct {
 }
 
 // DefaultKeep is what is kept when nothing else is said. The bounds are for fleets that change all the time: with them, history
-// and traits take at most about 2 GB each.
+// and traits take at most about 2 GB each. That of one node is what one has that changes something each 30 s for two to seven days.
 func DefaultKeep() Keep {
 	const day = 24 * time.Hour
 	return Keep{Retention: sqlstore.Retention{
-		Runs:    sqlstore.Limit{Age: 90 * day, Rows: 2_000_000},
-		Quiet:   sqlstore.Limit{Age: 7 * day, Rows: 2_000_000},
-		Events:  sqlstore.Limit{Age: 90 * day, Rows: 2_000_000},
-		History: sqlstore.Limit{Age: 90 * day, Rows: 5_000_000},
-		Traits:  sqlstore.Limit{Age: 30 * day, Rows: 5_000_000},
+		Runs:    sqlstore.Limit{Age: 90 * day, Rows: 2_000_000, Node: 5_000},
+		Quiet:   sqlstore.Limit{Age: 7 * day, Rows: 2_000_000, Node: 5_000},
+		Events:  sqlstore.Limit{Age: 90 * day, Rows: 2_000_000, Node: 5_000},
+		History: sqlstore.Limit{Age: 90 * day, Rows: 5_000_000, Node: 20_000},
+		Traits:  sqlstore.Limit{Age: 30 * day, Rows: 5_000_000, Node: 20_000},
 		Facets:  time.Hour, // a node that has one again uploads it again
 	}}
 }

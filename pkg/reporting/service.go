@@ -94,19 +94,21 @@ type Service struct {
 // node is what the service knows of one node.
 type node struct {
 	sqlstore.Node
-	seen    time.Time
-	told    time.Duration
-	window  identity.Window
-	facets  map[string]string // trait name to digest
-	unread  bool              // facets are in the store, see [untold]
-	settled uint64            // see [untold.forgets]
-	shown   report.Presence   // as last written to the events; among those that are not silent, any
-	due     int64             // when it is looked at, see [agenda]; 0: it is not
-	news    []report.Event    // to be written with the check-in
-	refused budget            // of events of refusals
-	written time.Time         // when the account was given to the store last
-	account account
-	covered covered
+	seen      time.Time
+	told      time.Duration
+	window    identity.Window
+	facets    map[string]string // trait name to digest
+	unread    bool              // facets are in the store, see [untold]
+	settled   uint64            // see [untold.forgets]
+	shown     report.Presence   // as last written to the events; among those that are not silent, any
+	due       int64             // when it is looked at, see [agenda]; 0: it is not
+	news      []report.Event    // to be written with the check-in
+	refused   budget            // of events of refusals
+	documents budget            // of bytes
+	added     int64             // to what is kept, since its share was looked at
+	written   time.Time         // when the account was given to the store last
+	account   account
+	covered   covered
 }
 
 // account is what is kept of the last check-in and of how it came to that.

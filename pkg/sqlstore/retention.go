@@ -21,6 +21,7 @@ type Retention struct {
 type Limit struct {
 	Age  time.Duration
 	Rows int64 // the newest
+	Node int64 // the newest of each node, of 4 KiB on the average
 }
 
 // class is how the rows of a class are found. Statements are about one table.
@@ -31,15 +32,16 @@ type class struct {
 	key   string // columns
 	where string // beside the time; "": all of the table
 	at    string // column of the time
+	doc   bool   // there is a document, whose size counts
 }
 
 func (r Retention) classes() []class {
 	return []class{
-		{"runs", r.Runs, "run", "node, id", "NOT quiet AND ", "received"},
-		{"quiet", r.Quiet, "run", "node, id", "quiet AND ", "received"},
-		{"events", r.Events, "event", "id", "", "at"},
-		{"history", r.History, "history", "id", "", "at"},
-		{"traits", r.Traits, "trait_history", "id", "", "at"},
+		{"runs", r.Runs, "run", "node, id", "NOT quiet AND ", "received", true},
+		{"quiet", r.Quiet, "run", "node, id", "quiet AND ", "received", true},
+		{"events", r.Events, "event", "id", "", "at", false},
+		{"history", r.History, "history", "id", "", "at", false},
+		{"traits", r.Traits, "trait_history", "id", "", "at", true},
 	}
 }
 
@@ -62,6 +64,9 @@ func (d *DB) Prune(ctx context.Context, r Retention, now time.Time) ([]string, e
 				return nil, fmt.Errorf("forgetting %s: %w", c.name, err)
 			}
 		}
+	}
+	if err := d.pruneNodes(ctx, r, now); err != nil {
+		return nil, err
 	}
 	if r.Facets <= 0 {
 		return nil, nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -187,6 +188,9 @@ func printNode(env *cli.Env, n report.NodeDetail) error {
 			text += ", back by " + stamp(r.Until)
 		}
 		rows = append(rows, []string{"reboot", text})
+	}
+	for _, class := range slices.Sorted(maps.Keys(n.Dropped)) {
+		rows = append(rows, []string{"forgotten", fmt.Sprintf("%s of before %s: it says more than its share", class, stamp(n.Dropped[class]))})
 	}
 	if n.Hub != "" {
 		rows = append(rows, []string{"hub", n.Hub})

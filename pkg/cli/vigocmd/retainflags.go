@@ -22,7 +22,7 @@ import (
 type retainFlags struct{ classes []string }
 
 func (o *retainFlags) add(c *cobra.Command) {
-	c.Flags().StringArrayVar(&o.classes, "retain", nil, `how long a class is kept, as CLASS=AGE, CLASS=AGE/ROWS or CLASS=/ROWS: of more rows, the oldest go; may be repeated. Ages are such as 90d or 36h, 0 is without limit. `+
+	c.Flags().StringArrayVar(&o.classes, "retain", nil, `how long a class is kept, as CLASS=AGE, CLASS=AGE/ROWS or CLASS=AGE/ROWS/ROWS-OF-A-NODE, each of which may be left out: of more rows, the oldest go; may be repeated. Ages are such as 90d or 36h, 0 is without limit. `+
 		`Classes and what they keep unless said otherwise: `+defaultKeep())
 }
 
@@ -38,7 +38,7 @@ func defaultKeep() string {
 	for _, name := range slices.Sorted(maps.Keys(of)) {
 		text := "all"
 		if l := of[name]; l.Age > 0 {
-			text = fmt.Sprintf("%dd/%d", l.Age/(24*time.Hour), l.Rows)
+			text = fmt.Sprintf("%dd/%d/%d", l.Age/(24*time.Hour), l.Rows, l.Node)
 		}
 		words = append(words, name+"="+text)
 	}
@@ -57,16 +57,20 @@ func (o *retainFlags) keep() (reporting.Keep, error) {
 				cmp.Or(fault.DidYouMean(name, slices.Collect(maps.Keys(of))), "there are "+strings.Join(slices.Sorted(maps.Keys(of)), ", "))))
 		}
 		var err error
-		if *at, err = parseLimit(limit); err != nil {
-			return k, cli.UsageError(fault.WithHint(fmt.Errorf("--retain %.80q: %w", text, err), "write such as history=90d, history=90d/5000000 or history=/5000000"))
+		if *at, err = parseLimit(limit); err == nil && name == "audit" && at.Node > 0 {
+			err = errors.New("the log of who did what is not of nodes")
+		}
+		if err != nil {
+			return k, cli.UsageError(fault.WithHint(fmt.Errorf("--retain %.80q: %w", text, err), "write such as history=90d, history=90d/5000000, history=/5000000 or history=90d//20000"))
 		}
 	}
 	return k, nil
 }
 
-// parseLimit reads AGE/ROWS, each of which may be left out: then it does not limit.
+// parseLimit reads AGE/ROWS/ROWS-OF-A-NODE, each of which may be left out: then it does not limit.
 func parseLimit(text string) (l sqlstore.Limit, err error) {
-	age, rows, bounded := strings.Cut(text, "/")
+	age, rest, bounded := strings.Cut(text, "/")
+	rows, ofNode, each := strings.Cut(rest, "/")
 	if age == "" && !bounded {
 		return l, errors.New("an age is missing")
 	}
@@ -75,13 +79,27 @@ func parseLimit(text string) (l sqlstore.Limit, err error) {
 			return l, err
 		}
 	}
-	if bounded {
-		if l.Rows, err = strconv.ParseInt(rows, 10, 64); err != nil || l.Rows < 0 {
-			return l, fmt.Errorf("%.40q is not a number of rows", rows)
+	if bounded && !(each && rows == "") {
+		if l.Rows, err = parseRows(rows); err != nil {
+			return l, err
 		}
 	}
-	return l, nil
+	if each {
+		l.Node, err = parseRows(ofNode)
+	}
+	return l, err
 }
+
+func parseRows(text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > maxRows {
+		return 0, fmt.Errorf("%.40q is not a number of rows", text)
+	}
+	return n, nil
+}
+
+// maxRows is more than any store has.
+const maxRows = 1e12
 
 // parseAge reads a duration that may be in days.
 func parseAge(text string) (time.Duration, error) {
