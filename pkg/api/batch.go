@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -74,9 +73,12 @@ func parseBatch(data []byte) ([]Relayed, error) {
 		if !whole {
 			return nil, Refuse(ErrBadRequest, "check-in %d of the batch: want two lines, each with its end", n)
 		}
-		var head batchHead
-		if err := json.Unmarshal(first, &head); err != nil {
-			return nil, Refuse(ErrBadRequest, "check-in %d of the batch: %s", n, err)
+		head, usual := usualHead(first)
+		if !usual {
+			head = batchHead{}
+			if err := json.Unmarshal(first, &head); err != nil {
+				return nil, Refuse(ErrBadRequest, "check-in %d of the batch: %s", n, err)
+			}
 		}
 		all = append(all, Relayed{Path: checkInPath, Digest: head.Digest, Input: head.Input, Signature: head.Signature, Received: head.Received, Hub: head.Hub, Body: body})
 		data = rest
@@ -87,31 +89,63 @@ func parseBatch(data []byte) ([]Relayed, error) {
 	return all, nil
 }
 
+// usualHead reads a head as appendCheckIn writes it, in a fifth of the time that encoding/json takes. It reports false for any other,
+// which may be right and may be wrong.
+func usualHead(line []byte) (h batchHead, ok bool) {
+	var received string
+	for _, field := range [...]struct {
+		before string
+		text   *string
+	}{{`{"digest":"`, &h.Digest}, {`","input":"`, &h.Input}, {`","signature":"`, &h.Signature}, {`","received":"`, &received}, {`","hub":"`, &h.Hub}} {
+		if line, ok = bytes.CutPrefix(line, []byte(field.before)); !ok {
+			return h, false
+		}
+		if *field.text, line, ok = usualText(line); !ok {
+			return h, false
+		}
+	}
+	return h, string(line) == `"}` && h.Received.UnmarshalText([]byte(received)) == nil
+}
+
+// usualText reads a text of JSON up to the quotation mark at its end. It takes no escapes but those of quotation marks.
+func usualText(data []byte) (text string, rest []byte, ok bool) {
+	escaped := 0
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case c == '"':
+			if text = string(data[:i]); escaped > 0 {
+				text = strings.ReplaceAll(text, `\"`, `"`)
+			}
+			return text, data[i:], true
+		case c == '\\' && i+1 < len(data) && data[i+1] == '"':
+			escaped++
+			i++
+		case c == '\\' || c < ' ' || c > '~':
+			return "", nil, false
+		}
+	}
+	return "", nil, false
+}
+
 // lines is an answer in JSON lines.
 type lines []byte
 
-// add adds what is said to one check-in.
-func (l lines) add(answer any, err error) (lines, int, error) {
-	status, retry := http.StatusOK, 0
-	if err != nil {
-		refusal := wireError(err)
-		status, retry = refusal.Status, int(refusal.Retry/time.Second)
-		answer = struct {
-			Error *Error `json:"error"`
-		}{refusal}
-	}
-	if answer == nil {
-		answer = struct{}{}
-	}
-	body, err := json.Marshal(answer)
-	if err != nil {
-		return l, status, fmt.Errorf("answering a check-in: %w", err)
-	}
+// add adds what is said to one check-in: a JSON document.
+func (l lines) add(status, retry int, body []byte) lines {
 	l = strconv.AppendInt(append(l, `{"status":`...), int64(status), 10)
 	if retry > 0 {
 		l = strconv.AppendInt(append(l, `,"retry":`...), int64(retry), 10)
 	}
-	return append(append(append(l, `,"body":`...), body...), "}\n"...), status, nil
+	return append(append(append(l, `,"body":`...), body...), "}\n"...)
+}
+
+// refuse adds a refusal.
+func (l lines) refuse(e *Error) (lines, error) {
+	body, err := json.Marshal(refusalBody{e})
+	if err != nil {
+		return l, fmt.Errorf("refusing a check-in: %w", err)
+	}
+	return l.add(e.Status, int(e.Retry/time.Second), body), nil
 }
 
 // parseAnswers reads what was said to a batch of n check-ins.

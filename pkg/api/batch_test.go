@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -94,16 +95,14 @@ func TestFitsBatch(t *testing.T) {
 // The answer has a line for each: what was said, refusals with when to come back.
 func TestBatchAnswers(t *testing.T) {
 	t.Parallel()
-	var out lines
-	for _, one := range []struct {
-		answer any
-		err    error
-	}{{map[string]int{"interval": 5}, nil}, {nil, ErrTooMany}, {nil, errors.New("private")}, {nil, nil}} {
+	out := lines(nil).add(http.StatusOK, 0, []byte(`{"interval":5}`))
+	for _, refusal := range []*Error{ErrTooMany, wireError(errors.New("private"))} {
 		var err error
-		if out, _, err = out.add(one.answer, one.err); err != nil {
+		if out, err = out.refuse(refusal); err != nil {
 			t.Fatal(err)
 		}
 	}
+	out = out.add(http.StatusOK, 0, []byte("{}"))
 	want := `{"status":200,"body":{"interval":5}}
 {"status":429,"retry":30,"body":{"error":{"code":"too-many","message":"too many requests"}}}
 {"status":500,"body":{"error":{"code":"internal","message":"the service failed; its log says why"}}}
@@ -158,6 +157,29 @@ func FuzzBatch(f *testing.F) {
 		again, err := parseBatch(batch)
 		if err != nil || fmt.Sprint(again) != fmt.Sprint(all) {
 			t.Errorf("%q\nwas read as %+v\nand then as %+v, %v", data, all, again, err)
+		}
+	})
+}
+
+// FuzzBatchHead: what is read in the quick way is what encoding/json reads.
+func FuzzBatchHead(f *testing.F) {
+	head, _, _ := bytes.Cut(batchOf(f, checkInAt("plant", "{}")), []byte{'\n'})
+	if _, ok := usualHead(head); !ok {
+		f.Error("what is written is not read in the quick way")
+	}
+	f.Add(head)
+	f.Add([]byte(`{"digest":"a\"","input":"\\","signature":"\u0020","received":"2021-04-20T02:07:53+01:00","hub":"é"}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		quick, ok := usualHead(line)
+		if !ok {
+			return
+		}
+		var want batchHead
+		if err := json.Unmarshal(line, &want); err != nil || !quick.Received.Equal(want.Received) || quick.Received.String() != want.Received.String() {
+			t.Fatalf("%q is read as %+v, want %+v, %v", line, quick, want, err)
+		}
+		if quick.Received = want.Received; quick != want {
+			t.Errorf("%q is read as %+v, want %+v", line, quick, want)
 		}
 	})
 }

@@ -149,14 +149,14 @@ func (s *server) checkIn(w http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 // hear takes what a node says of itself.
-func (s *server) hear(ctx context.Context, said word) (any, error) {
+func (s *server) hear(ctx context.Context, said word) (answer report.Answer, err error) {
 	c := s.checkIns.Get().(*report.CheckIn)
 	defer s.checkIns.Put(c)
 	if err := report.DecodeCheckIn(said.data, c); err != nil {
-		return nil, Refuse(ErrBadRequest, "decoding the body: %s", err)
+		return answer, Refuse(ErrBadRequest, "decoding the body: %s", err)
 	}
 	if c.Node != said.node {
-		return nil, Refuse(ErrWrongNode, "signed by %s, about %.140q", said.node, c.Node)
+		return answer, Refuse(ErrWrongNode, "signed by %s, about %.140q", said.node, c.Node)
 	}
 	c.Hub, c.Seq = said.hub, said.counter // whatever the node says
 	return s.Agents.CheckIn(ctx, *c)

@@ -3,12 +3,15 @@ package api
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"golang.org/x/sync/errgroup"
 
 	"vigo.dev/pkg/audit"
 	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/report"
 )
 
 // checkInBatch takes the check-ins that a hub brings in one request. Each is checked, counted, refused and recorded as if it had come
@@ -26,16 +29,20 @@ func (s *server) checkInBatch(w http.ResponseWriter, r *http.Request) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	var out lines
-	statuses := make([]int, len(all))
+	out, statuses := heardLines{}, make([]int, len(all))
 	for i, one := range all {
-		r := r.WithContext(audit.WithCaller(r.Context(), &audit.Caller{Name: caller.Name, Role: string(caller.Role), Address: address(r)}))
-		answer, err := s.brought(r.Context(), caller, one)
-		if err != nil {
-			s.log(r, wireError(err), err)
-			s.recordRefusal(r, checkInRoute, wireError(err))
+		ctx := audit.WithCaller(r.Context(), &audit.Caller{Name: caller.Name, Role: string(caller.Role), Address: address(r)})
+		answer, err := s.brought(ctx, caller, one)
+		if err == nil {
+			statuses[i], err = http.StatusOK, out.hear(answer)
+		} else {
+			refusal := wireError(err)
+			s.log(r, refusal, err)
+			s.recordRefusal(r.WithContext(ctx), checkInRoute, refusal)
+			statuses[i] = refusal.Status
+			out.lines, err = out.refuse(refusal)
 		}
-		if out, statuses[i], err = out.add(answer, err); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -43,25 +50,44 @@ func (s *server) checkInBatch(w http.ResponseWriter, r *http.Request) (any, erro
 	for _, status := range statuses {
 		s.Observe(checkInRoute, status, took)
 	}
-	return out, nil
+	return out.lines, nil
+}
+
+// heardLines are answers to check-ins, of which many are the same.
+type heardLines struct {
+	lines
+	last report.Answer
+	body []byte // last, encoded; nil: there is none
+}
+
+func (l *heardLines) hear(answer report.Answer) error {
+	if l.body == nil || !l.last.Equal(answer) {
+		var err error
+		if l.body, err = json.Marshal(answer); err != nil {
+			return fmt.Errorf("answering a check-in: %w", err)
+		}
+		l.last = answer
+	}
+	l.lines = l.add(http.StatusOK, 0, l.body)
+	return nil
 }
 
 // brought takes one check-in of a batch.
-func (s *server) brought(ctx context.Context, caller identity.Peer, one Relayed) (any, error) {
+func (s *server) brought(ctx context.Context, caller identity.Peer, one Relayed) (answer report.Answer, err error) {
 	if err := s.Gate.Admit("relay", caller.Name); err != nil {
-		return nil, err
+		return answer, err
 	}
 	if len(one.Body) > MaxSmall {
-		return nil, Refuse(ErrTooLarge, "body of %d bytes, at most %d", len(one.Body), MaxSmall)
+		return answer, Refuse(ErrTooLarge, "body of %d bytes, at most %d", len(one.Body), MaxSmall)
 	}
 	stamp, err := identity.Proof{Digest: one.Digest, Input: one.Input, Signature: one.Signature}.Verify(http.MethodPost, checkInPath, one.Body, s.Gate.NodeKey)
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
 	audit.Know(ctx, stamp.KeyID, string(identity.RoleNode)) // its signature holds
 	said := word{node: stamp.KeyID, counter: stamp.Counter, data: one.Body}
 	if said.hub, err = s.relayed(kind{what: "checkin"}, stamp, one.Received, one.Hub); err != nil {
-		return nil, err
+		return answer, err
 	}
 	return s.hear(ctx, said)
 }
@@ -91,7 +117,7 @@ func (s *relayServer) relayBatch(w http.ResponseWriter, r *http.Request) (any, e
 	if err != nil {
 		return nil, err
 	}
-	answers, errs := make([]any, len(all)), make([]error, len(all))
+	answers, errs := make([]json.RawMessage, len(all)), make([]error, len(all))
 	var group errgroup.Group
 	for i, one := range all {
 		if identity.CheckName(one.Hub) != nil {
@@ -101,14 +127,21 @@ func (s *relayServer) relayBatch(w http.ResponseWriter, r *http.Request) (any, e
 			continue
 		}
 		group.Go(func() error { // no more than a batch has
-			answers[i], errs[i] = result(s.Relay.Pass(r.Context(), one))
+			var said Said
+			if said, errs[i] = s.Relay.Pass(r.Context(), one); errs[i] == nil {
+				answers[i], errs[i] = said.line()
+			}
 			return nil
 		})
 	}
 	_ = group.Wait() // nothing that is started says an error
 	var out lines
 	for i := range all {
-		if out, _, err = out.add(answers[i], errs[i]); err != nil {
+		if errs[i] == nil {
+			out = out.add(http.StatusOK, 0, answers[i])
+			continue
+		}
+		if out, err = out.refuse(wireError(errs[i])); err != nil {
 			return nil, err
 		}
 	}

@@ -3,8 +3,11 @@ package api
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -229,4 +232,50 @@ func TestAHubPassesABatchOn(t *testing.T) {
 	if answers, _, err = r.client(t, node, r.key, nil).relayAll(t.Context(), batch); err != nil || answers[0].Status != http.StatusUnauthorized {
 		t.Errorf("without a certificate: %+v, %v", answers, err)
 	}
+}
+
+// FuzzBatchRequest throws batches of a hub at the server: it never panics, answers every one with a document or a line for each
+// check-in, and takes nothing, since nobody has signed anything.
+func FuzzBatchRequest(f *testing.F) {
+	ca, err := identity.NewCA("acme", time.Now())
+	if err != nil {
+		f.Fatal(err)
+	}
+	key, err := identity.NewNodeKey()
+	if err != nil {
+		f.Fatal(err)
+	}
+	csr, err := key.CSR("plant")
+	if err != nil {
+		f.Fatal(err)
+	}
+	chain, _, err := ca.IssueClient(csr, identity.Client{Role: identity.RoleHub, Name: "plant"}, time.Now())
+	if err != nil {
+		f.Fatal(err)
+	}
+	cert, err := key.Certificate(chain)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(batchOf(f, checkInAt("plant", `{"node":"web-1"}`), checkInAt("", "")))
+	f.Add([]byte("{}\n"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		b := &backend{keys: map[string]ed25519.PublicKey{"plant": key.Public(), node: key.Public()}, now: time.Now}
+		h := NewServer(Backend{Agents: b, Gate: b, Fleet: "acme", Log: quiet(), Now: time.Now, Observe: func(string, int, time.Duration) {}})
+		req := httptest.NewRequest(http.MethodPost, "https://127.0.0.1"+batchPath, bytes.NewReader(body))
+		req.TLS = &tls.ConnectionState{PeerCertificates: certificates(cert), VerifiedChains: verified(cert)}
+		req.Header.Set("Content-Type", jsonLines)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, req)
+		all, err := parseBatch(body)
+		answers, wrong := parseAnswers(w.Body.Bytes(), len(all))
+		switch {
+		case w.Code >= 500 || len(b.checked) > 0:
+			t.Errorf("%q: %d %s, %d taken", body, w.Code, w.Body, len(b.checked))
+		case err == nil && (w.Code != http.StatusOK || wrong != nil || answers[0].Err() == nil):
+			t.Errorf("%q: %d %s: %v", body, w.Code, w.Body, wrong)
+		case err != nil && !json.Valid(w.Body.Bytes()):
+			t.Errorf("%q: %d %s", body, w.Code, w.Body)
+		}
+	})
 }

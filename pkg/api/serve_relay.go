@@ -1,9 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -185,6 +187,18 @@ func result(said Said, err error) (any, error) {
 		return nil, err
 	}
 	return json.RawMessage(said.Body), nil
+}
+
+// line is the answer that was said, without line feeds, or the refusal.
+func (s Said) line() (json.RawMessage, error) {
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	var one bytes.Buffer
+	if err := json.Compact(&one, s.Body); err != nil { // cannot be: it is valid
+		return nil, fmt.Errorf("handing back an answer: %w", err)
+	}
+	return one.Bytes(), nil
 }
 
 // Err is the refusal that was said, nil if none was; [ErrBusy] for what is not of a report service.

@@ -164,12 +164,15 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) int {
 	if out.Status == http.StatusUnauthorized {
 		w.Header().Set("Connection", "close") // who is not known does not keep a connection either
 	}
-	if err := writeJSON(w, out.Status, struct {
-		Error *Error `json:"error"`
-	}{out}); err != nil {
+	if err := writeJSON(w, out.Status, refusalBody{out}); err != nil {
 		s.Log.Debug("answering", "path", r.URL.Path, "err", err)
 	}
 	return out.Status
+}
+
+// refusalBody is the body of a refusal.
+type refusalBody struct {
+	Error *Error `json:"error"`
 }
 
 // log notes a request that was refused, or has failed.

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"vigo.dev/pkg/trait"
@@ -59,6 +61,12 @@ type Answer struct {
 	Need     []string          `json:"need,omitempty"`     // facet digests the service lacks
 	Names    bool              `json:"names,omitempty"`    // the service does not know this trait root: send Facets
 	Labels   map[string]string `json:"labels,omitempty"`   // labels granted at enrolment
+}
+
+// Equal is whether two answers say the same.
+func (a Answer) Equal(b Answer) bool {
+	return a.Interval == b.Interval && a.Pointer == b.Pointer && a.Names == b.Names && slices.Equal(a.Need, b.Need) &&
+		maps.Equal(a.Labels, b.Labels) && (a.Labels == nil) == (b.Labels == nil)
 }
 
 // Facets is an upload of trait documents the service asked for.
