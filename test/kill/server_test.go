@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/agent"
+	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/trust"
 	"vigo.dev/test/programs"
@@ -62,6 +63,9 @@ func TestKillServer(t *testing.T) {
 
 	f.ready(f.up())
 	await(t, "the last commit", f.published(fmt.Sprint("version ", version)))
+	node.set(true)
+	await(t, "a run of the node and a pointer that it sees", node.served)
+	node.set(false)
 	node.wantAllAccepted()
 	run(t, nil, "vigo-agent", "--root", f.root, "run", "--once")
 	f.wantFiles(version)
@@ -153,7 +157,7 @@ func (f *fleet) wantPointers(round int, known map[string]string) {
 // the channel.
 type reporter struct {
 	t      *testing.T
-	parts  agent.Parts
+	state  agent.State
 	memory trust.Memory
 	verify *trust.Verifier
 
@@ -176,12 +180,8 @@ func (f *fleet) newReporter() *reporter {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	r := &reporter{t: f.t}
+	r := &reporter{t: f.t, state: state}
 	r.on = sync.NewCond(&r.mu)
-	if r.parts, err = agent.Connect(f.t.Context(), state, agent.ConnectOptions{Log: slog.New(slog.DiscardHandler), Now: time.Now}); err != nil {
-		f.t.Fatal(err)
-	}
-	r.verify = trust.NewVerifier(r.parts.Root, time.Now)
 	ctx, cancel := context.WithCancel(context.Background())
 	var all sync.WaitGroup
 	all.Go(func() { r.work(ctx) })
@@ -207,9 +207,22 @@ func (r *reporter) acknowledged() []string {
 	return append([]string(nil), r.acked...)
 }
 
+// connect starts the node anew: an agent that runs on leaves a registry alone for a while after it could not be reached, which is
+// longer than a round.
+func (r *reporter) connect(ctx context.Context) agent.Parts {
+	parts, err := agent.Connect(ctx, r.state, agent.ConnectOptions{Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		r.t.Error(err)
+		return agent.Parts{}
+	}
+	r.verify = trust.NewVerifier(parts.Root, time.Now)
+	return parts
+}
+
 func (r *reporter) work(ctx context.Context) {
 	tick := time.NewTicker(5 * time.Millisecond) // a service that is down is asked this often
 	defer tick.Stop()
+	parts := r.connect(ctx)
 	for ctx.Err() == nil {
 		r.mu.Lock()
 		for !r.live {
@@ -217,14 +230,20 @@ func (r *reporter) work(ctx context.Context) {
 		}
 		id := fmt.Sprint("run-", r.sent)
 		r.mu.Unlock()
-		err := r.parts.Service.Put(ctx, report.Run{ID: id, Node: "web-1", Started: time.Now(), Counts: report.Counts{Changed: 1},
+		if parts.Service == nil {
+			return
+		}
+		err := parts.Service.Put(ctx, report.Run{ID: id, Node: "web-1", Started: time.Now(), Counts: report.Counts{Changed: 1},
 			Results: []report.Result{{ID: "site/file:/x", Outcome: report.Changed}}})
 		if err == nil {
 			r.mu.Lock()
 			r.acked = append(r.acked, id)
 			r.sent++
 			r.mu.Unlock()
-			r.follow(ctx)
+			r.follow(ctx, parts.Origin)
+			if parts.Origin.Offline() != nil {
+				parts = r.connect(ctx)
+			}
 			continue
 		}
 		select {
@@ -235,8 +254,8 @@ func (r *reporter) work(ctx context.Context) {
 }
 
 // follow looks at the channel as an agent would: whatever is shown must be acceptable after what was shown before.
-func (r *reporter) follow(ctx context.Context) {
-	p, payload, err := r.verify.Pointer(ctx, r.parts.Origin, "lab", "stable")
+func (r *reporter) follow(ctx context.Context, origin bundle.Source) {
+	p, payload, err := r.verify.Pointer(ctx, origin, "lab", "stable")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err == nil {
@@ -247,13 +266,17 @@ func (r *reporter) follow(ctx context.Context) {
 	}
 }
 
+// served is whether a run of it was acknowledged and a pointer shown: a service that is killed too soon does neither.
+func (r *reporter) served() (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.acked) > 0 && r.memory.Seq > 0, fmt.Errorf("%d runs were acknowledged, the newest pointer that was seen is %d", len(r.acked), r.memory.Seq)
+}
+
 func (r *reporter) wantAllAccepted() {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.acked) == 0 || r.memory.Seq == 0 {
-		r.t.Errorf("%d runs were acknowledged, the newest pointer that was seen is %d", len(r.acked), r.memory.Seq)
-	}
 	for _, err := range r.bad {
 		r.t.Errorf("a node refuses: %v", err)
 	}
