@@ -177,6 +177,9 @@ func TestWhoLeaves(t *testing.T) {
 		leave() // before it was sent
 		all.Wait()
 		u.want(t, "one left before", 1, 3)
+		synctest.Wait()
+		u.batches.mu.Lock()
+		defer u.batches.mu.Unlock()
 		if u.ended != 1 || u.underWay != 0 {
 			t.Errorf("%d requests were ended, %d are under way", u.ended, u.underWay)
 		}

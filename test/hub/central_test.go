@@ -37,6 +37,7 @@ type central struct {
 	rootKey, bundleKey, channelOf *trust.Signer
 	root                          trust.Root
 	requests                      atomic.Int64
+	batches                       atomic.Int64 // requests with check-ins of several nodes
 }
 
 func newCentral(t *testing.T) *central {
@@ -70,6 +71,9 @@ func newCentral(t *testing.T) *central {
 	mux.Handle("/v2/", r)
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		c.requests.Add(1)
+		if req.URL.Path == "/v1/checkins" {
+			c.batches.Add(1)
+		}
 		mux.ServeHTTP(w, req)
 	}))
 	cert, err := c.ca.IssueServer([]string{"127.0.0.1"}, time.Now())

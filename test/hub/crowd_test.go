@@ -86,7 +86,7 @@ func TestACrowdBehindOneHub(t *testing.T) {
 		t.Logf("by the word of the hub: %d live, %d late", st.Presences.Live, st.Presences.Late)
 	}
 
-	began = time.Now()
+	began, before = time.Now(), c.requests.Load()
 	second := c.publish(2)
 	programs.AwaitNil(t, "every node with the second pointer", patience, func() error { return crowd.have(second, crowdSize) })
 	slowest, median := crowd.since(began)
@@ -94,6 +94,17 @@ func TestACrowdBehindOneHub(t *testing.T) {
 		slowest.Seconds(), crowdInterval)
 	if most := crowdInterval + 3*time.Second; slowest > most { // three seconds for a machine that is busy with other things
 		t.Errorf("it took %s, want at most %s", slowest, most)
+	}
+	programs.AwaitNil(t, "the centre to know that", patience, func() error {
+		st, err := c.service.Status(t.Context(), 1)
+		if err == nil && st.Channels[0].Cur != crowdSize {
+			err = fmt.Errorf("%d current", st.Channels[0].Cur)
+		}
+		return err
+	})
+	t.Logf("%d nodes told the centre in %d requests (of all kinds)", crowdSize, c.requests.Load()-before)
+	if c.batches.Load() == 0 {
+		t.Error("no check-ins have gone together")
 	}
 	rss, peak := memory(t, hub)
 	t.Logf("memory of the hub: %.1f MB, at most %.1f MB", float64(rss)/(1<<20), float64(peak)/(1<<20))
