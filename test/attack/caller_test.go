@@ -91,6 +91,23 @@ func (c *caller) send(r *http.Request) string {
 // sendAs sends a request with the certificate of the node, or without.
 func (c *caller) sendAs(r *http.Request, certified bool) string {
 	c.t.Helper()
+	status, data := c.exchange(r, certified)
+	switch status {
+	case 0:
+		return badTLS
+	case http.StatusOK:
+		return ""
+	}
+	var said struct{ Error struct{ Code string } }
+	if err := json.Unmarshal([]byte(data), &said); err != nil {
+		c.t.Fatalf("%d: %v", status, err)
+	}
+	return said.Error.Code
+}
+
+// exchange sends a request and returns the answer; 0 when the connection was refused.
+func (c *caller) exchange(r *http.Request, certified bool) (status int, said string) {
+	c.t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: c.roots, ServerName: identity.ServerName,
 			GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
@@ -102,7 +119,7 @@ func (c *caller) sendAs(r *http.Request, certified bool) string {
 	answer, err := client.Do(r)
 	if err != nil {
 		if strings.Contains(err.Error(), "tls: ") {
-			return badTLS
+			return 0, ""
 		}
 		c.t.Fatal(err)
 	}
@@ -111,14 +128,7 @@ func (c *caller) sendAs(r *http.Request, certified bool) string {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if answer.StatusCode == http.StatusOK {
-		return ""
-	}
-	var said struct{ Error struct{ Code string } }
-	if err := json.Unmarshal(data, &said); err != nil {
-		c.t.Fatalf("%s: %v", answer.Status, err)
-	}
-	return said.Error.Code
+	return answer.StatusCode, string(data)
 }
 
 // badTLS is that the connection was refused.

@@ -1,8 +1,14 @@
 package attack
 
 import (
+	"bytes"
 	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -176,6 +182,16 @@ func requestAttacks() []requestAttack {
 				c.key = newNodeKey(c)
 				return []string{f.handsOn(n, c.request(checkIns, evilCheckIn(n.name)))}
 			}},
+		{name: "hub-forges-among-others", holds: "a hub", does: "hands on a check-in that it signed itself in one request with one of another node", want: "signature",
+			make: func(f *fleet, n *node) []string {
+				other, forger := f.join(n.t, "web-2", channel), n.as()
+				forger.key = newNodeKey(forger)
+				said := f.handsOnAll(n, forger.request(checkIns, evilCheckIn(n.name)), other.as().request(checkIns, other.honest()))
+				if said[1] != "" {
+					n.t.Errorf("the one that is right was refused: %s", said[1])
+				}
+				return said[:1]
+			}},
 		{name: "hub-replays", holds: "a hub", does: "hands on a check-in twice", want: "replay",
 			make: func(f *fleet, n *node) []string {
 				c := n.as()
@@ -202,6 +218,47 @@ func requestAttacks() []requestAttack {
 // handsOn is what the service says to a hub that brings a request of a node.
 func (f *fleet) handsOn(n *node, r *http.Request) string {
 	n.t.Helper()
+	return f.hub(n).send(received(r, "plant"))
+}
+
+// handsOnAll is what the service says to each of several check-ins that a hub brings in one request.
+func (f *fleet) handsOnAll(n *node, all ...*http.Request) []string {
+	n.t.Helper()
+	var lines bytes.Buffer
+	for _, r := range all {
+		head, err := json.Marshal(map[string]any{"digest": r.Header.Get("Content-Digest"), "input": r.Header.Get("Signature-Input"),
+			"signature": r.Header.Get("Signature"), "received": time.Now(), "hub": "plant"})
+		body, unread := io.ReadAll(r.Body)
+		if err := errors.Join(err, unread); err != nil {
+			n.t.Fatal(err)
+		}
+		fmt.Fprintf(&lines, "%s\n%s\n", head, body)
+	}
+	r, err := http.NewRequestWithContext(n.t.Context(), http.MethodPost, f.service+"/v1/checkins", &lines)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/jsonl")
+	status, answer := f.hub(n).exchange(r, true)
+	var codes []string
+	for line := range strings.Lines(answer) {
+		var said struct {
+			Body struct{ Error struct{ Code string } }
+		}
+		if err := json.Unmarshal([]byte(line), &said); err != nil {
+			n.t.Fatal(err)
+		}
+		codes = append(codes, said.Body.Error.Code)
+	}
+	if status != http.StatusOK || len(codes) != len(all) {
+		n.t.Fatalf("%d check-ins were answered %d %s", len(all), status, answer)
+	}
+	return codes
+}
+
+// hub is a caller with all that a hub has.
+func (f *fleet) hub(n *node) *caller {
+	n.t.Helper()
 	key, err := identity.NewNodeKey()
 	if err != nil {
 		n.t.Fatal(err)
@@ -215,7 +272,7 @@ func (f *fleet) handsOn(n *node, r *http.Request) string {
 	if c.cert, err = key.Certificate([]byte(answer.Certificate)); err != nil {
 		n.t.Fatal(err)
 	}
-	return c.send(received(r, "plant"))
+	return c
 }
 
 // received says of a request what a hub does: when it came, and which hub it is.
