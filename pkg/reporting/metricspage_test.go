@@ -18,7 +18,9 @@ func TestMetricsPage(t *testing.T) {
 	r.join(t, "web-1")
 	r.checkIn(t, report.CheckIn{Node: "web-1"})
 	r.metrics.notices.WithLabelValues("mail", "taken")
+	r.metrics.notices.WithLabelValues("mail", "refused")
 	r.metrics.observe("POST /v1/checkin", 200, half)
+	r.metrics.observe("POST /v1/checkin", 503, half)
 	r.replica.feed = &sqlstore.Feed{} // as with others on a database
 	metricspage.Check(t, "Report service", "vigo_report_", r.metrics.registry)
 }

@@ -36,7 +36,16 @@ func TestDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	known, used, ids := Read(t), map[string]bool{}, map[int]bool{}
+	taken := map[[2]int]string{} // places, by which panel has them
 	for _, p := range board.Panels {
+		for at := range p.GridPos.W * p.GridPos.H {
+			place := [2]int{p.GridPos.X + at%p.GridPos.W, p.GridPos.Y + at/p.GridPos.W}
+			if other, both := taken[place]; both {
+				t.Errorf("panel %q lies on %q", p.Title, other)
+				break
+			}
+			taken[place] = p.Title
+		}
 		if ids[p.ID] || p.Title == "" || p.GridPos.W == 0 || p.GridPos.X+p.GridPos.W > 24 {
 			t.Errorf("panel %d %q has no place, name or number of its own", p.ID, p.Title)
 		}

@@ -22,7 +22,8 @@ import (
 // Page is where the metrics are described, from the root of the module.
 const Page = "docs/reference/metrics.md"
 
-// Check lints the metrics of a program and compares them with its section of the page; prefix is what their names begin with.
+// Check lints the metrics of a program and compares them with its section of the page, and looks for series that the dashboard and the
+// rules ask for; prefix is what their names begin with.
 // A metric that has no sample is not seen: give each label a value before. With VIGO_UPDATE=1 the section is rewritten.
 func Check(t *testing.T, section, prefix string, g prometheus.Gatherer) {
 	t.Helper()
@@ -39,6 +40,7 @@ func Check(t *testing.T, section, prefix string, g prometheus.Gatherer) {
 			t.Errorf("%s: %s", p.Metric, p.Text)
 		}
 	}
+	found := map[string]series{}
 	rows := []string{"| metric | type | labels | what |", "|---|---|---|---|"}
 	for _, f := range families {
 		if !strings.HasPrefix(f.GetName(), "vigo_") {
@@ -47,15 +49,18 @@ func Check(t *testing.T, section, prefix string, g prometheus.Gatherer) {
 		if !strings.HasPrefix(f.GetName(), prefix) || !strings.HasSuffix(f.GetHelp(), ".") {
 			t.Errorf("%s %q: want a name that begins with %s and a sentence", f.GetName(), f.GetHelp(), prefix)
 		}
-		labels := map[string]bool{}
+		labels, of := map[string]bool{}, series{}
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
 				labels["`"+l.GetName()+"`"] = true
+				of[l.GetName()] = append(of[l.GetName()], l.GetValue())
 			}
 		}
+		found[f.GetName()] = of
 		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s |", f.GetName(), strings.ToLower(f.GetType().String()),
 			strings.Join(slices.Sorted(maps.Keys(labels)), " "), strings.ReplaceAll(f.GetHelp(), "|", `\|`)))
 	}
+	checkSelectors(t, prefix, found)
 	compare(t, section, strings.Join(rows, "\n")+"\n")
 }
 
