@@ -60,11 +60,17 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigAt(t, filepath.Join(t.TempDir(), "report.db"))
+}
+
+// newRigAt is newRig with the store at the path of a file, or in a database.
+func newRigAt(t *testing.T, path string) *rig {
+	t.Helper()
 	ca, err := identity.NewCA("acme", noon.AddDate(-1, 0, 0)) // good for the clock of the rig and for that of the machine
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{clock: &clock{}, path: filepath.Join(t.TempDir(), "report.db"), ca: ca}
+	r := &rig{clock: &clock{}, path: path, ca: ca}
 	r.set(noon)
 	r.start(t)
 	t.Cleanup(func() { must(t, r.DB.Close()) })
