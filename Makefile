@@ -6,7 +6,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 TAGS := grpcnotrace
 export CGO_ENABLED ?= 0
 
-.PHONY: help build demo test race lint docs bench load size fuzz fleet screenshots clean
+.PHONY: help build demo test race lint docs bench load rollout size fuzz fleet screenshots clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,10 @@ load: build ## the service under the load of a simulated fleet: silence, kill -9
 	VIGO_BIN=$(CURDIR)/bin VIGO_LOAD_NODES=$(NODES) VIGO_LOAD_INTERVAL=$(INTERVAL) VIGO_LOAD_TABLE=$(CURDIR)/out/load.md \
 		go test -count=1 -timeout 60m -parallel 1 ./test/load
 	@cat out/load.md
+
+rollout: build ## a rollout over simulated agents and the real service beside `vigo rollout simulate`; NODES=10000 INTERVAL=15s
+	VIGO_BIN=$(CURDIR)/bin VIGO_ROLLOUT_NODES=$(or $(NODES),10000) VIGO_ROLLOUT_INTERVAL=$(or $(INTERVAL),15s) \
+		go test -count=1 -timeout 60m -parallel 1 -v ./test/rollouts -run OverTheWire
 
 size: ## binary sizes per platform, and the agent's idle memory
 	go run ./test/size

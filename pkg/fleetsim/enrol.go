@@ -17,6 +17,7 @@ import (
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/rollout/sim"
 )
 
 // atOnce is how many nodes enrol, and are retired, at once.
@@ -41,18 +42,47 @@ func (s *Sim) enrol(ctx context.Context) (err error) {
 	if len(missing) == 0 {
 		return nil
 	}
-	token, err := s.People.CreateToken(ctx, api.TokenRequest{Names: s.Prefix + "-*", Channel: s.Channel, Uses: len(missing), Life: tokenLife,
-		Labels: map[string]string{"simulated": "true"}, Note: "vigo bench fleet"})
+	defer func() { err = errors.Join(err, s.state.flush()) }()
+	tokens, revoke, err := s.tokens(ctx, missing)
+	defer func() { err = errors.Join(err, revoke()) }()
 	if err != nil {
-		return fmt.Errorf("making a token for the simulated nodes: %w", err)
+		return err
 	}
-	defer func() {
-		err = errors.Join(err, s.state.flush(), s.People.RevokeToken(context.WithoutCancel(ctx), token.Grant.ID))
-	}()
 	s.say("enrolling %d nodes through %d hubs", len(missing), len(s.hubs))
 	return s.each(ctx, "enrolling", len(missing), func(ctx context.Context, i int) error {
-		return s.enrolNode(ctx, token.Token, missing[i], s.hubs[i%len(s.hubs)])
+		return s.enrolNode(ctx, tokens[missing[i]], missing[i], s.hubs[i%len(s.hubs)])
 	})
+}
+
+// tokens makes a token for all nodes that get the same labels, and says which is for whom.
+func (s *Sim) tokens(ctx context.Context, names []string) (of map[string]string, revoke func() error, err error) {
+	alike := map[string][]string{}
+	for _, name := range names {
+		key := fmt.Sprint(sim.LabelsOf(s.Fates.Labels, s.Fates.Seed, name)) // in the order of their names
+		alike[key] = append(alike[key], name)
+	}
+	of = map[string]string{}
+	var made []string
+	revoke = func() (err error) {
+		for _, id := range made {
+			err = errors.Join(err, s.People.RevokeToken(context.WithoutCancel(ctx), id))
+		}
+		return err
+	}
+	for _, names := range alike {
+		labels := sim.LabelsOf(s.Fates.Labels, s.Fates.Seed, names[0])
+		labels["simulated"] = "true"
+		token, err := s.People.CreateToken(ctx, api.TokenRequest{Names: s.Prefix + "-*", Channel: s.Channel, Uses: len(names), Life: tokenLife,
+			Labels: labels, Note: "vigo bench fleet"})
+		if err != nil {
+			return nil, revoke, fmt.Errorf("making a token for the simulated nodes: %w", err)
+		}
+		made = append(made, token.Grant.ID)
+		for _, name := range names {
+			of[name] = token.Token
+		}
+	}
+	return of, revoke, nil
 }
 
 // worn is whether a certificate cannot be shown any more, or not for long.
@@ -82,7 +112,7 @@ func (s *Sim) enrolHubs(ctx context.Context) (err error) {
 // enrolHub gives a hub an identity, unless it has one.
 func (s *Sim) enrolHub(ctx context.Context, name string) (*hub, error) {
 	kept, ok := s.state.hubs[name]
-	if ok && !s.worn(kept) {
+	if ok && !s.worn(kept) && kept.Root != nil { // one of an earlier version kept no root
 		return s.openHub(kept)
 	}
 	token, err := s.People.CreateToken(ctx, api.TokenRequest{Names: name, Hub: true, Uses: 1, Life: time.Hour, Note: "vigo bench fleet"})
@@ -97,7 +127,8 @@ func (s *Sim) enrolHub(ctx context.Context, name string) (*hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept = enrolled{Name: name, Key: text, Certificate: leafOf(answer.Certificate), Authority: answer.CA, Hub: true}
+	kept = enrolled{Name: name, Key: text, Certificate: leafOf(answer.Certificate), Authority: answer.CA, Hub: true,
+		Fleet: answer.Fleet, Root: answer.TrustRoot, Registry: answer.Registry}
 	if err := errors.Join(s.state.put(kept), s.state.flush()); err != nil {
 		return nil, fmt.Errorf("keeping %s: %w", name, err)
 	}
@@ -145,7 +176,7 @@ func (s *Sim) enrolNode(ctx context.Context, token, name string, h *hub) error {
 	if err := h.pass(ctx, req, body, &answer, s.Now()); err != nil {
 		return fmt.Errorf("enrolling %s: %w", name, err)
 	}
-	return s.state.put(enrolled{Name: name, Key: text, Certificate: leafOf(answer.Certificate), Channel: answer.Channel})
+	return s.state.put(enrolled{Name: name, Key: text, Certificate: leafOf(answer.Certificate), Channel: answer.Channel, Labels: answer.Labels})
 }
 
 // kept is what is kept of a node; the zero value if nothing is.

@@ -42,6 +42,7 @@ type Figures struct {
 	Outages   []Outage         `json:"outages,omitempty"`
 	Runs      Ledger           `json:"runs"`
 	Presences report.Presences `json:"presences"` // in the end
+	Rollout   Rollout          `json:"rollout"`
 }
 
 // Service is what the service says of itself.

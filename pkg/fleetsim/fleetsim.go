@@ -6,10 +6,11 @@
 package fleetsim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -37,8 +38,11 @@ type Config struct {
 	Shared   Sharing
 	Others   bool // the service may have other nodes, too
 	Channel  string
-	Version  string // of this program
-	Now      func() time.Time
+	Fates    Fates
+	// Rollout ends what is measured as soon as a rollout that begins meanwhile has come to an end, or stands still.
+	Rollout bool
+	Version string // of this program
+	Now     func() time.Time
 	// Progress is told of every second; may be nil.
 	Progress func(Progress)
 	// Say is told what begins; may be nil.
@@ -80,6 +84,11 @@ type Sim struct {
 	bytes traffic
 	docs  documents
 
+	began    time.Time
+	followed map[string]*followed // the pointers, by channel
+	conds    conditions
+	started  atomic.Pointer[time.Time] // when the rollout under way began; nil: none has
+	over     chan struct{}             // closed when a rollout is over, if that is waited for
 	ledger   ledger
 	quiet    atomic.Int64 // nodes that went silent
 	dark     *hub         // nil: none goes dark
@@ -89,7 +98,7 @@ type Sim struct {
 
 // Run enrols what is not enrolled yet, introduces every node, and measures.
 func Run(ctx context.Context, c Config) (_ Figures, err error) {
-	s := &Sim{Config: c}
+	s := &Sim{Config: c, began: c.Now(), followed: map[string]*followed{}, over: make(chan struct{})}
 	s.darkened, s.darken = context.WithCancel(ctx)
 	defer s.darken()
 	if s.state, err = openState(c.Dir, c.Prefix); err != nil {
@@ -109,7 +118,7 @@ func Run(ctx context.Context, c Config) (_ Figures, err error) {
 	if err := s.enrol(ctx); err != nil {
 		return Figures{}, err
 	}
-	if err := s.connect(before); err != nil {
+	if err := s.connect(ctx, before); err != nil {
 		return Figures{}, err
 	}
 	defer s.disconnect()
@@ -166,7 +175,7 @@ func (s *Sim) decide(st report.Status) error {
 }
 
 // connect makes the nodes and how they reach the service.
-func (s *Sim) connect(st report.Status) error {
+func (s *Sim) connect(ctx context.Context, st report.Status) error {
 	note := report.ChannelNote{}
 	for _, c := range st.Channels {
 		if c.Channel == s.Channel || s.Channel == "" {
@@ -181,6 +190,10 @@ func (s *Sim) connect(st report.Status) error {
 			return fmt.Errorf("reading the key of %s: %w", s.nameOf(i), err)
 		}
 		n := &node{name: s.nameOf(i), index: i, key: key, channel: kept.Channel, note: note}
+		if n.follows, err = s.follow(ctx, kept.Channel); err != nil {
+			return err
+		}
+		n.agent = s.agentOf(n, kept.Labels)
 		n.count.Store(start)
 		switch {
 		case s.behindDark(i):
@@ -195,8 +208,9 @@ func (s *Sim) connect(st report.Status) error {
 		}
 		s.nodes = append(s.nodes, n)
 	}
-	// Not in the order of their names, which a database would like better than that of a real fleet.
-	rand.New(rand.NewPCG(1, 2)).Shuffle(len(s.nodes), func(i, j int) { s.nodes[i], s.nodes[j] = s.nodes[j], s.nodes[i] })
+	// By chance, as in a simulation of a rollout, and not in the order of their names, which a database would like better than that
+	// of a real fleet.
+	slices.SortFunc(s.nodes, func(a, b *node) int { return cmp.Compare(a.agent.Fate.Phase, b.agent.Fate.Phase) })
 	return nil
 }
 

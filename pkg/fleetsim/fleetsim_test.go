@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/rollout/sim"
 	"vigo.dev/pkg/trait"
 )
 
@@ -81,20 +82,21 @@ func TestNode(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	n := &node{name: "bench-000007", index: 7, channel: "stable", note: report.ChannelNote{Pointer: "1.2", Digest: "sha256:00", Issued: now.Add(-time.Minute)}}
 	must(t, n.describe(&docs))
-	first, err := n.compose(&docs, 0, 30*time.Second, "test", now)
+	says := sim.Says{Bundle: "sha256:00"}
+	first, err := n.compose(&docs, says, 0, 30*time.Second, "test", now)
 	must(t, err)
 	c := first.checkIn
 	if trait.Root(c.Facets) != c.Traits || len(c.Facets) != 10 || c.Pointer != "1.2" || c.Age != time.Minute || c.Run.Counts.OK != resources || first.run != nil {
 		t.Errorf("the first: %+v", c)
 	}
 	n.acked = c.Traits
-	quiet, err := n.compose(&docs, 0, 30*time.Second, "test", now.Add(30*time.Second))
+	quiet, err := n.compose(&docs, says, 0, 30*time.Second, "test", now.Add(30*time.Second))
 	must(t, err)
 	if quiet.checkIn.Facets != nil || quiet.checkIn.Traits != c.Traits || quiet.checkIn.Run.ID == c.Run.ID {
 		t.Errorf("one of every day: %+v", quiet.checkIn)
 	}
 	must(t, n.change(&docs))
-	changed, err := n.compose(&docs, 1, 30*time.Second, "test", now)
+	changed, err := n.compose(&docs, says, 1, 30*time.Second, "test", now)
 	must(t, err)
 	for name, digest := range changed.checkIn.Facets {
 		if (digest != c.Facets[name]) != (name == "packages") {

@@ -8,6 +8,7 @@ import (
 
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/rollout/sim"
 	"vigo.dev/pkg/trait"
 )
 
@@ -21,6 +22,8 @@ type node struct {
 	key     identity.NodeKey
 	channel string
 	note    report.ChannelNote // what it enforces
+	follows *followed
+	agent   *sim.Node // what it makes of pointers, and what becomes of it
 	link    link
 	count   counter
 	busy    atomic.Bool
@@ -28,6 +31,7 @@ type node struct {
 	over    time.Time   // when its last turn was
 	starved bool        // this machine let it wait so long that the service may call it silent
 	dark    bool        // behind the hub that goes dark
+	lapsed  bool        // it is off, was cut off, or has died of a candidate: whether it is called silent says nothing
 	owed    *report.Run // that the service has not acknowledged yet
 
 	packages int    // state of its packages: rises with each change
@@ -42,15 +46,17 @@ type turn struct {
 	run     *report.Run // to be reported whole: it failed
 }
 
-// compose makes the check-in of a turn as an agent does: a run of 250 resources of which all conform, unless it is one that
-// fails.
-func (n *node) compose(docs *documents, failures float64, interval time.Duration, version string, now time.Time) (turn, error) {
+// compose makes a check-in as an agent does: a run of 250 resources of which all conform, unless it is one that fails.
+func (n *node) compose(docs *documents, says sim.Says, failures float64, interval time.Duration, version string, now time.Time) (turn, error) {
 	now = now.UTC()
 	id := fmt.Sprintf("%012x-%s", now.UnixMilli(), n.name)
-	c := report.CheckIn{Node: n.name, Agent: version, Interval: interval, Channel: n.channel, Pointer: n.note.Pointer, Bundle: n.note.Digest, Traits: n.root,
+	c := report.CheckIn{Node: n.name, Agent: version, Interval: interval, Channel: n.channel, Pointer: n.note.Pointer, Bundle: says.Bundle, Adopting: says.Adopting, Traits: n.root,
 		Run: report.Summary{ID: id, Started: now, Took: 8 * time.Millisecond, Counts: report.Counts{OK: resources}}}
 	if !n.note.Issued.IsZero() {
 		c.Age = now.Sub(n.note.Issued)
+	}
+	if says.Aside != "" {
+		c.Refusals = []report.Refusal{{Name: "aside", Detail: "a simulated agent cannot run it", What: says.Aside, First: now, Count: 1}}
 	}
 	t := turn{checkIn: c}
 	if n.root != n.acked {
@@ -60,7 +66,7 @@ func (n *node) compose(docs *documents, failures float64, interval time.Duration
 		}
 		t.checkIn.Facets = digests
 	}
-	if rand.Float64() < failures {
+	if says.Failed || rand.Float64() < failures {
 		counts := report.Counts{OK: resources - 1, Failed: 1}
 		t.checkIn.Run.Counts = counts
 		t.run = &report.Run{ID: id, Node: n.name, Bundle: c.Bundle, Channel: c.Channel, Pointer: c.Pointer, Started: now, Took: c.Run.Took, Counts: counts,

@@ -10,6 +10,8 @@ import (
 type play struct {
 	s    *Sim
 	next int // turns that were given out
+	// enough ends it early when it is closed; nil: it does not end early.
+	enough <-chan struct{}
 }
 
 func (s *Sim) newPlay() *play { return &play{s: s} }
@@ -66,6 +68,8 @@ func (p *play) pace(ctx context.Context, length time.Duration, turns chan<- due)
 		}
 		select {
 		case <-tick.C:
+		case <-p.enough:
+			return
 		case <-ctx.Done():
 			return
 		}

@@ -27,12 +27,15 @@ func (s *Sim) silence() time.Time {
 			n.silent.Store(true)
 			continue
 		}
+		if n.lapsed {
+			continue
+		}
 		others = append(others, n)
 	}
 	for i := range s.Silent {
 		others[i*len(others)/s.Silent].silent.Store(true)
 	}
-	s.quiet.Store(int64(s.Silent + s.Dark))
+	s.quiet.Add(int64(s.Silent + s.Dark))
 	return s.Now()
 }
 
@@ -68,7 +71,9 @@ func (s *Sim) judge(ctx context.Context, f *Figures, since time.Time) error {
 		goesOn[h.name] = !h.starved.Load()
 	}
 	for _, n := range s.nodes {
-		if n.silent.Load() {
+		if n.lapsed {
+			continue
+		} else if n.silent.Load() {
 			silent[n.name] = n
 		} else if s.waited(n); n.starved {
 			f.Starved++

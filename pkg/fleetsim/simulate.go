@@ -11,6 +11,7 @@ import (
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/rollout/sim"
 	"vigo.dev/pkg/trait"
 )
 
@@ -26,6 +27,10 @@ func (s *Sim) simulate(ctx context.Context) (Figures, error) {
 		group.Go(func() error { return h.report(ctx, s.Nodes/len(s.hubs), s.Version, s.Now) })
 	}
 	group.Go(func() error { return s.reportDark(ctx) })
+	for _, f := range s.followed {
+		group.Go(func() error { f.keep(ctx); return nil })
+	}
+	group.Go(func() error { s.watch(ctx); return nil })
 	var f Figures
 	group.Go(func() (err error) {
 		defer cancel()
@@ -62,6 +67,9 @@ func (s *Sim) measure(ctx context.Context) (Figures, error) {
 		return f, err
 	}
 	f.Presences = st.Presences
+	if f.Rollout, err = s.rolledOut(ctx); err != nil {
+		return f, err
+	}
 	f.Runs, err = s.audit(ctx)
 	return f, err
 }
@@ -75,6 +83,9 @@ func (s *Sim) figure(ctx context.Context, play *play, intro counts) (Figures, er
 	heard := make(chan []Outage, 1)
 	go func() { heard <- s.listen(listening) }()
 	began := s.Now()
+	if s.Rollout {
+		play.enough = s.over
+	}
 	play.run(ctx, "measuring", s.Duration/2, s.Changes)
 	silence := s.silence()
 	play.run(ctx, "measuring", s.Duration-s.Duration/2, s.Changes)
@@ -134,7 +145,7 @@ func (s *Sim) progress(phase string, elapsed, of time.Duration) Progress {
 // take is one turn of a node: it checks in, and sends what the service asks for.
 func (s *Sim) take(ctx context.Context, d due, changes float64) {
 	n := d.node
-	if ctx.Err() != nil || n.silent.Load() {
+	if ctx.Err() != nil || n.silent.Load() || n.agent.Fate.Off {
 		return
 	}
 	if !n.busy.CompareAndSwap(false, true) { // its last turn took an interval
@@ -142,6 +153,9 @@ func (s *Sim) take(ctx context.Context, d due, changes float64) {
 		return
 	}
 	defer n.busy.Store(false)
+	if n.agent.Dead() {
+		return
+	}
 	delay := s.Now().Sub(d.at)
 	changed := n.acked != "" && rand.Float64() < changes
 	if changed {
@@ -152,24 +166,30 @@ func (s *Sim) take(ctx context.Context, d due, changes float64) {
 	}
 	s.waited(n)
 	defer func() { n.over = s.Now() }()
-	t, err := n.compose(&s.docs, s.Failures, s.Interval, s.Version, s.Now())
-	if err != nil {
-		s.failed(ctx, err)
-		return
-	}
 	s.tally.with(func(all *tally) {
 		all.delay.add(delay)
 		all.behind = max(all.behind, delay)
 		if changed {
 			all.changes++
 		}
-		if t.run != nil {
-			all.failures++
-		}
 	})
-	if err := s.converse(ctx, n, t); err != nil {
-		s.failed(ctx, err)
+	for _, says := range s.decided(n) {
+		if err := s.tellOf(ctx, n, says); err != nil {
+			s.failed(ctx, err)
+		}
 	}
+}
+
+// tellOf is a check-in with what a node says.
+func (s *Sim) tellOf(ctx context.Context, n *node, says sim.Says) error {
+	t, err := n.compose(&s.docs, says, s.Failures, s.Interval, s.Version, s.Now())
+	if err != nil {
+		return err
+	}
+	if t.run != nil {
+		s.tally.with(func(all *tally) { all.failures++ })
+	}
+	return s.converse(ctx, n, t)
 }
 
 // waited takes note of a node that this machine let wait for nearly three intervals after its last turn was over: it is silent for

@@ -24,7 +24,13 @@ type enrolled struct {
 	Channel     string `json:"channel,omitempty"`
 	Authority   string `json:"authority,omitempty"` // PEM; of hubs, and the same for all
 	Hub         bool   `json:"hub,omitempty"`
-	Retired     bool   `json:"retired,omitempty"`
+	// Labels are those that were granted to a node.
+	Labels map[string]string `json:"labels,omitempty"`
+	// Fleet, Root and Registry are what hubs were told, and the same for all: where pointers are read, and whose signatures count.
+	Fleet    string   `json:"fleet,omitempty"`
+	Root     []byte   `json:"root,omitempty"`
+	Registry []string `json:"registry,omitempty"`
+	Retired  bool     `json:"retired,omitempty"`
 }
 
 // state is what is kept of a simulated fleet: a file with a line for each enrolment and retirement, the last of a name

@@ -62,6 +62,11 @@ func OpenCredentials(f CredentialFiles, now func() time.Time) (*Credentials, err
 	return c, nil
 }
 
+// HeldCredentials are those of who keeps them elsewhere: they are shown, and not renewed.
+func HeldCredentials(key NodeKey, cert tls.Certificate, roots *x509.CertPool, now func() time.Time) *Credentials {
+	return &Credentials{Key: key, Roots: roots, now: now, cert: cert}
+}
+
 // Certificate returns the certificate to show now.
 func (c *Credentials) Certificate() (*tls.Certificate, error) {
 	c.mu.Lock()

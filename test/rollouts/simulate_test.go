@@ -70,9 +70,8 @@ func playReal(t *testing.T, c *sim.Config, more string) report.RolloutStatus {
 	time.Sleep(time.Second)
 	c.Stable = s.pointer().Stable.Digest
 
-	// The nodes must know the digest of the candidate before there is one; they are made anew with it, as nothing has happened to
-	// them by then.
-	warm := s.nodes(*c, "none yet")
+	// They are made anew when there is a candidate: what a node does is counted from then on.
+	warm := s.nodes(*c)
 	start := s.began.Add(4*every + time.Second) // a poll of the controller
 	s.live(warm, nil, start, start.Add(-500*time.Millisecond), nil)
 	s.repo.Put(map[string]string{"modules/motd/module.yaml": motd("two")}).Commit("two")
@@ -90,16 +89,16 @@ func playReal(t *testing.T, c *sim.Config, more string) report.RolloutStatus {
 			}
 		}
 	}
-	s.live(s.nodes(*c, c.Candidate), c.Outages, start, start.Add(c.For), due)
+	s.live(s.nodes(*c), c.Outages, start, start.Add(c.For), due)
 	list, err := s.now.Load().Rollouts(t.Context(), "stable", 1000)
 	must(t, err)
 	s.down()
 	return list[0]
 }
 
-func (s *site) nodes(c sim.Config, candidate string) (nodes []*sim.Node) {
+func (s *site) nodes(c sim.Config) (nodes []*sim.Node) {
 	for _, m := range c.Members {
-		nodes = append(nodes, sim.NewNode(m, c.Seed, c.Rates, every, c.Stable, candidate, c.Spec.Stages))
+		nodes = append(nodes, sim.NewNode(m, c.Seed, c.Rates, every, c.Stable, c.Spec.Stages))
 	}
 	return nodes
 }

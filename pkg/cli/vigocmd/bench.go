@@ -32,6 +32,9 @@ type benchFlags struct {
 	format            cli.Format
 	conf              fleetsim.Config
 	changes, failures share
+	fates             fateFlags
+	labels            labelShares
+	cuts              outageFlag
 	retire            bool
 }
 
@@ -50,10 +53,15 @@ next run enrols only what is missing. Retire the nodes with --retire when you ar
 Every node has a connection of its own as far as this process may have as many open files (ulimit -n); beyond that, nodes
 share the connections of hubs, and sign as before.
 
+Nodes follow the pointer of their channel as agents do: one look a second at the registry is for all of them, and verified. They
+take part in rollouts. What becomes of a node with a new bundle is drawn from --seed and its name, as by vigo rollout simulate:
+the same seed, names, labels and rates give the same nodes the same fates there. A fleet begins with what is stable.
+
 Stop the service meanwhile, kill it, or take its database away: the figures say for how long nodes had no answers, whether what
 was acknowledged is there, and whether nodes that went on were called silent.`,
 		Example: `  vigo bench fleet --nodes 1000 --duration 1m
   vigo bench fleet --nodes 100000 --interval 30s --duration 5m --changes 1% --silent 2000 --dark-hub 400 -o json
+  vigo bench fleet --nodes 10000 --label stage=trial:5% --offline 3% --fail 0.5% --seed 7 --changes 0 --failures 0 --rollout --duration 2h
   vigo bench fleet --retire`,
 		Args: cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error { return b.run(c, env) },
@@ -65,6 +73,11 @@ was acknowledged is there, and whether nodes that went on were called silent.`,
 	f.DurationVar(&b.conf.Duration, "duration", time.Minute, "how long to measure, after all have been introduced")
 	f.Var(&b.changes, "changes", "share of the nodes whose packages change in an interval")
 	f.Var(&b.failures, "failures", "share of the runs that fail")
+	b.fates.flags(f)
+	f.Uint64Var(&b.conf.Fates.Seed, "seed", 1, "another number gives nodes other fates")
+	f.Var(&b.labels, "label", "a label, and the share of the nodes that get it when they enrol: NAME=VALUE:SHARE; can be repeated")
+	f.Var(&b.cuts, "network-outage", "cut a share of the nodes off for a time, counted from when a rollout begins: WHEN+LENGTH:SHARE; can be repeated")
+	f.BoolVar(&b.conf.Rollout, "rollout", false, "end as soon as a rollout that begins meanwhile is over or stands still; --duration is then the longest")
 	f.IntVar(&b.conf.Silent, "silent", 0, "nodes that go silent at half time, to see how soon they are called stale")
 	f.IntVar(&b.conf.Dark, "dark-hub", 0, "nodes behind a hub of their own that goes dark with them at half time, to see that it is told once")
 	f.IntVar(&b.conf.Hubs, "hubs", 0, "identities of hubs (default: as many as the rate needs)")
@@ -75,6 +88,7 @@ was acknowledged is there, and whether nodes that went on were called silent.`,
 	f.BoolVar(&b.conf.Others, "among-others", false, "simulate although the service has other nodes")
 	f.BoolVar(&b.retire, "retire", false, "retire the simulated nodes, and forget them")
 	cobra.CheckErr(c.MarkFlagDirname("state"))
+	cobra.CheckErr(c.RegisterFlagCompletionFunc("label", cobra.NoFileCompletions))
 	cli.FormatFlag(c, &b.format, cli.Table, cli.JSON, cli.YAML)
 	return c
 }
@@ -92,6 +106,7 @@ func (b *benchFlags) run(c *cobra.Command, env *cli.Env) (err error) {
 	}
 	line := progressLine{env: env}
 	conf.Changes, conf.Failures, conf.Version, conf.Now = float64(b.changes), float64(b.failures), env.Version, env.Now
+	conf.Fates.Rates, conf.Fates.Labels, conf.Fates.Cuts = b.fates.rates(), b.labels.list, b.cuts.list
 	conf.Say = line.say
 	if env.Live {
 		conf.Progress = line.show
@@ -130,6 +145,9 @@ func (b *benchFlags) check(env *cli.Env) error {
 	}
 	if conf.Silent < 0 || conf.Dark < 0 || conf.Silent+conf.Dark > min(conf.Nodes, maxSilent) {
 		errs = append(errs, fault.WithHint(fmt.Errorf("--silent and --dark-hub are together at most --nodes, and %d", maxSilent), "a service tells its last 10,000 events"))
+	}
+	if conf.Rollout && conf.Silent+conf.Dark > 0 {
+		errs = append(errs, fault.WithHint(errors.New("--rollout does not go with --silent and --dark-hub"), "they are for half time, and nobody knows when a rollout is over"))
 	}
 	if conf.Hubs < 0 || conf.Hubs > 99 {
 		errs = append(errs, errors.New("--hubs is at most 99"))

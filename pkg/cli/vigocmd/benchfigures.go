@@ -9,6 +9,7 @@ import (
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/fleetsim"
+	"vigo.dev/pkg/rollout"
 )
 
 // showFigures is what was measured, for people. What was lost gives the command its own status.
@@ -45,6 +46,7 @@ func showFigures(env *cli.Env, f fleetsim.Figures) error {
 		add("outage", outage(o), fmt.Sprintf("from %s on; %d turns were lost", o.From.Format(time.TimeOnly), o.Lost))
 	}
 	add("runs", fmt.Sprintf("%d lost", f.Runs.Lost), fmt.Sprintf("of %d that were acknowledged and asked for in the end; %d were acknowledged", f.Runs.Checked, f.Runs.Acknowledged))
+	addRollout(add, f.Rollout)
 	p := f.Presences
 	add("in the end", fmt.Sprintf("%d live", p.Live), fmt.Sprintf("%d late, %d stale, %d never heard of", p.Late, p.Stale, p.Never))
 	if err := env.Columns([]string{"WHAT", "VALUE", "NOTE"}, rows); err != nil {
@@ -54,6 +56,33 @@ func showFigures(env *cli.Env, f fleetsim.Figures) error {
 		return fault.WithHint(fmt.Errorf("%d turns of nodes had no good end", lost), "the rows above say how; the service says why in its log")
 	}
 	return nil
+}
+
+// addRollout says what came of a rollout.
+func addRollout(add func(what, value, note string), r fleetsim.Rollout) {
+	note := "were read and verified"
+	if r.Unread > 0 {
+		note += fmt.Sprintf("; %d looks at the registry were without an answer", r.Unread)
+	}
+	add("pointers", fmt.Sprint(r.Pointers), note)
+	st := r.Status
+	if st == nil {
+		return
+	}
+	add("rollout", string(st.Phase), fmt.Sprintf("%s after %s: %d nodes have its bundle, %d died of it, %d were off", st.Reason, st.Since.Sub(st.Began).Round(time.Second),
+		r.Has[st.Candidate], r.Dead, r.Off))
+	for _, stage := range st.Stages {
+		note := stage.State
+		if !stage.Ended.IsZero() && !stage.Began.IsZero() {
+			note += " in " + stage.Ended.Sub(stage.Began).Round(time.Second).String()
+		}
+		add("stage "+stage.Name, fmt.Sprintf("%d nodes", stage.Members), note)
+	}
+	for _, word := range rollout.Words() {
+		if n := st.Counts[word]; n > 0 {
+			add("nodes: "+string(word), fmt.Sprint(n), "")
+		}
+	}
 }
 
 // addSilence says what the service made of those that went silent, and of the others.

@@ -25,14 +25,18 @@ type simFlags struct {
 	conf     sim.Config
 	format   cli.Format
 	channel  string
+	prefix   string // of the names of the nodes
 	nodes    int
 	interval time.Duration
 	start    string
-	labels   labelShares
-	outages  outageFlag
-	service  outageFlag
-	commands commandFlag
-	rates    struct{ fail, lose, refuse, unwell, offline, flaky share }
+	// candidate is the digest of a real bundle; empty: another for each seed.
+	candidate string
+	labels    labelShares
+	outages   outageFlag
+	service   outageFlag
+	commands  commandFlag
+	rates     fateFlags
+	unwell    share
 }
 
 func newRolloutSimulateCommand(env *cli.Env) *cobra.Command {
@@ -61,16 +65,14 @@ EXIT STATUS
 	f.StringVar(&s.channel, "channel", "", "the channel (default: the only one with a rollout)")
 	f.IntVar(&s.nodes, "nodes", 10_000, "how many nodes the channel has")
 	f.Var(&s.labels, "label", "a label, and the share of the nodes that have it: NAME=VALUE:SHARE; can be repeated")
-	f.Var(&s.rates.fail, "fail", "share of the nodes whose runs fail with the new bundle")
-	f.Var(&s.rates.lose, "lose", "share of the nodes that take it and are never heard of again")
-	f.Var(&s.rates.refuse, "refuse", "share of the nodes that cannot run it and go back by themselves")
-	f.Var(&s.rates.unwell, "unwell", "share of the nodes for which the checks do not hold with it")
-	f.Var(&s.rates.offline, "offline", "share of the nodes that are off all the time")
-	f.Var(&s.rates.flaky, "flaky", "share of all runs that fail once")
+	s.rates.flags(f)
+	f.Var(&s.unwell, "unwell", "share of the nodes for which the checks do not hold with it")
 	f.Var(&s.outages, "network-outage", "cut a share of the nodes off for a time; can be repeated")
 	f.Var(&s.service, "service-outage", "take the report service away for a time; can be repeated")
 	f.Var(&s.commands, "do", "what an operator does, and when; can be repeated")
 	f.DurationVar(&s.conf.Approve, "approve-after", 0, "how long people take to approve a stage; negative: nobody does")
+	f.StringVar(&s.prefix, "prefix", "node", "what the names of the nodes begin with, as in vigo bench fleet: fates follow from seed and name")
+	f.StringVar(&s.candidate, "candidate", "", "digest of the bundle that is rolled out: the order in which nodes are drawn follows from it (default: follows from the seed)")
 	f.Uint64Var(&s.conf.Seed, "seed", 1, "another number gives nodes other fates and places")
 	f.DurationVar(&s.interval, "interval", 0, "how often nodes report (default: what fleet.yaml says)")
 	f.DurationVar(&s.conf.Step.Every, "step", 3*time.Second, "how often the report service looks; more is quicker to play, and less exact")
@@ -90,8 +92,8 @@ func (s *simFlags) run(env *cli.Env, dir string) error {
 	c := &s.conf
 	c.Spec, c.Open, c.Turn.Every = spec, open.Open, cmp.Or(s.interval, fleet.Interval)
 	c.Outages, c.Commands = slices.Concat(s.outages.list, s.service.list), s.commands.list
-	r := &s.rates
-	c.Rates = sim.Rates{Fail: float64(r.fail), Lose: float64(r.lose), Refuse: float64(r.refuse), Unwell: float64(r.unwell), Offline: float64(r.offline), Flaky: float64(r.flaky)}
+	c.Rates = s.rates.rates()
+	c.Rates.Unwell = float64(s.unwell)
 	c.Start = env.Now().UTC().Truncate(time.Second)
 	if s.start != "" {
 		if c.Start, err = time.Parse(time.RFC3339, s.start); err != nil {
@@ -102,7 +104,7 @@ func (s *simFlags) run(env *cli.Env, dir string) error {
 		return cli.UsageError(fmt.Errorf("--nodes is from 1 to %d", sim.MostNodes))
 	}
 	// The order in which nodes are drawn follows from the digest of the candidate; another seed is another candidate.
-	c.Stable, c.Candidate = "stable", fmt.Sprintf("candidate %d", c.Seed)
+	c.Stable, c.Candidate = "stable", cmp.Or(s.candidate, fmt.Sprintf("candidate %d", c.Seed))
 	if c.Members, err = s.members(spec); err != nil {
 		return err
 	}
@@ -156,14 +158,8 @@ func (s *simFlags) members(spec rollout.Spec) ([]sim.Member, error) {
 	}
 	members := make([]sim.Member, s.nodes)
 	for i := range members {
-		name := fmt.Sprintf("node-%06d", i)
-		labels := map[string]string{}
-		for _, l := range s.labels.list {
-			if _, has := labels[l.name]; !has && float64(rollout.BucketOf(fmt.Sprintf("%d label %s=%s", s.conf.Seed, l.name, l.value), name)) < l.share*float64(rollout.Everyone) {
-				labels[l.name] = l.value
-			}
-		}
-		if members[i], err = memberOf(name, labels, spec, conds); err != nil {
+		name := fmt.Sprintf("%s-%06d", s.prefix, i)
+		if members[i], err = memberOf(name, sim.LabelsOf(s.labels.list, s.conf.Seed, name), spec, conds); err != nil {
 			return nil, err
 		}
 	}

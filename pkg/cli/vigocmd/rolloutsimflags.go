@@ -6,17 +6,29 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"vigo.dev/pkg/rollout"
 	"vigo.dev/pkg/rollout/sim"
 )
 
-// labelShares are flags such as environment=staging:10%.
-type labelShares struct{ list []labelShare }
+// fateFlags are what becomes of nodes that are simulated.
+type fateFlags struct{ fail, lose, refuse, offline, flaky share }
 
-type labelShare struct {
-	name, value string
-	share       float64
+func (r *fateFlags) flags(f *pflag.FlagSet) {
+	f.Var(&r.fail, "fail", "share of the nodes whose runs fail with the new bundle")
+	f.Var(&r.lose, "lose", "share of the nodes that take it and are never heard of again")
+	f.Var(&r.refuse, "refuse", "share of the nodes that cannot run it and go back by themselves")
+	f.Var(&r.offline, "offline", "share of the nodes that are off all the time")
+	f.Var(&r.flaky, "flaky", "share of all runs that fail once")
 }
+
+func (r *fateFlags) rates() sim.Rates {
+	return sim.Rates{Fail: float64(r.fail), Lose: float64(r.lose), Refuse: float64(r.refuse), Offline: float64(r.offline), Flaky: float64(r.flaky)}
+}
+
+// labelShares are flags such as environment=staging:10%.
+type labelShares struct{ list []sim.LabelShare }
 
 // String implements pflag.Value.
 func (l *labelShares) String() string { return "" }
@@ -35,7 +47,7 @@ func (l *labelShares) Set(text string) error {
 	if err := s.Set(part); err != nil {
 		return err
 	}
-	l.list = append(l.list, labelShare{name, value, float64(s)})
+	l.list = append(l.list, sim.LabelShare{Name: name, Value: value, Share: float64(s)})
 	return nil
 }
 

@@ -40,20 +40,24 @@ type Fate struct {
 type Node struct {
 	Member
 	Fate Fate
+	// Meets says whether the labels of the node meet the condition of a stage: by the stages of the member, unless it is replaced.
+	Meets func(when string) (bool, error)
 
 	seed              uint64
 	flaky             float64
 	offset            time.Duration // of its turns in the cycles of a play
 	stages            []rollout.Stage
-	bundle, candidate string
+	bundle, candidate string // candidate: the last it heard of
 	aside             []string
 	ran               int // runs with the bundle
 	dead              bool
 }
 
-// NewNode draws the fate of a node, which follows from the seed and its name alone. It has what is stable.
-func NewNode(m Member, seed uint64, r Rates, interval time.Duration, stable, candidate string, stages []rollout.Stage) *Node {
-	n := &Node{Member: m, seed: seed, flaky: r.Flaky, stages: stages, bundle: stable, candidate: candidate}
+// NewNode draws the fate of a node, which follows from the seed and its name alone. It has what is stable. Its fate is the same
+// with every candidate that comes.
+func NewNode(m Member, seed uint64, r Rates, interval time.Duration, stable string, stages []rollout.Stage) *Node {
+	n := &Node{Member: m, seed: seed, flaky: r.Flaky, stages: stages, bundle: stable}
+	n.Meets = n.meets
 	chance := rand.New(rand.NewPCG(seed, uint64(rollout.BucketOf("fate", m.Name))))
 	of := func(rate float64) bool { return chance.Float64() < rate }
 	n.Fate = Fate{Phase: time.Duration(chance.Int64N(int64(interval/(2*time.Millisecond))))*2*time.Millisecond + time.Millisecond,
@@ -91,7 +95,10 @@ func (n *Node) Turn(signed rollout.Signed) (said []Says) {
 	if n.dead || n.Fate.Off {
 		return nil
 	}
-	d := rollout.Decide(signed, rollout.Place{Node: n.Name, Current: n.bundle, Aside: n.aside, Meets: n.meets})
+	if signed.Candidate != "" {
+		n.candidate = signed.Candidate
+	}
+	d := rollout.Decide(signed, rollout.Place{Node: n.Name, Current: n.bundle, Aside: n.aside, Meets: n.Meets})
 	switch meant := d.Target == n.candidate; {
 	case d.Target == n.bundle:
 	case meant && n.Fate.Refuses:
@@ -111,6 +118,12 @@ func (n *Node) Turn(signed rollout.Signed) (said []Says) {
 	failed := has && n.Fate.Fails || n.flaky > 0 && n.chance(fmt.Sprintf("%s run %d", n.bundle, n.ran)) < n.flaky
 	return append(said, Says{Bundle: n.bundle, Aside: n.putAside(), Failed: failed, Unwell: has && n.Fate.Unwell})
 }
+
+// Dead says whether a candidate was its end.
+func (n *Node) Dead() bool { return n.dead }
+
+// Has is the digest of the bundle it enforces.
+func (n *Node) Has() string { return n.bundle }
 
 func (n *Node) putAside() string {
 	if len(n.aside) == 0 {

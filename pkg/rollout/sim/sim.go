@@ -190,7 +190,7 @@ func (p *play) people() {
 		if p.Spec.Immediate {
 			m.Stages = 1 // of the one stage that is left, which has no condition
 		}
-		p.nodes = append(p.nodes, NewNode(m, p.Seed, p.Rates, p.Turn.Every, p.Stable, p.Candidate, p.state.Spec.Stages))
+		p.nodes = append(p.nodes, NewNode(m, p.Seed, p.Rates, p.Turn.Every, p.Stable, p.state.Spec.Stages))
 	}
 	shift := p.Turn.First % p.Turn.Every
 	at := func(n *Node) time.Duration { return (n.Fate.Phase + shift + p.Turn.Every) % p.Turn.Every }

@@ -85,7 +85,7 @@ func (p *play) result() Timeline {
 		out.Stages = append(out.Stages, Stage{Name: p.state.Spec.Stages[i].Name, Members: st.Members, Began: st.Began, Ended: st.Ended, Skipped: st.Skipped})
 	}
 	for _, n := range p.nodes {
-		if n.bundle == n.candidate || n.dead {
+		if n.bundle == p.Candidate || n.dead {
 			out.Reached++
 		}
 	}
