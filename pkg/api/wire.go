@@ -59,7 +59,7 @@ func newWire(rawURLs []string, conf *tls.Config, timeout time.Duration, now func
 			TLSNextProto:          map[string]func(string, *tls.Conn) http.RoundTripper{},
 			TLSHandshakeTimeout:   15 * time.Second,
 			ResponseHeaderTimeout: timeout,
-			MaxIdleConnsPerHost:   16, // a hub relays for many at once
+			MaxIdleConnsPerHost:   32, // a hub relays for many at once
 			IdleConnTimeout:       10 * time.Minute,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

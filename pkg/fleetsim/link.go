@@ -108,7 +108,7 @@ type hub struct {
 }
 
 // hubSlots is how many uploads of a hub are under way at once; its client bounds how many requests with check-ins are.
-const hubSlots = 8
+const hubSlots = 16
 
 func (s *Sim) openHub(kept enrolled) (*hub, error) {
 	key, err := identity.ParseNodeKey([]byte(kept.Key))
