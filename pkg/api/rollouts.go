@@ -24,6 +24,8 @@ type RolloutPlan struct {
 	Labels map[string]map[string]string `json:"labels,omitempty"`
 	// Consents are the stages to which people agreed by signed commits, for the candidate.
 	Consents []rollout.Command `json:"consents,omitempty"`
+	// Shown is what the pointer of the channel says now, for a service that knows nothing of the rollout under way.
+	Shown rollout.Signed `json:"shown,omitzero"`
 }
 
 // Rollouts serves people and controllers: how channels are given what is new.

@@ -67,7 +67,7 @@ func (c *Controller) planned(ctx context.Context, name string, prev published, w
 	if err != nil {
 		return as, err
 	}
-	plan := api.RolloutPlan{Channel: name, Spec: spec, Window: c.state.Windows[name], Stable: p.Stable, Candidate: wanted, Labels: labels, Consents: consents}
+	plan := api.RolloutPlan{Channel: name, Spec: spec, Window: c.state.Windows[name], Stable: p.Stable, Candidate: wanted, Labels: labels, Consents: consents, Shown: p.Signed()}
 	says, err := c.cfg.Judge.Roll(ctx, plan)
 	if err != nil {
 		return as, failed(FailedRollout, fmt.Errorf("asking the report service how far the rollout is: %w", err))

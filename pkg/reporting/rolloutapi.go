@@ -26,6 +26,13 @@ func (s *Service) Roll(ctx context.Context, plan api.RolloutPlan) (rollout.Signe
 	if err != nil {
 		return rollout.Signed{}, kept(err)
 	}
+	state, err := s.rolloutOf(ctx, plan.Channel)
+	if err != nil {
+		return rollout.Signed{}, err
+	}
+	if state.ID != "" {
+		plan.Shown = rollout.Signed{} // it is what this service said
+	}
 	if doc := encoded(plan); string(docs[planDoc]) != string(doc) {
 		if err := s.DB.PutRollout(ctx, plan.Channel, map[string][]byte{planDoc: doc}); err != nil {
 			return rollout.Signed{}, kept(err)
@@ -34,8 +41,7 @@ func (s *Service) Roll(ctx context.Context, plan api.RolloutPlan) (rollout.Signe
 			return rollout.Signed{}, err
 		}
 	}
-	state, err := s.rolloutOf(ctx, plan.Channel)
-	if err != nil {
+	if state, err = s.rolloutOf(ctx, plan.Channel); err != nil {
 		return rollout.Signed{}, err
 	}
 	switch says := state.Signed(); {

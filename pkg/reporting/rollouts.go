@@ -112,7 +112,9 @@ func (s *Service) moveRollout(ctx context.Context, channel string) error {
 	now := s.Now().UTC()
 	docs := map[string][]byte{}
 	next := *c
-	over, err := s.takePlan(ctx, &next, now)
+	over := s.unstaged(&next, now)
+	told, err := s.takePlan(ctx, &next, now)
+	over = append(over, told...)
 	if err != nil || next.state.ID == "" {
 		return err
 	}
@@ -121,13 +123,13 @@ func (s *Service) moveRollout(ctx context.Context, channel string) error {
 		return err
 	}
 	commands = append(commands, s.consented(&next)...)
-	if next.state.Phase.Over() && next.state.ID == c.state.ID && len(docs) == 0 {
+	if c.state.Phase.Over() && next.state.ID == c.state.ID && len(docs) == 0 {
 		s.rollouts.by[channel] = &next
 		return nil
 	}
-	state, told := rollout.Step(next.state, s.snapshot(ctx, &next, now), commands)
+	state, moved := rollout.Step(next.state, s.snapshot(ctx, &next, now), commands)
 	next.state = state
-	told = append(over, told...)
+	told = append(over, moved...)
 	changedDocs(docs, &c.state, &next.state)
 	if err := s.forgetLog(ctx, channel, docs, len(told)); err != nil {
 		return err
@@ -137,6 +139,10 @@ func (s *Service) moveRollout(ctx context.Context, channel string) error {
 	}
 	for i, t := range told {
 		docs[fmt.Sprintf("%s%s-%02d", logPrefix, now.Format(time.RFC3339Nano), i)] = encoded(t)
+	}
+	if len(docs) == 0 {
+		s.rollouts.by[channel] = &next
+		return nil
 	}
 	switch err := s.DB.StepRollout(ctx, s.rollouts.term, channel, docs); {
 	case errors.Is(err, sqlstore.ErrFollows):
@@ -177,47 +183,6 @@ func (s *Service) loadRollout(ctx context.Context, channel string) (*rolling, er
 		c.state.Nodes[strings.TrimPrefix(key, nodePrefix)] = p
 	}
 	return c, nil
-}
-
-// takePlan begins what the controller wants, if it is another bundle than the one under way and that one yields. It returns what
-// is to be told of the end of that one.
-func (s *Service) takePlan(ctx context.Context, c *rolling, now time.Time) (told []rollout.Transition, err error) {
-	docs, err := s.DB.RolloutDocs(ctx, c.channel, planDoc)
-	if err != nil {
-		return nil, err
-	}
-	doc := docs[planDoc]
-	if doc == nil {
-		return nil, nil
-	}
-	var plan api.RolloutPlan
-	if err := json.Unmarshal(doc, &plan); err != nil {
-		return nil, fmt.Errorf("reading what is to be rolled out on %s: %w", c.channel, err)
-	}
-	c.meets.use(plan)
-	c.plan = plan
-	known := c.state.ID != ""
-	if plan.Stable.Digest == plan.Candidate.Digest || known && (c.state.Candidate == plan.Candidate.Digest || !c.state.Yields()) {
-		return nil, nil
-	}
-	var prev *rollout.State
-	stable := plan.Stable.Digest
-	if known {
-		over, end := c.state.Supersede("", now)
-		if !c.state.Phase.Over() {
-			told = append(told, end)
-			c.over = &pastRollout{State: over, Commit: c.commit}
-		}
-		prev = &over
-		if c.state.Phase == rollout.Completed {
-			stable = c.state.Candidate // the controller will have published it by now, or does with the next pointer
-		}
-	}
-	id := fmt.Sprintf("%s-%s-%d", c.channel, short(plan.Candidate.Digest), now.Unix())
-	c.state, c.commit = rollout.Begin(id, plan.Spec, stable, plan.Candidate.Digest, prev, now), plan.Candidate.Commit
-	told = append(told, c.state.Beginning(begunBy(plan.Candidate)))
-	s.Log.Info("a rollout begins", "channel", c.channel, "rollout", id, "candidate", plan.Candidate.Digest, "commit", plan.Candidate.Commit)
-	return told, nil
 }
 
 // consented are the stages to which people have agreed by commits, and that were not counted yet.
@@ -264,9 +229,11 @@ func (s *Service) takeCommands(ctx context.Context, c *rolling, docs map[string]
 
 // changedDocs are the documents that differ between two states, in more than when a node was heard of.
 func changedDocs(docs map[string][]byte, was, is *rollout.State) {
-	head, before := *is, *was
-	head.Nodes, before.Nodes = nil, nil
-	docs[headDoc] = encoded(head)
+	head := *is
+	head.Nodes = nil
+	if is.Phase == rollout.Running || string(standing(is)) != string(standing(was)) {
+		docs[headDoc] = encoded(head)
+	}
 	for name, p := range is.Nodes {
 		if old, ok := was.Nodes[name]; !ok || !p.Same(old) {
 			docs[nodePrefix+name] = encoded(p)
@@ -277,6 +244,14 @@ func changedDocs(docs map[string][]byte, was, is *rollout.State) {
 			docs[nodePrefix+name] = nil
 		}
 	}
+}
+
+// standing is what is kept of a rollout that does not run: not when it was looked at, nor what that was compared with. Such a one may
+// stand for weeks, and is looked at every three seconds.
+func standing(s *rollout.State) []byte {
+	head := *s
+	head.Nodes, head.Ticked, head.Heard, head.Control = nil, time.Time{}, rollout.Heard{}, nil
+	return encoded(head)
 }
 
 // forgetLog removes the oldest transitions when there are too many, if some are to be added.

@@ -46,6 +46,8 @@ const (
 	AbortFailed      Reason = "abort:failed"
 	AbortLost        Reason = "abort:lost"
 	ByNewer          Reason = "newer-bundle"
+	NotStaged        Reason = "not-staged"    // policy has its channel given what is new at once
+	WasUnknown       Reason = "was-not-known" // whoever kept it has forgotten it
 	Done             Reason = "done"
 )
 
@@ -186,6 +188,43 @@ func (s State) Supersede(by string, now time.Time) (State, Transition) {
 		m.enter(Superseded, ByNewer, by, "")
 	}
 	return m.s, m.last()
+}
+
+// Unstage ends a rollout because policy has the channel given what is new at once.
+func (s State) Unstage(now time.Time) (State, Transition) {
+	m := machine{s: s.clone(), now: now}
+	if !s.Phase.Over() {
+		m.enter(Superseded, NotStaged, "", "policy has no rollout for the channel any more: everyone is given what is new at once")
+	}
+	return m.s, m.last()
+}
+
+// Shown takes up what the pointer of a channel has said before anything was known of the rollout that begins, as when the store of the
+// service was lost: which bundles nodes may have, and have to leave. If it is of the rollout that the pointer shows, and that had let
+// nobody in or was paused, it waits for somebody to look: it may have been aborted. What was taken back is not given again.
+func (s State) Shown(p Signed, now time.Time) (State, []Transition) {
+	if p.Directive == nil {
+		return s, nil
+	}
+	m := machine{s: s.clone(), now: now}
+	for _, had := range append(slices.Clone(p.Directive.Keep), p.Candidate) {
+		if had != s.Candidate && had != s.Stable && had != "" && !slices.Contains(m.s.Keep, had) {
+			m.s.Keep = append(m.s.Keep, had)
+		}
+	}
+	for _, left := range p.Directive.Revert {
+		if !slices.Contains(m.s.Taken, left) && (left != s.Candidate || p.Candidate == left) {
+			m.s.Taken = append(m.s.Taken, left)
+		}
+	}
+	m.s.Keep = slices.DeleteFunc(m.s.Keep, func(d string) bool { return slices.Contains(m.s.Taken, d) })
+	switch same := p.Candidate == s.Candidate; {
+	case same && slices.Contains(m.s.Taken, s.Candidate):
+		m.enter(Reverting, WasUnknown, "", "the pointer says that it was taken back")
+	case same && (p.Directive.Paused || len(p.Directive.Admit) == 0):
+		m.enter(Paused, WasUnknown, "", "nothing was known of it, and the pointer lets nobody in: it may have been aborted; resume it if it is to go on")
+	}
+	return m.s, m.out
 }
 
 // clone is another state that can be changed, but for its nodes.
