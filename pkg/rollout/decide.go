@@ -15,7 +15,7 @@ const (
 	WhyAdopted   Why = "adopted"        // it has the candidate and keeps it
 	WhyAdmitted  Why = "admitted"       // it is its turn
 	WhyKept      Why = "kept"           // it has a bundle of an earlier rollout and is not taken back
-	WhyReverted  Why = "reverted"       // what it had is to be left
+	WhyReverted  Why = "reverted"       // what is new was taken back, and is left by whoever has it
 	WhyExpired   Why = "expired"        // the pointer is too old to change anything
 	WhyAside     Why = "put-aside"      // the node could not run it
 	WhyUndecided Why = "cannot-tell"    // the condition of a stage could not be evaluated
@@ -83,6 +83,8 @@ func Decide(s Signed, p Place) Decision {
 		return Decision{Target: back(s, p), Why: WhyUndecided, Err: undecided}
 	case slices.Contains(d.Keep, p.Current) && p.Current != s.Stable:
 		return Decision{Target: p.Current, Why: WhyKept}
+	case taken(s.Candidate):
+		return Decision{Target: s.Stable, Why: WhyReverted}
 	}
 	return Decision{Target: s.Stable, Why: WhyStable}
 }

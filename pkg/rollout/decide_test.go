@@ -37,6 +37,7 @@ func TestDecide(t *testing.T) {
 		"paused, and it could not":       {at(rollout.Directive{Admit: all, Paused: true}), rollout.Place{Current: "A", Aside: []string{"B"}}, "A", rollout.WhyAside},
 		"paused, and it has it":          {at(rollout.Directive{Admit: all, Paused: true}), rollout.Place{Current: "B"}, "B", rollout.WhyAdopted},
 		"taken back":                     {at(rollout.Directive{Revert: []string{"B"}}), rollout.Place{Current: "B"}, "A", rollout.WhyReverted},
+		"taken back, it never had it":    {at(rollout.Directive{Revert: []string{"B"}}), rollout.Place{Current: "A"}, "A", rollout.WhyReverted},
 		"of a rollout before":            {at(rollout.Directive{Keep: []string{"X"}}), rollout.Place{Current: "X"}, "X", rollout.WhyKept},
 		"of a rollout before, its turn":  {at(rollout.Directive{Keep: []string{"X"}, Admit: all}), rollout.Place{Current: "X"}, "B", rollout.WhyAdmitted},
 		"of a rollout before, to leave":  {at(rollout.Directive{Keep: []string{"X"}, Revert: []string{"X"}}), rollout.Place{Current: "X"}, "A", rollout.WhyReverted},

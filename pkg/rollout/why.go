@@ -16,7 +16,7 @@ func (w Why) Text(stage string) string {
 	case WhyKept:
 		return "it has the bundle of a rollout before, and nobody took it back"
 	case WhyReverted:
-		return "the bundle it had was taken back"
+		return "what is stable on its channel: the new bundle was taken back"
 	case WhyExpired:
 		return "the pointer of its channel is past its time, so nothing changes"
 	case WhyAside:

@@ -1,9 +1,11 @@
 package rollouts
 
 import (
+	"cmp"
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -18,7 +20,9 @@ import (
 type apart struct {
 	*fleet
 	registry   string
-	root       string // document that nodes pin
+	handler    http.Handler // of the registry
+	mirror     string       // that nodes are told of instead
+	root       string       // document that nodes pin
 	controller *programs.Process
 }
 
@@ -47,6 +51,7 @@ func prepareApart(t *testing.T, rollouts string) *apart {
 			t.Error(err)
 		}
 	})
+	a.handler = r
 	a.registry = strings.TrimPrefix(server.URL, "http://") + "/vigo/lab"
 	a.root = programs.Run(t, nil, "vigo", "trust", "init", "--data", filepath.Join(a.dir, "controller"))
 	return a
@@ -61,7 +66,7 @@ func (a *apart) report() {
 // reportAt starts a report service with a folder of data, at an address.
 func (a *apart) reportAt(data, listen string, more ...string) (s *programs.Process, address string) {
 	a.t.Helper()
-	s, line := programs.Serve(a.t, nil, "the report service is up", "vigo", append([]string{"report", "--data", data, "--fleet", "lab", "--registry", a.registry,
+	s, line := programs.Serve(a.t, nil, "the report service is up", "vigo", append([]string{"report", "--data", data, "--fleet", "lab", "--registry", cmp.Or(a.mirror, a.registry),
 		"--plain-http", "--trust-root", a.root, "--interval", "1s", "--listen", listen}, more...)...)
 	_, address, _ = strings.Cut(line, "on https://")
 	return s, address
