@@ -78,6 +78,12 @@ func (tb *tab) whole(where, want string, width int64) {
 	if wide := eval[int64](tb, "document.documentElement.scrollWidth"); wide > width {
 		tb.t.Errorf("%s is %d wide in a window of %d: %s", where, wide, width, eval[string](tb, `[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth && !e.closest(".box,.diff,nav ul")).slice(0, 3).map(e => e.outerHTML.slice(0, 120)).join("\n")`))
 	}
+	if cut := eval[string](tb, `[...document.querySelectorAll(".stack")].filter(e => innerWidth <= 600 && e.scrollWidth > e.clientWidth + 1).map(e => e.ariaLabel).join(", ")`); cut != "" {
+		tb.t.Errorf("%s: on a telephone a part of the rows cannot be seen: %s", where, cut)
+	}
+	if here := eval[bool](tb, `(() => { const e = document.querySelector("header nav [aria-current]"); if (!e) return true; const r = e.getBoundingClientRect(); return r.left >= 0 && r.right <= innerWidth + 1; })()`); !here {
+		tb.t.Errorf("%s: where one is cannot be seen in the navigation", where)
+	}
 	tb.clean(where)
 }
 

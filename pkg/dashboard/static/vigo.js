@@ -4,6 +4,8 @@
   const body = document.body, link = document.getElementById("link"), said = document.getElementById("said");
   const every = 15000, soon = 1000;
   let due = 0, timer = 0;
+  const row = document.querySelector("header nav ul"), here = row && row.querySelector("[aria-current]");
+  if (here) row.scrollLeft = Math.max(0, here.offsetLeft + here.offsetWidth / 2 - row.clientWidth / 2); // on a telephone it is wider than the window
 
   // make turns what the server has rendered into an element.
   const make = (html) => {
