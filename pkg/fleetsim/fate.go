@@ -33,6 +33,7 @@ func (s *Sim) agentOf(n *node, labels map[string]string) *sim.Node {
 func (s *Sim) decided(n *node) []sim.Says {
 	if began := s.started.Load(); began != nil && n.agent.CutOff(s.Fates.Cuts, s.Now().Sub(*began)) {
 		n.lapsed = true
+		s.tally.with(func(t *tally) { t.pulse.cut++ })
 		return nil
 	}
 	p := n.follows.pointer.Load()
@@ -40,8 +41,9 @@ func (s *Sim) decided(n *node) []sim.Says {
 		return []sim.Says{{Bundle: n.agent.Has()}}
 	}
 	n.note.Pointer, n.note.Issued = p.Version(), p.Issued
+	dead := n.agent.Dead()
 	said := n.agent.Turn(p.Signed())
-	if n.agent.Dead() {
+	if !dead && n.agent.Dead() {
 		n.lapsed = true
 		s.quiet.Add(1)
 	}

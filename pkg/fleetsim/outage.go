@@ -19,6 +19,7 @@ type Outage struct {
 type pulse struct {
 	at         time.Time // its end
 	done, lost int
+	cut        int // turns that were not taken, by nodes that are cut off
 }
 
 // memory is how many seconds before an outage say what is normal.
@@ -78,9 +79,9 @@ func (s *Sim) listen(ctx context.Context) []Outage {
 		}
 		p := pulse{at: s.Now().UTC()}
 		s.tally.with(func(t *tally) {
-			p.done, p.lost = t.pulse.done, t.pulse.lost
+			p.done, p.lost, p.cut = t.pulse.done, t.pulse.lost, t.pulse.cut
 			t.pulse = pulse{}
 		})
-		o.take(p, float64(len(s.nodes)-int(s.quiet.Load()))/s.Interval.Seconds())
+		o.take(p, float64(len(s.nodes)-int(s.quiet.Load()))/s.Interval.Seconds()-float64(p.cut))
 	}
 }
