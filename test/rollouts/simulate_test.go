@@ -17,11 +17,13 @@ import (
 
 // TestTheSimulationIsTrue: what a simulation says of a rollout is what the report service and the controller do with agents that
 // have the same fates: the same transitions at the same moments, the same members of stages, the same words of nodes.
+// In one of the stories the agents reach the service over HTTP and TLS, with signatures, and the moments are still the same.
 func TestTheSimulationIsTrue(t *testing.T) {
 	t.Parallel()
 	const soaks = "gate: {soak: 1m, checkins: 2, success: 98%}\n"
 	mins := func(n int) time.Duration { return time.Duration(n) * time.Minute }
 	for name, tt := range map[string]struct {
+		net     *network // nil: agents call the service
 		nodes   int
 		more    string // of the spec
 		rates   sim.Rates
@@ -29,12 +31,12 @@ func TestTheSimulationIsTrue(t *testing.T) {
 		ends    rollout.Phase
 		last    time.Duration
 	}{
-		"ten thousand nodes, of which some fail, die, refuse and are off": {10_000, soaks, sim.Rates{Fail: .002, Lose: .001, Refuse: .001, Offline: .03, Flaky: .0005}, nil, rollout.Completed, mins(15)},
-		"a bundle that kills":       {400, soaks, sim.Rates{Lose: 1}, nil, rollout.Aborted, mins(15)},
-		"a bundle that is reverted": {400, soaks + "on_abort: revert\n", sim.Rates{Fail: 1, Offline: .05}, nil, rollout.Reverted, mins(15)},
-		"the network is away, and then the service": {400, soaks, sim.Rates{Fail: .002, Offline: .05},
+		"ten thousand nodes, of which some fail, die, refuse and are off": {nil, 10_000, soaks, sim.Rates{Fail: .002, Lose: .001, Refuse: .001, Offline: .03, Flaky: .0005}, nil, rollout.Completed, mins(15)},
+		"a bundle that kills":       {nil, 400, soaks, sim.Rates{Lose: 1}, nil, rollout.Aborted, mins(15)},
+		"a bundle that is reverted": {nil, 400, soaks + "on_abort: revert\n", sim.Rates{Fail: 1, Offline: .05}, nil, rollout.Reverted, mins(15)},
+		"the network is away, and then the service": {&network{}, 400, soaks, sim.Rates{Fail: .002, Offline: .05},
 			[]sim.Outage{{After: 62 * time.Second, For: mins(4), Share: .4}, {After: 482 * time.Second, For: mins(2), Service: true}}, rollout.Completed, mins(30)},
-		"few at a time": {400, soaks + "max_in_flight: 5%\n", sim.Rates{Fail: .005, Lose: .005}, nil, rollout.Paused, mins(30)},
+		"few at a time": {nil, 400, soaks + "max_in_flight: 5%\n", sim.Rates{Fail: .005, Lose: .005}, nil, rollout.Paused, mins(30)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -43,7 +45,7 @@ func TestTheSimulationIsTrue(t *testing.T) {
 				for i := range tt.nodes {
 					c.Members = append(c.Members, sim.Member{Name: fmt.Sprintf("node-%05d", i), Stages: 0b110 | uint32(i%8/7)})
 				}
-				real := playReal(t, &c, tt.more)
+				real := playReal(t, &c, tt.more, tt.net)
 				want, err := sim.Run(c)
 				must(t, err)
 				same(t, want, real)
@@ -57,13 +59,13 @@ func TestTheSimulationIsTrue(t *testing.T) {
 
 // playReal has a site with the nodes of a simulation roll out a second commit, and tells the simulation when things happened first
 // and what the digests are.
-func playReal(t *testing.T, c *sim.Config, more string) report.RolloutStatus {
+func playReal(t *testing.T, c *sim.Config, more string, net *network) report.RolloutStatus {
 	t.Helper()
 	text := "kind: Rollout\nchannel: stable\ndeadline: 10m\n" + more + "stages:\n  - {name: canary, when: stage == \"trial\", size: 5%}\n  - {name: early, size: 10%}\n  - {name: rest, size: 100%}\n"
 	specs, _, err := policy.LoadRollouts(fstest.MapFS{"rollouts/stable.yaml": {Data: []byte(text)}}, nil)
 	must(t, err)
 	c.Spec = specs["stable"]
-	s := newSite(t, text)
+	s := newSite(t, text, net)
 	s.enrol(c.Members)
 	time.Sleep(time.Until(s.began.Add(time.Second)))
 	defer s.publish()()

@@ -48,13 +48,14 @@ type site struct {
 	began time.Time
 	moved atomic.Bool // the controller has done something since the pointer was read
 	last  bundle.Pointer
+	net   *network // nil: check-ins are calls
 }
 
 // every is how often agents of a site report.
 const every = 30 * time.Second
 
-func newSite(t *testing.T, rollouts string) *site {
-	s := &site{t: t, dir: t.TempDir(), repo: gitsourcetest.New(t), began: time.Now()}
+func newSite(t *testing.T, rollouts string, net *network) *site {
+	s := &site{t: t, net: net, dir: t.TempDir(), repo: gitsourcetest.New(t), began: time.Now()}
 	s.repo.Put(map[string]string{
 		"fleet.yaml":               "kind: Fleet\nname: lab\ninterval: 30s\nlabels: [stage]\n",
 		"roles/all.yaml":           "kind: Role\nmodules: [motd]\n",
@@ -96,8 +97,10 @@ func (s *site) begin() {
 	ended := make(chan error, 1)
 	s.now.Store(svc)
 	go func() { ended <- svc.Run(ctx) }()
+	deaf := s.net.serve(svc, s.ca)
 	s.down = func() {
 		s.now.Store(nil)
+		deaf()
 		cancel()
 		must(s.t, errors.Join(<-ended, s.db.Close()))
 	}
@@ -162,8 +165,11 @@ func (s *site) enrol(members []sim.Member) {
 			if err != nil {
 				return err
 			}
-			_, err = svc.Enroll(s.t.Context(), api.EnrollRequest{Token: tokens[m.Stages&1], Node: m.Name, CSR: string(csr)})
-			return err
+			answer, err := svc.Enroll(s.t.Context(), api.EnrollRequest{Token: tokens[m.Stages&1], Node: m.Name, CSR: string(csr)})
+			if err != nil {
+				return err
+			}
+			return s.net.join(m.Name, key, answer, s.ca)
 		})
 	}
 	must(s.t, group.Wait())
@@ -235,7 +241,7 @@ func (s *site) checkIn(n *sim.Node, p bundle.Pointer, says sim.Says, run string)
 	if says.Aside != "" {
 		c.Refusals = []report.Refusal{{Name: "aside", What: says.Aside, Count: 1}}
 	}
-	if _, err := svc.CheckIn(s.t.Context(), c); err != nil {
+	if _, err := s.net.agent(n.Name, svc).CheckIn(s.t.Context(), c); err != nil {
 		s.t.Errorf("%s checks in: %v", n.Name, err)
 	}
 }
