@@ -25,14 +25,20 @@ func (s *server) checkInBatch(w http.ResponseWriter, r *http.Request) (any, erro
 	buf := s.batches.Get().(*bytes.Buffer)
 	defer s.batches.Put(buf) // at most MaxBatch, and what is decoded does not point into it
 	buf.Reset()
-	all, err := readBatch(w, r, caller, buf)
+	all, err := readBatch(w, r, caller, s.Gate.Admit, buf)
 	if err != nil {
 		return nil, err
 	}
 	out, statuses := heardLines{}, make([]int, len(all))
 	for i, one := range all {
 		ctx := audit.WithCaller(r.Context(), &audit.Caller{Name: caller.Name, Role: string(caller.Role), Address: address(r)})
-		answer, err := s.brought(ctx, caller, one)
+		var answer report.Answer
+		if i > 0 { // the first is counted with the batch
+			err = s.Gate.Admit(relaying, caller.Name)
+		}
+		if err == nil {
+			answer, err = s.brought(ctx, one)
+		}
 		if err == nil {
 			statuses[i], err = http.StatusOK, out.hear(answer)
 		} else {
@@ -73,10 +79,7 @@ func (l *heardLines) hear(answer report.Answer) error {
 }
 
 // brought takes one check-in of a batch.
-func (s *server) brought(ctx context.Context, caller identity.Peer, one Relayed) (answer report.Answer, err error) {
-	if err := s.Gate.Admit("relay", caller.Name); err != nil {
-		return answer, err
-	}
+func (s *server) brought(ctx context.Context, one Relayed) (answer report.Answer, err error) {
 	if len(one.Body) > MaxSmall {
 		return answer, Refuse(ErrTooLarge, "body of %d bytes, at most %d", len(one.Body), MaxSmall)
 	}
@@ -92,13 +95,19 @@ func (s *server) brought(ctx context.Context, caller identity.Peer, one Relayed)
 	return s.hear(ctx, said)
 }
 
-// readBatch reads a batch, which only a hub may bring.
-func readBatch(w http.ResponseWriter, r *http.Request, from identity.Peer, buf *bytes.Buffer) ([]Relayed, error) {
+// relaying is what a hub does, to those who count.
+const relaying = "relay"
+
+// readBatch reads a batch, which only a hub may bring, and counts it as one request: also one that is no batch.
+func readBatch(w http.ResponseWriter, r *http.Request, from identity.Peer, admit func(what, sender string) error, buf *bytes.Buffer) ([]Relayed, error) {
 	if from.Name == "" {
 		return nil, Refuse(ErrUnauthorized, "no client certificate of this fleet was shown")
 	}
 	if from.Role != identity.RoleHub {
 		return nil, Refuse(ErrWrongNode, "check-ins of many nodes, brought by %s, which is not a hub", from.Name)
+	}
+	if err := admit(relaying, from.Name); err != nil {
+		return nil, err
 	}
 	if err := readBody(w, r, jsonLines, MaxBatch, buf); err != nil {
 		return nil, err
@@ -113,7 +122,7 @@ func (s *relayServer) relayBatch(w http.ResponseWriter, r *http.Request) (any, e
 	if err != nil {
 		return nil, err
 	}
-	all, err := readBatch(w, r, peer, new(bytes.Buffer))
+	all, err := readBatch(w, r, peer, s.Relay.Admit, new(bytes.Buffer))
 	if err != nil {
 		return nil, err
 	}
@@ -123,8 +132,10 @@ func (s *relayServer) relayBatch(w http.ResponseWriter, r *http.Request) (any, e
 		if identity.CheckName(one.Hub) != nil {
 			one.Hub = s.Hub
 		}
-		if errs[i] = s.Relay.Admit("relay", peer.Name); errs[i] != nil {
-			continue
+		if i > 0 { // the first is counted with the batch
+			if errs[i] = s.Relay.Admit(relaying, peer.Name); errs[i] != nil {
+				continue
+			}
 		}
 		group.Go(func() error { // no more than a batch has
 			var said Said

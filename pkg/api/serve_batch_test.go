@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -122,6 +123,46 @@ func TestABatchOfCheckIns(t *testing.T) {
 		"refused node web-1 at POST /v1/checkin: clock", "refused node web-1 at POST /v1/checkin: replay", "refused node web-1 at POST /v1/checkin: wrong-node"}
 	if !slices.Equal(heard.said, want) {
 		t.Errorf("recorded:\n%s\nwant\n%s", strings.Join(heard.said, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// counted lets so many requests of each kind and sender pass.
+type counted struct {
+	*backend
+	limit int
+	mu    sync.Mutex
+	of    map[string]int
+}
+
+func (c *counted) Admit(what, sender string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.of[what+" "+sender] == c.limit {
+		return ErrTooMany
+	}
+	c.of[what+" "+sender]++
+	return nil
+}
+
+// A batch counts as the requests it has, of the hub and of each node; one that is none counts as one.
+func TestABatchIsCounted(t *testing.T) {
+	t.Parallel()
+	gate := &counted{limit: 3, of: map[string]int{}}
+	r := newRigWith(t, func(b *Backend) { gate.backend, b.Gate = b.Gate.(*backend), gate })
+	hub := r.asHub(t)
+	if _, said := r.raw(t, r.batch(t, []byte("{}\n"))); said == nil || said.Code != ErrBadRequest.Code {
+		t.Errorf("no batch: %+v", said)
+	}
+	one := func() Relayed { return r.said(t, `{"node":"web-1"}`) }
+	answers, _, err := hub.relayAll(t.Context(), []Relayed{one(), one(), one(), one()})
+	if err != nil || answers[0].Err() != nil || answers[1].Err() != nil || !errors.Is(answers[2].Err(), ErrTooMany) || answers[3].Retry != "30" {
+		t.Errorf("after that, of three that may come: %+v, %v", answers, err)
+	}
+	if answers, _, err = hub.relayAll(t.Context(), []Relayed{one(), one()}); err != nil || !errors.Is(answers[0].Err(), ErrTooMany) || answers[1].Retry != "30" {
+		t.Errorf("when none may come: %+v, %v", answers, err)
+	}
+	if gate.of["relay plant"] != 3 || gate.of["checkin web-1"] != 2 || len(r.checked) != 2 {
+		t.Errorf("counted: %v, with %d taken", gate.of, len(r.checked))
 	}
 }
 
