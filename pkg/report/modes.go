@@ -11,6 +11,8 @@ type ModeStatus struct {
 	There int `json:"there"` // whose last run was in the mode as it is to be
 	// Silent is how many of the others are not heard of: they follow when they are back.
 	Silent int `json:"silent"`
+	// Gone are those by name; at most [MaxModeNodes].
+	Gone []string `json:"gone,omitempty"`
 	// Unread is how many others the service has not looked at yet after it was started.
 	Unread int `json:"unread,omitempty"`
 	// Lagging are others that are heard of; at most [MaxModeNodes].

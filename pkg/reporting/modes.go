@@ -60,9 +60,10 @@ func (s *Service) Modes(ctx context.Context, channel string) ([]report.ModeStatu
 	})
 	for i := range list {
 		m := &list[i]
-		slices.Sort(m.Lagging)
-		slices.Sort(m.Unready)
-		m.Lagging, m.Unready = m.Lagging[:min(len(m.Lagging), report.MaxModeNodes)], m.Unready[:min(len(m.Unready), report.MaxModeNodes)]
+		for _, names := range []*[]string{&m.Lagging, &m.Gone, &m.Unready} {
+			slices.Sort(*names)
+			*names = (*names)[:min(len(*names), report.MaxModeNodes)]
+		}
 	}
 	return list, nil
 }
@@ -75,6 +76,7 @@ func countMode(m *report.ModeStatus, node string, doc agentDoc, told, silent boo
 		m.There++
 	case silent:
 		m.Silent++
+		m.Gone = append(m.Gone, node)
 	default:
 		m.Lagging = append(m.Lagging, node)
 	}

@@ -42,7 +42,7 @@ func TestModesCountNodes(t *testing.T) {
 		t.Fatalf("%+v", list)
 	}
 	off, on := list[0], list[1]
-	if on.Name != "dr" || on.Nodes != 4 || on.There != 1 || on.Silent != 1 || !slices.Equal(on.Lagging, []string{"lags", "mute"}) || !slices.Equal(on.Unready, []string{"lags"}) || on.Note != "ams1 burns" {
+	if on.Name != "dr" || on.Nodes != 4 || on.There != 1 || on.Silent != 1 || !slices.Equal(on.Gone, []string{"gone"}) || !slices.Equal(on.Lagging, []string{"lags", "mute"}) || !slices.Equal(on.Unready, []string{"lags"}) || on.Note != "ams1 burns" {
 		t.Errorf("%+v", on)
 	}
 	if off.On || off.There != 3 || len(off.Unready) != 0 {

@@ -97,7 +97,7 @@ func showModes(env *cli.Env, list []report.ModeStatus) error {
 			n    int
 			text string
 		}{
-			{len(m.Lagging), "not there yet: " + some(m.Lagging)}, {m.Silent, fmt.Sprintf("%s not heard of: they follow when they are back", grouped(m.Silent))},
+			{len(m.Lagging), "not there yet: " + some(m.Lagging)}, {m.Silent, fmt.Sprintf("%s not heard of, to follow when back: %s", grouped(m.Silent), some(m.Gone))},
 			{m.Unread, fmt.Sprintf("the service has not looked at %s yet since its start", grouped(m.Unread))},
 			{len(m.Unready), "not ready for a flip: " + some(m.Unready)},
 		} {
