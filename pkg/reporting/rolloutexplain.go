@@ -126,6 +126,9 @@ func (e explaining) text() (rollout.Word, string) {
 	if e.says.muted && !e.state.Phase.Over() {
 		text += "; it is maintained, and no gate looks at it"
 	}
+	if e.state.Phase == rollout.Running && e.state.Reason == rollout.EvidenceBlind {
+		text += "; too many nodes went silent at once: nothing is counted until they are back"
+	}
 	return word, text
 }
 

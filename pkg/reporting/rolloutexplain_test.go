@@ -44,6 +44,21 @@ func explained(phase rollout.Phase, p rollout.Progress, stages uint32, says sayi
 	return explaining{state: state, p: p, stages: stages, node: "web-1", says: says, now: noon}.text()
 }
 
+// TestExplainSaysThatTheRolloutIsFrozen: while a site is cut off, nodes that were never drawn are silent as those are that nobody
+// waits for.
+func TestExplainSaysThatTheRolloutIsFrozen(t *testing.T) {
+	t.Parallel()
+	const frozen = "too many nodes went silent at once"
+	e := explaining{state: rollout.State{Phase: rollout.Running, Reason: rollout.EvidenceBlind}, p: rollout.Progress{Word: rollout.Offline}, stages: 1, node: "web-1", now: noon}
+	if _, text := e.text(); !strings.Contains(text, frozen) {
+		t.Error(text)
+	}
+	e.state.Phase = rollout.Paused
+	if _, text := e.text(); strings.Contains(text, frozen) {
+		t.Error(text)
+	}
+}
+
 // TestExplainKnowsHowTheRolloutIs: what a node waits for is another thing when the rollout is paused, aborted or over.
 func TestExplainKnowsHowTheRolloutIs(t *testing.T) {
 	t.Parallel()
