@@ -97,7 +97,9 @@ func prepared(cmd *exec.Cmd) *Process {
 
 func (p *Process) cleanUp(t testing.TB) {
 	t.Cleanup(func() {
-		p.End(syscall.SIGTERM)
+		if !p.End(syscall.SIGTERM) {
+			t.Errorf("%s does not end when it is told to", p)
+		}
 		if t.Failed() {
 			lines := strings.Split(p.Out.String(), "\n")
 			t.Logf("%s:\n%s", p, strings.Join(lines[max(0, len(lines)-tail):], "\n"))
@@ -119,14 +121,17 @@ func (p *Process) String() string {
 	return strings.Join(p.Cmd.Args[1:min(4, len(p.Cmd.Args))], " ")
 }
 
-// End sends a signal and waits until the process has gone. It may have gone already.
-func (p *Process) End(s syscall.Signal) {
+// End sends a signal and waits until the process has gone; it may have gone already. One that does not go is killed, and the
+// answer is false.
+func (p *Process) End(s syscall.Signal) bool {
 	_ = p.Cmd.Process.Signal(s)
 	select {
 	case <-p.done:
+		return true
 	case <-time.After(Patience):
 		_ = p.Cmd.Process.Kill()
 		<-p.done
+		return false
 	}
 }
 

@@ -1,13 +1,13 @@
 package rollouts
 
 import (
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -37,8 +37,7 @@ type fleet struct {
 	dir     string
 	address string // of the service that nodes enrol at
 	up      *programs.Process
-	nodes   []string
-	agents  map[string]*programs.Process
+	hosts   *programs.Hosts
 	clocks  map[string]time.Duration // how far the clocks of some nodes are ahead
 }
 
@@ -87,7 +86,8 @@ func newFleetAfter(t *testing.T, before func(data string), rollouts string, up .
 // prepare makes the repository of a fleet; nothing runs.
 func prepare(t *testing.T, rollouts string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, repo: gitsourcetest.New(t), data: filepath.Join(t.TempDir(), "data"), dir: t.TempDir(), agents: map[string]*programs.Process{}, address: "127.0.0.1:0"}
+	f := &fleet{t: t, repo: gitsourcetest.New(t), data: filepath.Join(t.TempDir(), "data"), dir: t.TempDir(), address: "127.0.0.1:0"}
+	f.hosts = programs.NewHosts(f.dir, func(args ...string) *exec.Cmd { return programs.Command(t, nil, "vigo-agent", args...) })
 	f.repo.Put(map[string]string{
 		"fleet.yaml":           "kind: Fleet\nname: lab\ninterval: 1s\nlabels: [stage]\nnodes:\n  - {match: \"node-0[01]\", labels: {stage: trial}}\n",
 		"roles/all.yaml":       "kind: Role\nmodules: [motd]\n",
@@ -109,27 +109,18 @@ func (f *fleet) serve(more ...string) {
 // enrol makes so many more nodes, at a service or a hub.
 func (f *fleet) enrol(server string, n int) {
 	f.t.Helper()
-	token := programs.Run(f.t, f.env(), "vigo", "token", "create", "--uses", fmt.Sprint(n))
-	for range n {
-		name := fmt.Sprintf("node-%02d", len(f.nodes))
-		root := filepath.Join(f.dir, name)
-		if err := os.MkdirAll(filepath.Join(root, "etc"), 0o755); err != nil {
-			f.t.Fatal(err)
-		}
-		programs.Run(f.t, nil, "vigo-agent", "--root", root, "enroll", "--server", "https://"+server, "--token", token, "--node", name)
-		f.nodes = append(f.nodes, name)
-	}
+	f.hosts.Enrol(f.t, server, f.operator().Run("token", "create", "--uses", fmt.Sprint(n)), n)
 }
 
 // begin starts all agents, and waits until they have the first policy and have said so.
 func (f *fleet) begin() {
 	f.t.Helper()
-	for _, name := range f.nodes {
+	for _, name := range f.hosts.Names {
 		f.run(name)
 	}
 	f.await("every node has the first policy", func() string { return f.missing("one") })
 	f.await("every node has reported", func() string {
-		if live := programs.Run(f.t, f.env(), "vigo", "nodes", "--presence", string(report.Live), "-o", "name"); len(strings.Fields(live)) != len(f.nodes) {
+		if live := programs.Run(f.t, f.env(), "vigo", "nodes", "--presence", string(report.Live), "-o", "name"); len(strings.Fields(live)) != len(f.hosts.Names) {
 			return live + " are live"
 		}
 		return ""
@@ -139,17 +130,15 @@ func (f *fleet) begin() {
 // run starts the agent of a node; it ends with the test.
 func (f *fleet) run(name string) {
 	f.t.Helper()
-	args := []string{"--root", filepath.Join(f.dir, name), "run"}
-	cmd := programs.Command(f.t, nil, "vigo-agent", args...)
+	cmd := f.hosts.Agent(name)
 	if ahead, ok := f.clocks[name]; ok {
-		cmd = programs.Command(f.t, []string{clockVariable + "=" + ahead.String()}, "vigo-agent", args...)
-		cmd.Path = os.Args[0]
+		cmd.Path, cmd.Env = os.Args[0], append(cmd.Env, clockVariable+"="+ahead.String())
 	}
-	f.agents[name] = programs.Start(f.t, cmd)
+	f.hosts.Agents[name] = programs.Start(f.t, cmd)
 }
 
 // kill ends the agent of a node without a word.
-func (f *fleet) kill(name string) { f.agents[name].End(syscall.SIGKILL) }
+func (f *fleet) kill(name string) { f.hosts.Kill(name) }
 
 // commit makes a policy that writes a file, and something more.
 func (f *fleet) commit(motd, more string) {
@@ -161,29 +150,21 @@ func (f *fleet) env() []string {
 	return []string{"VIGO_CONFIG=" + filepath.Join(f.data, "operator.json")}
 }
 
-// reads is what a node has in its file.
-func (f *fleet) reads(name string) string {
-	data, err := os.ReadFile(filepath.Join(f.dir, name, "etc/motd"))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(data))
+// operator is who runs the fleet.
+func (f *fleet) operator() programs.Operator {
+	return programs.Operator{T: f.t, Command: func(args ...string) *exec.Cmd { return programs.Command(f.t, f.env(), "vigo", args...) }}
 }
 
+// reads is what a node has in its file.
+func (f *fleet) reads(name string) string { return f.hosts.Read(f.t, name, "etc/motd") }
+
 // having is how many nodes have a file with this content.
-func (f *fleet) having(motd string) (n int) {
-	for _, name := range f.nodes {
-		if f.reads(name) == motd {
-			n++
-		}
-	}
-	return n
-}
+func (f *fleet) having(motd string) int { return len(f.hosts.Having(f.t, "etc/motd", motd)) }
 
 // missing says how many nodes have a content; nothing when all have.
 func (f *fleet) missing(motd string) string {
-	if n := f.having(motd); n != len(f.nodes) {
-		return fmt.Sprintf("%d of %d have %q", n, len(f.nodes), motd)
+	if n := f.having(motd); n != len(f.hosts.Names) {
+		return fmt.Sprintf("%d of %d have %q", n, len(f.hosts.Names), motd)
 	}
 	return ""
 }
@@ -191,45 +172,27 @@ func (f *fleet) missing(motd string) string {
 // status is the last rollout; the zero value when there was none, or the service does not answer.
 func (f *fleet) status(log ...string) report.RolloutStatus {
 	f.t.Helper()
-	var list []report.RolloutStatus
-	cmd := programs.Command(f.t, f.env(), "vigo", append([]string{"rollout", "status", "-o", "json"}, log...)...)
-	out, err := cmd.Output()
-	if err != nil {
-		return report.RolloutStatus{}
-	}
-	if err := json.Unmarshal(out, &list); err != nil {
-		f.t.Fatalf("%v: %s", err, out)
-	}
-	if len(list) == 0 {
-		return report.RolloutStatus{}
-	}
-	return list[0]
+	return f.operator().Rollout(log...)
 }
 
 // explained checks what is said of nodes.
 func (f *fleet) explained(want map[string]rollout.Word) {
 	f.t.Helper()
-	for node, word := range want {
-		if out := programs.Run(f.t, f.env(), "vigo", "rollout", "explain", node); !strings.HasPrefix(out, node+" is "+string(word)+":") {
-			f.t.Errorf("of %s it says %q, want %s", node, out, word)
-		}
-	}
+	f.operator().Explained(want)
 }
 
 // await waits until what returns nothing that is still wanting.
 func (f *fleet) await(what string, wanting func() string) {
 	f.t.Helper()
-	deadline := time.Now().Add(2 * programs.Patience)
-	for {
-		left := wanting()
-		if left == "" {
-			return
-		}
-		if time.Now().After(deadline) {
-			f.t.Fatalf("waiting for: %s: %s; %+v", what, left, f.status("--log", "30"))
-		}
-		time.Sleep(100 * time.Millisecond)
+	f.operator().Await(what, func() error { return missing(wanting()) })
+}
+
+// missing is an error that says what is; none when nothing is.
+func missing(what string) error {
+	if what == "" {
+		return nil
 	}
+	return errors.New(what)
 }
 
 // awaitPhase waits for a phase of the rollout of a commit.
@@ -239,26 +202,15 @@ func (f *fleet) awaitPhase(p rollout.Phase, after string) report.RolloutStatus {
 }
 
 // awaitStatus waits for a rollout as it should be.
-func (f *fleet) awaitStatus(what string, so func(report.RolloutStatus) bool) (s report.RolloutStatus) {
+func (f *fleet) awaitStatus(what string, so func(report.RolloutStatus) bool) report.RolloutStatus {
 	f.t.Helper()
-	f.await(what, func() string {
-		if s = f.status(); !so(s) {
-			return fmt.Sprintf("it is %s (%s), %v", s.Phase, s.Reason, s.Counts)
-		}
-		return ""
-	})
-	return s
+	return f.operator().AwaitRollout(what, so)
 }
 
 // for a while, something must go on to hold.
 func (f *fleet) stays(d time.Duration, what string, wrong func() string) {
 	f.t.Helper()
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if why := wrong(); why != "" {
-			f.t.Errorf("%s: %s", what, why)
-			return
-		}
-	}
+	programs.Stays(f.t, d, what, func() error { return missing(wrong()) })
 }
 
 // reasons are those of a log, in their order.

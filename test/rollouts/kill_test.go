@@ -28,7 +28,7 @@ func TestKilledInEveryState(t *testing.T) {
 				most = []int{2, 3, 6}[i]
 			}
 		}
-		for _, name := range f.nodes {
+		for _, name := range f.hosts.Names {
 			switch f.reads(name) {
 			case "two":
 				had[name] = true

@@ -1,8 +1,6 @@
 package rollouts
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +10,6 @@ import (
 
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/rollout"
-	"vigo.dev/pkg/trust"
 	"vigo.dev/test/programs"
 )
 
@@ -29,12 +26,7 @@ func (f *fleet) modal(interval string, on bool) {
 
 func (f *fleet) mode() report.ModeStatus {
 	f.t.Helper()
-	var list []report.ModeStatus
-	out := programs.Run(f.t, f.env(), "vigo", "mode", "status", "-o", "json")
-	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 1 {
-		f.t.Fatalf("%v: %s", err, out)
-	}
-	return list[0]
+	return f.operator().Mode()
 }
 
 // all waits until nodes say something, and returns how long it took.
@@ -55,46 +47,34 @@ func (f *fleet) all(motd string, of int) time.Duration {
 func TestADisaster(t *testing.T) {
 	t.Parallel()
 	const interval, busy = 15 * time.Second, 3 * time.Second // of a machine that does much else
-	dir := t.TempDir()
-	key := func(name string) string { return filepath.Join(dir, name) }
+	var root string
+	var keys [2]string
 	f := newFleetAfter(t, func(data string) {
-		root := filepath.Join(data, "keys/root.json")
-		programs.Run(t, nil, "vigo", "trust", "init", "--data", data)
-		if err := os.Mkdir(key("desk"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		for i, name := range []string{"ada", "ben"} {
-			private, public := newKey(t)
-			if err := errors.Join(os.WriteFile(key(name+".key"), private, 0o600), os.WriteFile(key(name+".pub"), public, 0o644)); err != nil {
-				t.Fatal(err)
-			}
-			programs.Run(t, nil, "vigo", "trust", "add-key", root, "modes/stable", key(name+".pub"), "--threshold", fmt.Sprint(i+1), "--dir", key("desk"))
-		}
-		programs.Run(t, nil, "vigo", "trust", "sign", key("desk/root-2.json"), "--key", filepath.Join(data, "keys/root.key"))
-		programs.Run(t, nil, "vigo", "trust", "publish", key("desk/root-2.json"), "--data", data)
+		root, keys = programs.TwoKeys(t, func(args ...string) string { return programs.Run(t, nil, "vigo", args...) }, data, t.TempDir())
 	}, "kind: Rollout\nstrategy: immediate\n", "--interval", "0s") // 1 s until the policy says more
 	f.modal("15s", false)
 	f.all("quiet", nodes)
-	order := func(by string, words ...string) {
-		cmd := programs.Command(t, f.env(), "vigo", append(append([]string{"mode"}, words...), "--channel", "stable", "--trust-root", filepath.Join(f.data, "keys/root.json"), "--key", key(by+".key"))...)
+	ada, ben := keys[0], keys[1]
+	order := func(key string, words ...string) {
+		cmd := programs.Command(t, f.env(), "vigo", append(append([]string{"mode"}, words...), "--channel", "stable", "--trust-root", root, "--key", key)...)
 		out, err := cmd.CombinedOutput()
-		if code := cmd.ProcessState.ExitCode(); code != 0 && (by != "ada" || code != 4) {
-			t.Fatalf("%s %v: %v\n%s", by, words, err, out)
+		if code := cmd.ProcessState.ExitCode(); code != 0 && (key != ada || code != 4) {
+			t.Fatalf("%s: %v: %v\n%s", key, words, err, out)
 		}
 	}
 	f.await("all are ready, and told of 15 s", func() string {
 		if m := f.mode(); m.On || len(m.Unready) > 0 || m.There != nodes {
 			return fmt.Sprintf("%+v", m)
 		}
-		for _, name := range f.nodes {
-			if !strings.Contains(f.agents[name].Out.String(), "to=15s") {
+		for _, name := range f.hosts.Names {
+			if !strings.Contains(f.hosts.Agents[name].Out.String(), "to=15s") {
 				return name + " was not told"
 			}
 		}
 		return ""
 	})
-	order("ada", "set", "failover", "--note", "the site is gone")
-	order("ben", "set", "failover")
+	order(ada, "set", "failover", "--note", "the site is gone")
+	order(ben, "set", "failover")
 	took := f.all("crisis", nodes)
 	t.Logf("%d nodes changed over in %s", nodes, took.Round(time.Millisecond))
 	if took > interval+busy || took < interval/5 {
@@ -110,8 +90,8 @@ func TestADisaster(t *testing.T) {
 		return ""
 	})
 	f.kill("node-19")
-	order("ada", "clear", "failover")
-	order("ben", "clear", "failover")
+	order(ada, "clear", "failover")
+	order(ben, "clear", "failover")
 	took = f.all("quiet", nodes-1)
 	t.Logf("and back in %s", took.Round(time.Millisecond))
 	if took > interval+busy {
@@ -153,17 +133,4 @@ stages:
 	}
 	f.modal("1s", false) // the next commit takes it back, also before that one was given to all
 	f.all("quiet", nodes)
-}
-
-// newKey is the two halves of a key, in PEM.
-func newKey(t *testing.T) (private, public []byte) {
-	t.Helper()
-	signer, err := trust.NewKey()
-	if err == nil {
-		private, err = signer.PEM()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return private, signer.Public().PEM()
 }
