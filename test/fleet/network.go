@@ -20,13 +20,14 @@ const HostName = "fleet-host"
 // subnet holds every network; networks do not see each other, so all of them use it.
 var subnet = netip.MustParsePrefix("10.77.0.0/24")
 
-// Network is a switch with machines and one [Host] on it. Nothing leads out of it.
+// Network is a switch with machines and a [Host] on it, or several. Nothing leads out of it.
 type Network struct {
 	sw   *netns
 	host *Host
 
 	mu    sync.Mutex
 	ports []*port
+	more  []*netns // of further hosts
 }
 
 // NewNetwork makes a network that lasts until the end of the test.
@@ -75,6 +76,9 @@ func (n *Network) close() error {
 	if n.host != nil {
 		errs = append(errs, n.host.ns.close())
 	}
+	for _, ns := range n.more {
+		errs = append(errs, ns.close())
+	}
 	if n.sw != nil {
 		errs = append(errs, n.sw.close())
 	}
@@ -83,6 +87,24 @@ func (n *Network) close() error {
 
 // Host returns the place on the network for programs of this side.
 func (n *Network) Host() *Host { return n.host }
+
+// NewHost makes a further place for programs of this side, whose link can be cut while the others have theirs. It lasts as long
+// as the network.
+func (n *Network) NewHost(t testing.TB) *Host {
+	t.Helper()
+	ns, err := newNetns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.mu.Lock()
+	n.more = append(n.more, ns)
+	n.mu.Unlock()
+	p, err := n.attach(ns, netip.Addr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Host{port: p, ns: ns}
+}
 
 // attach puts a namespace on the network, as eth0; the zero address asks for the next free one.
 func (n *Network) attach(ns *netns, addr netip.Addr) (*port, error) {
