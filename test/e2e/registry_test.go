@@ -49,21 +49,28 @@ http:
   secret: of no use to anybody
 `
 
-// dockerRegistry starts the registry of Debian's package docker-registry, with a folder and a configuration of its own.
-func (s *site) dockerRegistry(t *testing.T) *dockerRegistry {
+// startRegistry starts the registry of Debian's package docker-registry, with a folder and a configuration of its own.
+func (s *site) startRegistry(t *testing.T) (addr, folder string) {
 	t.Helper()
-	addr, folder := s.freeAddress(t), s.path("docker-registry")
+	addr, folder = s.freeAddress(t), s.path("docker-registry")
 	writeFile(t, s.path("registry.yml"), fmt.Sprintf(registryConfig, folder, addr))
 	s.start(t, "docker-registry", "serve", s.path("registry.yml"))
 	eventually(t, "docker-registry", func(ctx context.Context) error {
-		c, err := s.net.Host().DialContext(ctx, "tcp", addr)
+		c, err := s.host.DialContext(ctx, "tcp", addr)
 		if err != nil {
 			return err
 		}
 		return c.Close()
 	})
+	return addr, folder
+}
+
+// dockerRegistry starts one behind a proxy.
+func (s *site) dockerRegistry(t *testing.T) *dockerRegistry {
+	t.Helper()
+	addr, folder := s.startRegistry(t)
 	r := &dockerRegistry{site: s, blobs: filepath.Join(folder, "docker/registry/v2/blobs/sha256")}
-	l, err := s.net.Host().Listen(t.Context(), "tcp", s.net.Host().Addr().String()+":0")
+	l, err := s.host.Listen(t.Context(), "tcp", s.net.Host().Addr().String()+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +108,7 @@ func (r *dockerRegistry) proxy(to string) http.Handler {
 }
 
 func (r *dockerRegistry) transport() *http.Transport {
-	return &http.Transport{DialContext: r.site.net.Host().DialContext, DisableCompression: true}
+	return &http.Transport{DialContext: r.site.host.DialContext, DisableCompression: true}
 }
 
 // counted is a body whose length is noted when it is closed.

@@ -10,14 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"vigo.dev/pkg/report"
 	"vigo.dev/test/fleet"
+	"vigo.dev/test/programs"
 )
 
 // interval is that of the policy in testdata.
@@ -26,10 +25,10 @@ const interval = 3 * time.Second
 // envBin is the folder of the built programs.
 const envBin = "VIGO_BIN"
 
-// site is what one `vigo up` needs: a network, a git repository, and the folder of its data. Its programs run in the
-// network namespace of the fleet's host.
+// site is what one `vigo up` needs: a network, a git repository, and the folder of its data.
 type site struct {
 	net  *fleet.Network
+	host *fleet.Host // where its programs run
 	bin  string
 	dir  string
 	addr string // of vigo up
@@ -44,6 +43,7 @@ func newSite(t *testing.T) *site {
 		t.Fatalf("set %s to the folder of the built programs (make build)", envBin)
 	}
 	s := &site{net: fleet.NewNetwork(t), bin: bin, dir: t.TempDir()}
+	s.host = s.net.Host()
 	s.addr = s.freeAddress(t)
 	s.run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", s.path("operator"))
 	if err := os.CopyFS(s.path("policy"), os.DirFS("testdata/policy")); err != nil {
@@ -59,10 +59,15 @@ func (s *site) path(elem ...string) string {
 	return filepath.Join(append([]string{s.dir}, elem...)...)
 }
 
-// freeAddress finds a port in the namespace of the host, which nobody else uses.
+// freeAddress finds a port that nobody else uses where the programs run.
 func (s *site) freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := s.net.Host().Listen(t.Context(), "tcp", s.net.Host().Addr().String()+":0")
+	return freeAddress(t, s.host)
+}
+
+func freeAddress(t *testing.T, at *fleet.Host) string {
+	t.Helper()
+	l, err := at.Listen(t.Context(), "tcp", at.Addr().String()+":0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +99,12 @@ func (s *site) edit(t *testing.T, name, old, with string) {
 func (s *site) up(t *testing.T, more ...string) {
 	t.Helper()
 	s.start(t, s.vigoBin(), append([]string{"up", "--data", s.path("data"), "--git", s.path("policy"), "--listen", s.addr, "--poll", "500ms"}, more...)...)
+	s.publishes(t)
+}
+
+// publishes waits for the first bundle.
+func (s *site) publishes(t *testing.T) {
+	t.Helper()
 	s.await(t, "a published bundle", func(st report.Status) error {
 		if len(st.Channels) == 0 || st.Channels[0].Digest == "" {
 			return errors.New("nothing is published")
@@ -104,44 +115,10 @@ func (s *site) up(t *testing.T, more ...string) {
 
 func (s *site) vigoBin() string { return filepath.Join(s.bin, "vigo") }
 
-// start runs a program on the network until the end of the test; its output is logged if that failed.
-func (s *site) start(t *testing.T, name string, args ...string) {
+// start runs a program on the network until the end of the test; the last of its output is logged if that failed.
+func (s *site) start(t *testing.T, name string, args ...string) *programs.Process {
 	t.Helper()
-	log, err := os.CreateTemp(s.dir, filepath.Base(name)+"-*.log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := s.net.Host().Command(context.Background(), name, args...)
-	cmd.Stdout, cmd.Stderr = log, log
-	// It ends with this process, however this process ends.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started, ended := make(chan error), make(chan struct{})
-	go func() {
-		defer close(ended)
-		runtime.LockOSThread() // the signal at the death of the parent is sent when this thread ends
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // its output says how it ended
-		}
-	}()
-	if err := <-started; err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		select {
-		case <-ended:
-		case <-time.After(15 * time.Second):
-			t.Errorf("%s does not end when it is told to", filepath.Base(name))
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-		if t.Failed() {
-			t.Logf("%s %s:\n%s", filepath.Base(name), args[0], lastLines(readFile(t, log.Name()), 60))
-		}
-		log.Close()
-	})
+	return programs.Start(t, s.host.Command(context.Background(), name, args...))
 }
 
 // run runs a program of this computer that must succeed, on the network, and returns what it prints.
@@ -156,12 +133,18 @@ func (s *site) run(t *testing.T, argv ...string) string {
 
 func (s *site) try(ctx context.Context, argv ...string) (stdout, stderr string, err error) {
 	var out, errOut bytes.Buffer
-	cmd := s.net.Host().Command(ctx, argv[0], argv[1:]...)
+	cmd := s.command(ctx, argv...)
 	cmd.Stdout, cmd.Stderr = &out, &errOut
-	cmd.Env = append(os.Environ(), "VIGO_CONFIG="+s.path("data", "operator.json"), "GIT_CONFIG_GLOBAL=/dev/null",
-		"GIT_AUTHOR_NAME=e2e", "GIT_AUTHOR_EMAIL=e2e@example.com", "GIT_COMMITTER_NAME=e2e", "GIT_COMMITTER_EMAIL=e2e@example.com")
 	err = cmd.Run()
 	return out.String(), errOut.String(), err
+}
+
+// command is a program of this computer, on the network, run by the operator.
+func (s *site) command(ctx context.Context, argv ...string) *exec.Cmd {
+	cmd := s.host.Command(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), "VIGO_CONFIG="+s.path("data", "operator.json"), "GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_AUTHOR_NAME=e2e", "GIT_AUTHOR_EMAIL=e2e@example.com", "GIT_COMMITTER_NAME=e2e", "GIT_COMMITTER_EMAIL=e2e@example.com")
+	return cmd
 }
 
 // vigo runs a command of an operator and decodes the document it prints. Exit code 1 of `vigo status` is not a failure.
@@ -213,9 +196,4 @@ func writeFile(t *testing.T, path, text string) {
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-}
-
-func lastLines(text string, n int) string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
