@@ -70,7 +70,7 @@ func (p *plant) aBadChange(t *testing.T) {
 	p.rollsOut(t, commit, "has one that is well", func(s report.RolloutStatus) bool { return s.Counts[rollout.Healthy] == 1 })
 	said := p.operator(t).Explained(map[string]rollout.Word{"box-1": rollout.Failed, "box-2": rollout.Failed, "box-3": rollout.Pending,
 		"node-00": rollout.Healthy, "node-09": rollout.Pending})
-	if want := "the rollout is aborted (abort:failed) in stage canary"; !strings.Contains(said["box-3"], want) {
+	if want := "its turn did not come: the rollout is aborted (abort:failed)"; !strings.Contains(said["box-3"], want) {
 		t.Errorf("of box-3 it says %q, want %q", said["box-3"], want)
 	}
 }
