@@ -42,12 +42,17 @@ type sighted struct {
 func newSightings() *sightings { return &sightings{nodes: map[string]*sighted{}} }
 
 // print is a digest over what matters in a check-in, and whether it says that all is well and
-// nothing was done: only then a node may be spoken for. Times and the ID of the run are different in every one.
+// nothing was done: only then a node may be spoken for. Times and the ID of the run are different in every one; that there was
+// one, and by which bundle, matters.
 func printOf(c report.CheckIn) (digest [sha256.Size]byte, well bool) {
 	did := c.Run.Counts
 	well = c.Run.Error == "" && did.Failed+did.Drift+did.Changed+did.Corrected+did.Refreshed == 0 && len(c.Refusals) == 0 && c.Spooled == 0 && c.Facets == nil
 	c.Seq, c.Age, c.Hub = 0, 0, ""
-	c.Run = report.Summary{Counts: c.Run.Counts}
+	run := report.Summary{Counts: c.Run.Counts, Before: c.Run.Before}
+	if c.Run.ID != "" {
+		run.ID = "some"
+	}
+	c.Run = run
 	data, err := json.Marshal(c)
 	if err != nil { // cannot be: all fields are plain
 		return digest, false

@@ -35,6 +35,8 @@ func TestWhomAHubSpeaksFor(t *testing.T) {
 		"another bundle":            {quiet(1), report.Answer{}, with(func(c *report.CheckIn) { c.Bundle = "sha256:2" }), time.Minute, false},
 		"other traits":              {quiet(1), report.Answer{}, with(func(c *report.CheckIn) { c.Traits = "u" }), time.Minute, false},
 		"other counts":              {quiet(1), report.Answer{}, with(func(c *report.CheckIn) { c.Run.Counts.OK = 8 }), time.Minute, false},
+		"a run of another bundle":   {with(func(c *report.CheckIn) { c.Run.Before = true }), report.Answer{}, quiet(2), time.Minute, false},
+		"no run yet":                {with(func(c *report.CheckIn) { c.Run.ID = "" }), report.Answer{}, quiet(2), time.Minute, false},
 		"too long ago":              {quiet(1), report.Answer{}, quiet(2), passEvery, false},
 		"the service wants names":   {quiet(1), report.Answer{Names: true}, quiet(2), time.Minute, false},
 		"the service lacks a facet": {quiet(1), report.Answer{Need: []string{"x"}}, quiet(2), time.Minute, false},
