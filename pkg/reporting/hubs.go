@@ -96,9 +96,12 @@ func (s *Service) HubReport(_ context.Context, name string, r report.HubReport) 
 	return answer, s.keep(hub, nil)
 }
 
-// vouched is whether the word of a hub is enough for a node: it has shown itself behind that hub, not too long ago, and
-// nothing is to be told it. The caller holds the lock.
+// vouched is whether the word of a hub is enough for a node: it has shown itself behind that hub, not too long ago, nothing is to
+// be told it, and no rollout waits for another run of it. The caller holds the lock.
 func (s *Service) vouched(n *node, hub string, now time.Time) bool {
+	if run := n.account.Last.Run.ID; n.awaited != "" && (run == "" || run == n.awaited) {
+		return false
+	}
 	return !n.Hub && n.account.Last.Hub == hub && now.Sub(n.account.Heard) <= max(proof, 3*n.told) && n.told == s.interval(s.channelOf(n))
 }
 

@@ -341,3 +341,25 @@ func TestAHubThatLies(t *testing.T) {
 		}
 	})
 }
+
+// A rollout waits for another run of a machine that was started anew: the word of a hub is no run, so it is asked for the node's own.
+func TestTheWordOfAHubIsNoRun(t *testing.T) {
+	t.Parallel()
+	s := newStaged(t, twoStages())
+	s.hub(t, "plant")
+	in := report.CheckIn{Node: "web-1", Hub: "plant", Channel: "stable", Bundle: newer, Boot: "a", Run: report.Summary{ID: "1", Counts: report.Counts{OK: 1}}}
+	says := func(what, boot, run string, more ...string) {
+		t.Helper()
+		in.Boot, in.Run.ID = boot, run
+		s.checkIn(t, in)
+		for range 2 { // steps: of what the first finds out, the second knows
+			must(t, s.tickRollouts(t.Context()))
+		}
+		if got := s.hubReport(t, "plant", "web-1").Verbatim; !slices.Equal(got, more) {
+			t.Errorf("%s: it wants to hear %v themselves, want %v", what, got, more)
+		}
+	}
+	says("first", "a", "1")
+	says("started anew", "b", "1", "web-1")
+	says("with another run", "b", "2")
+}

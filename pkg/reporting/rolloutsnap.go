@@ -116,7 +116,8 @@ func (s *Service) evidence(c *rolling, n *node, checked measured, now time.Time)
 	}
 	out.PutAside = slices.ContainsFunc(last.Refusals, func(r report.Refusal) bool { return r.Name == "aside" && r.What == c.state.Candidate })
 	if s.adopted(c, n) {
-		out.Seen = checked.of(n, c.state.Nodes[n.Name])
+		p := c.state.Nodes[n.Name]
+		out.Seen, n.awaited = checked.of(n, p), p.Await
 	}
 	for i, bad := range checked.failing {
 		if bad[n.Name] {

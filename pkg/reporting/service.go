@@ -109,6 +109,7 @@ type node struct {
 	written   time.Time         // when the account was given to the store last
 	account   account
 	covered   covered
+	awaited   string // run after which a rollout waits for another one; empty: for none
 }
 
 // account is what is kept of the last check-in and of how it came to that.
