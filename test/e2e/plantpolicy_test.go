@@ -11,7 +11,7 @@ import (
 )
 
 // policy is one of the plant. On the machines is a ledger, which does not start with a currency that there is not. Two of the
-// machines, and one other node, are for trials.
+// machines, and one other node, are for trials. systemd is told not to count starts: an agent that tries each 2 s would soon be refused.
 type policy struct {
 	motd, currency string
 	rollout        string
@@ -63,6 +63,8 @@ resources:
   - file: /etc/systemd/system/ledger.service
     mode: "0644"
     content: |
+      [Unit]
+      StartLimitIntervalSec=0
       [Service]
       ExecStartPre=/bin/grep -qx currency=[A-Z][A-Z][A-Z] /etc/ledger.conf
       ExecStart=/bin/sleep infinity
