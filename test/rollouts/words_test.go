@@ -177,7 +177,7 @@ func (s *spoken) beforeItBegins() {
 	s.awaitNode("node-06 is known to be silent", "node-06", report.Stale)
 	programs.Run(s.t, nil, "vigo-agent", "--root", filepath.Join(s.dir, "node-04"), "pin", "--reason", "ann looks into it")
 	s.says("node-04", rollout.WhyPinned, "somebody pinned this node")
-	for _, name := range s.nodes {
+	for _, name := range s.hosts.Names {
 		if name != "node-01" { // on which this waits for a window that does not come
 			s.write(name, "etc/later", "later\n")
 		}
