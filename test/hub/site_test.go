@@ -237,7 +237,8 @@ func (f *fleet) arrived() {
 	f.t.Logf("%d versions; %d reports of changes arrived from %d nodes, each once", f.version, total, len(f.nodes))
 }
 
-// reported is nil when the report of the newest version of a node has arrived. What a hub says of its spool may be older than that.
+// reported is nil when the report of the newest version of a node has arrived. What a hub says of its spool may be older than that; and
+// one that a hub kept when it was killed may arrive after it, and be listed before it.
 func (f *fleet) reported(node string) error {
 	out, err := f.centre.try(f.vigo("node", node, "-o", "json"))
 	if err != nil {
@@ -247,15 +248,16 @@ func (f *fleet) reported(node string) error {
 	if err := json.Unmarshal([]byte(out), &detail); err != nil {
 		return err
 	}
+	newest := 0
 	for _, r := range detail.Runs {
 		if _, to, changed := versions(r); changed {
-			if to != f.version {
-				return fmt.Errorf("the newest is of version %d, want %d", to, f.version)
-			}
-			return nil
+			newest = max(newest, to)
 		}
 	}
-	return errors.New("there is none")
+	if newest != f.version {
+		return fmt.Errorf("the newest is of version %d, want %d", newest, f.version)
+	}
+	return nil
 }
 
 // versions is what a run made of the file.
