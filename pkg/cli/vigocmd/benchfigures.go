@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"vigo.dev/pkg/cli"
@@ -71,6 +72,9 @@ func addRollout(add func(what, value, note string), r fleetsim.Rollout) {
 	}
 	add("rollout", string(st.Phase), fmt.Sprintf("%s after %s: %d nodes have its bundle, %d died of it, %d were off", st.Reason, st.Since.Sub(st.Began).Round(time.Second),
 		r.Has[st.Candidate], r.Dead, r.Off))
+	for _, e := range slices.Backward(st.Log) {
+		add("after "+clockOf(e.At.Sub(st.Began)), fmt.Sprintf("%s (%s)", e.To, e.Reason), strings.Trim(e.Stage+": "+e.Detail, ": "))
+	}
 	for _, stage := range st.Stages {
 		note := stage.State
 		if !stage.Ended.IsZero() && !stage.Began.IsZero() {
