@@ -24,7 +24,7 @@ func newInventoryCommand(env *cli.Env) *cobra.Command {
 		Use:   "inventory [CONDITION | @NAME]",
 		Short: "Find nodes by what they have, and show or count what that is",
 		Long: `Find nodes by what they have, and show or count what that is. A condition is one of the policy language, over labels and
-traits (` + "`vigo explain trait`" + `); values are shown by their paths: environment, os.version, packages["libssl1.1"].version.
+traits (` + "`vigo explain`" + ` lists them); values are shown by their paths: environment, os.version, packages["libssl1.1"].version.
 @NAME asks a question that was saved. With --since, what is shown is which values are others than they were then, of the nodes
 for which the condition is true now.`,
 		Example: `  vigo inventory 'version(packages.openssl.version) < version("3.0.17")' --show os.name,packages.openssl.version -o csv
