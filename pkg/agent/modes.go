@@ -87,14 +87,8 @@ func (a *Agent) prepare(ctx context.Context, l *loaded, in catalog.Input, stage 
 	}
 	l.prepared = prepared{modes: now, unready: map[string]string{}}
 	flips := map[string]catalog.Input{}
-	for name, on := range declared {
-		if set, ok := in.Modes[name]; ok {
-			on = set
-		}
-		flip := in
-		flip.Modes = maps.Clone(in.Modes)
-		flip.Modes[name] = !on
-		flips[name] = flip
+	for name := range declared {
+		flips[name] = flipped(declared, in, name)
 	}
 	missing := map[string][]string{} // modules, by mode
 	var wanted []string
@@ -107,6 +101,7 @@ func (a *Agent) prepare(ctx context.Context, l *loaded, in catalog.Input, stage 
 		missing[name] = slices.DeleteFunc(modules, func(m string) bool { return slices.Contains(l.modules, m) })
 		wanted = append(wanted, missing[name]...)
 	}
+	wanted = append(wanted, a.takenByTwo(l, flips, missing)...)
 	slices.Sort(wanted)
 	if wanted = slices.Compact(wanted); len(wanted) > 0 {
 		had := len(l.modules)
@@ -130,6 +125,43 @@ func (a *Agent) prepare(ctx context.Context, l *loaded, in catalog.Input, stage 
 	if len(l.prepared.unready) > 0 {
 		a.Log.Warn("this node is not ready for modes", "modes", l.prepared.unready)
 	}
+}
+
+// flipped is what a node would have with one mode the other way round.
+func flipped(declared map[string]bool, in catalog.Input, name string) catalog.Input {
+	on := declared[name]
+	if set, ok := in.Modes[name]; ok {
+		on = set
+	}
+	if in.Modes = maps.Clone(in.Modes); in.Modes == nil {
+		in.Modes = map[string]bool{}
+	}
+	in.Modes[name] = !on
+	return in
+}
+
+// mostPaired is of how many modes the pairs are looked at: 190.
+const mostPaired = 20
+
+// takenByTwo are the modules that this node lacks and that only two modes flipped together take, which missing is given for both. A pair
+// that cannot be together is no fault of either.
+func (a *Agent) takenByTwo(l *loaded, flips map[string]catalog.Input, missing map[string][]string) (wanted []string) {
+	names := slices.Sorted(maps.Keys(flips))
+	if len(names) > mostPaired {
+		return nil
+	}
+	for i, one := range names {
+		for _, other := range names[i+1:] {
+			modules, err := a.Language.Modules(l.policy, flipped(l.policy.Fleet.Modes, flips[one], other))
+			if err != nil {
+				continue
+			}
+			modules = slices.DeleteFunc(modules, func(m string) bool { return slices.Contains(l.modules, m) })
+			missing[one], missing[other] = append(missing[one], modules...), append(missing[other], modules...)
+			wanted = append(wanted, modules...)
+		}
+	}
+	return wanted
 }
 
 // modeDoc is what a node says of modes, in the trait that is about the agent.

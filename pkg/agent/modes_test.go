@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"vigo.dev/pkg/bundle"
@@ -202,6 +203,30 @@ func TestWhatAModeTakesIsThereBefore(t *testing.T) {
 	}
 	if facet := r.service.last(t).Facets[aboutAgent]; facet == "" {
 		t.Error("it does not tell the service")
+	}
+}
+
+// TestWhatTwoModesTakeTogetherIsThereBefore, although neither takes it alone: both are flipped at once, with nothing but the pointer there.
+func TestWhatTwoModesTakeTogetherIsThereBefore(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	files := modal(false)
+	files["fleet.yaml"] = strings.Replace(files["fleet.yaml"], "{failover: false}", "{failover: false, contained: false}", 1)
+	files["roles/failover.yaml"] = "kind: Role\nwhen: mode.failover && mode.contained\nmodules: [takeover]\n"
+	built := r.publish(motdPolicy("", files))
+	r.once(r.start())
+	r.carry(built, map[string]bool{"failover": true, "contained": true}, nil)
+	a := r.start(func(c *Config) {
+		var err error
+		if c.Origin, err = ocistore.Cached(&sieve{r.origin, r.shown}, r.state.Path(cacheDir), r.clock); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if run := r.once(a); run.Counts.Changed != 2 {
+		t.Errorf("%+v\n%s", run, r.logged)
+	}
+	if doc := said(t, a); !slices.Equal(doc.Modes, []string{"contained", "failover"}) || len(doc.Unready) > 0 {
+		t.Errorf("it says %+v", doc)
 	}
 }
 
