@@ -22,10 +22,7 @@ func rolloutSchema() object {
 		"checkins": count("How often it must have reported since it took it over; 2 if it is not said."),
 		"success":  share("How many of the nodes of the stage must be healthy, of those that are not excused; 98% if it is not said."),
 		"on_empty": word("What a stage without nodes does; block if it is not said.", rollout.Block, rollout.Skip),
-		"ask": says(object{"anyOf": []object{listOrOne("Names of webhooks."), strict([]string{"of"}, object{
-			"of":       listOrOne("Names of webhooks in the file of receivers of the report service."),
-			"deadline": span("How long they may take to accept; that of the stage if it is not said."),
-		}, "Who is asked, and for how long.")}}, "Who is asked outside of the fleet before the next stage begins: all of them must accept."),
+		"ask":      asked(span, "Who is asked outside of the fleet before the next stage begins: all of them must accept."),
 	}, "What must be true before the next stage begins.")
 	stage := strict([]string{"name", "size"}, object{
 		"name": says(object{"type": "string"}, "Name."),
@@ -33,10 +30,11 @@ func rolloutSchema() object {
 		"size": share("How many of them have the new bundle when the stage is over, as a percentage or a number."),
 		"gate": gate,
 		"approve": strict(nil, object{
-			"count":        count("How many people; 1 if it is not said."),
+			"count":        count("How many people; 1 if it is not said, and none if nothing but ask is."),
 			"by":           listOrOne("Names of operators who may; without it, every operator."),
 			"file":         says(object{"type": "string", "pattern": `^rollouts/approvals/.+\.yaml$`}, "File in which they may agree by a signed commit, too."),
 			"only_commits": says(object{"type": "boolean"}, "Whether that is the only way; the controller counts them itself."),
+			"ask":          asked(span, "Who is asked outside of the fleet, when the people have agreed: all of them must accept."),
 		}, "Who must agree before the stage begins."),
 	}, "A part of the rollout.")
 	check := strict([]string{"name", "expr"}, object{
@@ -64,4 +62,12 @@ func rolloutSchema() object {
 	})
 	delete(s["properties"].(object), "name")
 	return s
+}
+
+// asked is who is asked outside of the fleet.
+func asked(span func(string) object, about string) object {
+	return says(object{"anyOf": []object{listOrOne("Names of webhooks."), strict([]string{"of"}, object{
+		"of":       listOrOne("Names of webhooks in the file of receivers of the report service."),
+		"deadline": span("How long they may take to accept; that of the stage if it is not said."),
+	}, "Who is asked, and for how long.")}}, about)
 }

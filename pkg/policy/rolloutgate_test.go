@@ -17,7 +17,7 @@ gate: {ask: slo}
 checks:
   - {name: load, expr: load.one < control(load.one), abort: {percent: 20, min: 5}}
 stages:
-  - {name: canary, size: 5%, gate: {ask: {of: [board, slo], deadline: 30m}}}
+  - {name: canary, size: 5%, approve: {ask: [board]}, gate: {ask: {of: [board, slo], deadline: 30m}}}
   - {name: rest, size: 100%, approve: {count: 2, by: ann, only_commits: true, file: rollouts/approvals/stable.yaml}}
 `)}, "rollouts/approvals/stable.yaml": {Data: []byte("kind: Approvals\n")}}, nil)
 	if err != nil {
@@ -27,6 +27,9 @@ stages:
 	first, last := s.Stages[0].Gate.Ask, s.Stages[1].Gate.Ask
 	if !slices.Equal(first.Of, []string{"board", "slo"}) || first.Deadline != 30*time.Minute || !slices.Equal(last.Of, []string{"slo"}) {
 		t.Errorf("asked are %+v and %+v", first, last)
+	}
+	if got := s.Stages[0].Approve; got.Count != 0 || !slices.Equal(got.Ask.Of, []string{"board"}) {
+		t.Errorf("the first begins when %+v", got)
 	}
 	if got := s.Checks[0].Abort; got != (rollout.Limit{Percent: 20, Min: 5}) {
 		t.Errorf("the limit is %+v", got)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -91,8 +92,10 @@ func (r *reader) approve(n *yaml.Node) (a rollout.Approve) {
 	if !ok {
 		return a
 	}
-	r.only(entries, "count", "by", "file", "only_commits")
-	a.Count = 1
+	r.only(entries, "count", "by", "file", "only_commits", "ask")
+	if slices.ContainsFunc(entries, func(e entry) bool { return e.key != "ask" }) || len(entries) == 0 {
+		a.Count = 1 // with nothing but webhooks, no people are asked
+	}
 	for _, e := range entries {
 		switch e.key {
 		case "count":
@@ -103,6 +106,8 @@ func (r *reader) approve(n *yaml.Node) (a rollout.Approve) {
 			a.File = r.consentFile(e.value)
 		case "only_commits":
 			a.OnlyCommits = r.boolean(e.value, e.key)
+		case "ask":
+			a.Ask = r.ask(e.value)
 		}
 	}
 	return a

@@ -36,15 +36,16 @@ type asking struct {
 	tries int // in which nothing was heard, in sequence
 }
 
-// GateQuestion is what a webhook is asked: may the rollout go on behind this stage?
+// GateQuestion is what a webhook is asked: may the rollout go on behind this stage, or if it has yet to begin, may it?
 type GateQuestion struct {
 	Type      string               `json:"type"` // vigo.rollout.gate
 	Fleet     string               `json:"fleet"`
 	Channel   string               `json:"channel"`
 	Rollout   string               `json:"rollout"`
-	Stage     string               `json:"stage"`          // whose nodes are healthy
-	Next      string               `json:"next,omitempty"` // that begins when all accept; none: the rollout is complete
-	Stable    string               `json:"stable"`         // digests
+	Stage     string               `json:"stage"`            // whose nodes are healthy, or that is to begin
+	Before    bool                 `json:"before,omitempty"` // it has yet to begin
+	Next      string               `json:"next,omitempty"`   // that begins when all accept; none: the rollout is complete
+	Stable    string               `json:"stable"`           // digests
 	Candidate string               `json:"candidate"`
 	Commit    string               `json:"commit,omitempty"`
 	Members   int                  `json:"members"` // of the stage
@@ -152,6 +153,9 @@ func (s *Service) question(c *rolling, q rollout.Question) GateQuestion {
 	}
 	if c.plan.Candidate.Digest == c.state.Candidate {
 		out.Commit = c.plan.Candidate.Commit
+	}
+	if out.Before = q.Before; q.Before {
+		return out
 	}
 	if next := c.state.Stage + 1; next < len(c.state.Spec.Stages) {
 		out.Next = c.state.Spec.Stages[next].Name

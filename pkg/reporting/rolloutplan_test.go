@@ -174,3 +174,25 @@ func (r *rig) queue(t *testing.T) {
 	defer r.rollouts.mu.Unlock()
 	r.rollouts.by["stable"].state.Spec.Supersede = rollout.Queue
 }
+
+// TestAWebhookIsAskedBeforeTheFirstStage: nobody has anything before it accepts, and it is told that this is what it is asked.
+func TestAWebhookIsAskedBeforeTheFirstStage(t *testing.T) {
+	t.Parallel()
+	spec := twoStages()
+	spec.Stages[0].Approve.Ask = rollout.Ask{Of: []string{"board"}}
+	s := newStaged(t, spec)
+	s.set(200, `{"verdict": "wait", "reason": "it is Friday"}`)
+	s.pass(t, 3*time.Minute)
+	s.want(t, rollout.Running, rollout.WaitingGate, "board says wait: it is Friday")
+	for name, digest := range s.has {
+		if digest != current {
+			t.Errorf("%s has %s", name, digest)
+		}
+	}
+	if q := s.questions()[0]; !q.Before || q.Stage != "canary" || q.Next != "" || q.Members != 0 {
+		t.Errorf("it is asked %+v", q)
+	}
+	s.set(200, `{"verdict": "accept"}`)
+	s.pass(t, 5*time.Minute)
+	s.want(t, rollout.Completed, "", "")
+}

@@ -19,10 +19,11 @@ const (
 	Unasked Verdict = "unasked"
 )
 
-// A Question is for somebody outside of the fleet: may the rollout go on behind this stage?
+// A Question is for somebody outside of the fleet: may the rollout go on behind this stage, or if it has yet to begin, may it?
 type Question struct {
 	Rollout, Stage, Of string
 	Asked              time.Time // when the gate of the stage came to be open; an answer counts for as long as it is
+	Before             bool      // the stage has yet to begin
 }
 
 // An Answer is what they said.
@@ -45,12 +46,20 @@ func (s State) Questions() (list []Question) {
 	if st.Asked.IsZero() {
 		return nil
 	}
-	for _, of := range spec.Gate.Ask.Of {
+	for _, of := range s.asks().Of {
 		if st.Answers[of].Verdict != Accept {
-			list = append(list, Question{Rollout: s.ID, Stage: spec.Name, Of: of, Asked: st.Asked})
+			list = append(list, Question{Rollout: s.ID, Stage: spec.Name, Of: of, Asked: st.Asked, Before: !st.open()})
 		}
 	}
 	return list
+}
+
+// asks is who is asked in the stage under way: before it begins, or at its gate.
+func (s State) asks() Ask {
+	if !s.Stages[s.Stage].open() {
+		return s.Spec.Stages[s.Stage].Approve.Ask
+	}
+	return s.Spec.Stages[s.Stage].Gate.Ask
 }
 
 // unsettle forgets what was agreed about a gate: it has to show all of it again.
@@ -63,7 +72,7 @@ func (m *machine) hear() {
 	}
 	st, spec := m.stage(), m.s.Spec.Stages[m.s.Stage]
 	for _, a := range m.in.Answers {
-		if a.Rollout != m.s.ID || a.Stage != spec.Name || !a.Asked.Equal(st.Asked) || !slices.Contains(spec.Gate.Ask.Of, a.Of) {
+		if a.Rollout != m.s.ID || a.Stage != spec.Name || !a.Asked.Equal(st.Asked) || !slices.Contains(m.s.asks().Of, a.Of) {
 			continue
 		}
 		if a.Verdict == Refuse {
@@ -79,13 +88,11 @@ func (m *machine) hear() {
 	}
 }
 
-// ask lets a stage pass whose gate is open, when all that are to be asked accept.
-func (m *machine) ask() {
-	st, spec := m.stage(), m.s.Spec.Stages[m.s.Stage]
-	asks := spec.Gate.Ask
+// accepted says whether all that are to be asked now accept; as long as they do not, it is why the rollout waits.
+func (m *machine) accepted() bool {
+	st, asks := m.stage(), m.s.asks()
 	if len(asks.Of) == 0 {
-		m.pass()
-		return
+		return true
 	}
 	if st.Asked.IsZero() {
 		st.Asked = m.now
@@ -101,12 +108,13 @@ func (m *machine) ask() {
 	detail := strings.Join(open, "; ")
 	switch {
 	case len(open) == 0:
-		m.pass()
+		return true
 	case asks.Deadline > 0 && st.Asking > asks.Deadline:
 		m.enter(Paused, ProgressDeadline, "", fmt.Sprintf("not accepted in %s: %s", asks.Deadline, detail))
 	default:
 		m.because(WaitingGate, detail)
 	}
+	return false
 }
 
 // of says what somebody answered.

@@ -49,6 +49,36 @@ func TestAllMustAccept(t *testing.T) {
 	s.want(rollout.Running, "", 1)
 }
 
+// TestABoardIsAskedBeforeAStageBegins: nobody has the candidate before it accepts, also of the first stage; and that is not yet that the
+// stage may end.
+func TestABoardIsAskedBeforeAStageBegins(t *testing.T) {
+	t.Parallel()
+	spec := threeStages()
+	spec.Stages[0].Approve = rollout.Approve{Count: 1, Ask: rollout.Ask{Of: []string{"board"}}}
+	spec.Stages[0].Gate.Ask = rollout.Ask{Of: []string{"board"}}
+	s := newScene(t, 10, spec)
+	s.pass(10*time.Minute, nil)
+	s.want(rollout.Running, rollout.WaitingApproval, 0)
+	if q := s.state.Questions(); len(q) != 0 {
+		t.Errorf("asked are %v before somebody agrees", q)
+	}
+	s.do(rollout.Command{Do: rollout.DoApprove, By: "ann"})
+	s.pass(10*time.Minute, nil)
+	s.want(rollout.Running, rollout.WaitingGate, 0)
+	if q := s.state.Questions(); len(q) != 1 || !q[0].Before || len(s.with()) != 0 || len(s.state.Signed().Directive.Admit) != 0 {
+		t.Errorf("asked are %v, %d have it", q, len(s.with()))
+	}
+	s.say("board", rollout.Accept, "")
+	s.pass(10*time.Minute, nil)
+	s.want(rollout.Running, rollout.WaitingGate, 0)
+	if q := s.state.Questions(); len(q) != 1 || q[0].Before || len(s.with()) == 0 {
+		t.Errorf("asked are %v, %d have it", q, len(s.with()))
+	}
+	s.say("board", rollout.Accept, "")
+	s.pass(10*time.Minute, nil)
+	s.want(rollout.Completed, rollout.Done, 3)
+}
+
 // TestWhoCannotBeAskedDoesNotAccept: silence, errors and answers that nobody understands wait, and pause at the deadline with
 // what they said.
 func TestWhoCannotBeAskedDoesNotAccept(t *testing.T) {

@@ -59,7 +59,7 @@ type Gate struct {
 	Ask      Ask           `json:"ask,omitzero"`
 }
 
-// An Ask is who is asked outside of the fleet, when a gate would be open: all of them must accept.
+// An Ask is who is asked outside of the fleet, before a stage begins or when its gate would be open: all of them must accept.
 type Ask struct {
 	Of       []string      `json:"of,omitempty"`       // names of webhooks the report service knows
 	Deadline time.Duration `json:"deadline,omitempty"` // for them to accept; zero: that of the stage
@@ -73,6 +73,8 @@ type Approve struct {
 	File string `json:"file,omitempty"`
 	// OnlyCommits makes that the only way. Then the controller counts them itself before it signs a pointer that opens the stage.
 	OnlyCommits bool `json:"only_commits,omitempty"`
+	// Ask is who outside of the fleet must accept as well, when the people have agreed.
+	Ask Ask `json:"ask,omitzero"`
 }
 
 // May reports whether somebody is one of those whom a stage asks, by one of their names.

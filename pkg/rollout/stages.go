@@ -37,7 +37,7 @@ func (m *machine) proceed() {
 		m.gate()
 	case len(st.Approved) < spec.Approve.Count:
 		m.because(WaitingApproval, fmt.Sprintf("%d of %d have approved", len(st.Approved), spec.Approve.Count))
-	default:
+	case m.accepted():
 		m.draw()
 	}
 	if m.s.Phase == Running && m.s.Stages[min(m.s.Stage, len(m.s.Stages)-1)].Used > m.s.Spec.Deadline {
@@ -112,6 +112,7 @@ func (m *machine) draw() {
 		st.Members++
 	}
 	st.Began = m.now
+	st.unsettle() // who agreed to its beginning has not agreed to its end
 	m.because(Applying, "")
 	m.widen()
 }
@@ -194,7 +195,9 @@ func (m *machine) gate() {
 	}
 	switch {
 	case st.Agreed >= agreement:
-		m.ask()
+		if m.accepted() {
+			m.pass()
+		}
 	case len(m.in.Unsure) > 0:
 		m.because(CheckUnknown, m.unsure())
 	case members == 0:

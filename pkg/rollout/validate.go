@@ -85,8 +85,10 @@ func (st Stage) faults() (faults []error) {
 	if st.Approve.Count < 0 || st.Approve.Count > 16 {
 		wrong("approve.count: %d is not between 0 and 16", st.Approve.Count)
 	}
-	if ask := st.Gate.Ask; len(ask.Of) > MaxAsked || ask.Deadline < 0 || slices.Contains(ask.Of, "") || len(slices.Compact(slices.Sorted(slices.Values(ask.Of)))) < len(ask.Of) {
-		wrong("gate.ask: it needs at most %d different names, and a deadline that is not negative", MaxAsked)
+	for name, ask := range map[string]Ask{"gate": st.Gate.Ask, "approve": st.Approve.Ask} {
+		if len(ask.Of) > MaxAsked || ask.Deadline < 0 || slices.Contains(ask.Of, "") || len(slices.Compact(slices.Sorted(slices.Values(ask.Of)))) < len(ask.Of) {
+			wrong("%s.ask: it needs at most %d different names, and a deadline that is not negative", name, MaxAsked)
+		}
 	}
 	if st.Approve.OnlyCommits && (st.Approve.File == "" || st.Approve.Count == 0) {
 		wrong("approve.only_commits: it needs a file, and a count of at least 1")

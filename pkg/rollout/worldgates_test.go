@@ -13,6 +13,9 @@ func (w *world) gates(s *rollout.Spec) {
 	if w.chance(0.3) {
 		s.Stages[w.rand.IntN(3)].Gate.Ask = rollout.Ask{Of: []string{"slo", "board"}[:1+w.rand.IntN(2)]}
 	}
+	if w.chance(0.2) {
+		s.Stages[w.rand.IntN(3)].Approve.Ask = rollout.Ask{Of: []string{"board"}}
+	}
 	if w.chance(0.3) {
 		s.Checks[0].Abort = rollout.Limit{Percent: 40, Min: 2}
 	}
@@ -53,6 +56,13 @@ func (w *world) outside(in *rollout.Snapshot) {
 // or after one of them refused.
 func (w *world) wantGates(before, next rollout.State, in rollout.Snapshot, commands []rollout.Command) {
 	for i, st := range next.Stages {
+		if begins := !st.Began.IsZero() && before.Stages[i].Began.IsZero(); begins && len(next.Spec.Stages[i].Approve.Ask.Of) > 0 && before.ID == next.ID {
+			if !slices.ContainsFunc(w.said, func(a rollout.Answer) bool {
+				return a.Of == "board" && a.Rollout == next.ID && a.Asked.Equal(before.Stages[i].Asked) && a.Verdict == rollout.Accept
+			}) {
+				w.fail("%s: stage %d begins, and the board has not accepted: %v", w.now, i, w.said)
+			}
+		}
 		if st.Ended.IsZero() || !before.Stages[i].Ended.IsZero() || st.Skipped {
 			continue
 		}

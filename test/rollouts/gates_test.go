@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
@@ -21,11 +22,12 @@ import (
 	"vigo.dev/pkg/rollout"
 )
 
-// TestABoardIsAskedAndAnnAgrees: the canary is healthy, and nothing goes on before a webhook accepts and somebody has signed a commit
+// TestABoardIsAskedAndAnnAgrees: nobody has the candidate before a webhook accepts that it begins. Then the canary is healthy, and nothing goes on before a webhook accepts and somebody has signed a commit
 // that says so; then all of it does by itself.
 func TestABoardIsAskedAndAnnAgrees(t *testing.T) {
 	t.Parallel()
-	var says atomic.Value
+	var begins, says atomic.Value
+	begins.Store(`{"verdict": "wait", "reason": "it is Friday"}`)
 	says.Store(`{"verdict": "wait", "reason": "there is a freeze"}`)
 	var asked atomic.Value
 	board := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -34,14 +36,18 @@ func TestABoardIsAskedAndAnnAgrees(t *testing.T) {
 			t.Error(err)
 		}
 		asked.Store(body)
-		_, _ = io.WriteString(w, says.Load().(string))
+		answer := &says
+		if strings.Contains(string(body), `"before":true`) {
+			answer = &begins
+		}
+		_, _ = io.WriteString(w, answer.Load().(string))
 	}))
 	t.Cleanup(board.Close)
 	receivers := filepath.Join(t.TempDir(), "alerts.yaml")
 	if err := os.WriteFile(receivers, []byte("receivers: {board: {webhook: {url: \""+board.URL+"\", plain_http: true}}}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	spec := strings.Replace(quick, "size: 100%}\n  - {name: early, size: 50%}", "size: 100%, gate: {ask: board}}\n  - {name: early, size: 50%, approve: {count: 1, by: ann, file: rollouts/approvals/stable.yaml, only_commits: true}}", 1)
+	spec := strings.Replace(quick, "size: 100%}\n  - {name: early, size: 50%}", "size: 100%, approve: {ask: board}, gate: {ask: board}}\n  - {name: early, size: 50%, approve: {count: 1, by: ann, file: rollouts/approvals/stable.yaml, only_commits: true}}", 1)
 	f := newFleet(t, spec, "--alerts", receivers)
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -53,6 +59,14 @@ func TestABoardIsAskedAndAnnAgrees(t *testing.T) {
 	}
 	f.repo.Put(map[string]string{"allowed_signers": "ann " + string(ssh.MarshalAuthorizedKey(ann.PublicKey()))})
 	f.commit("two", "")
+	f.awaitReason(rollout.WaitingGate, "board says wait: it is Friday")
+	f.stays(3*time.Second, "it has not begun", func() string {
+		if n := f.having("two"); n != 0 {
+			return fmt.Sprintf("%d nodes have it", n)
+		}
+		return ""
+	})
+	begins.Store(`{"verdict": "accept"}`)
 	f.awaitReason(rollout.WaitingGate, "board says wait: there is a freeze")
 	if n := f.having("two"); n != 2 {
 		t.Errorf("%d nodes have it, want the two canaries", n)
