@@ -62,7 +62,8 @@ func (s *Service) Enroll(ctx context.Context, r api.EnrollRequest) (api.EnrollAn
 		if s.newest != nil {
 			fresh.sharesWith(s.newest)
 		}
-		s.nodes[n.Name], s.newest = fresh, fresh
+		s.enter(fresh)
+		s.newest = fresh
 	}
 	s.indexed(s.nodes[n.Name])
 	s.mu.Unlock()

@@ -22,7 +22,7 @@ func BenchmarkAlerts(b *testing.B) {
 				if i < stale {
 					n.seen = noon.Add(-10 * time.Minute)
 				}
-				s.nodes[n.Name] = n
+				s.enter(n)
 			}
 			state := alert.State{}
 			for b.Loop() {

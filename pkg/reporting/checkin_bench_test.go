@@ -81,8 +81,8 @@ func newSayers(b *testing.B, n int) *sayers {
 		key := ed25519.NewKeyFromSeed(seed[:])
 		f.keys = append(f.keys, key)
 		name := fmt.Sprintf("web-%06d", i)
-		f.service.nodes[name] = &node{Node: sqlstore.Node{Name: name, Key: key.Public().(ed25519.PublicKey), Channel: "stable", Labels: map[string]string{"role": "web"}}, told: half,
-			shown: report.Never, account: account{State: report.ComplianceNever}}
+		f.service.enter(&node{Node: sqlstore.Node{Name: name, Key: key.Public().(ed25519.PublicKey), Channel: "stable", Labels: map[string]string{"role": "web"}}, told: half,
+			shown: report.Never, account: account{State: report.ComplianceNever}})
 	}
 	f.handler = f.service.Handler()
 	return f

@@ -123,8 +123,8 @@ func (s *Service) forgot(digests []string) {
 func (s *Service) takeNode(n sqlstore.Node) {
 	known, ok := s.nodes[n.Name]
 	if !ok || !bytes.Equal(known.Key, n.Key) { // another machine: it begins to count anew
-		known = &node{told: s.interval(n.Channel), shown: report.Never, account: account{State: report.ComplianceNever}}
-		s.nodes[n.Name] = known
+		known = &node{Node: n, told: s.interval(n.Channel), shown: report.Never, account: account{State: report.ComplianceNever}}
+		s.enter(known)
 	}
 	known.Node = n
 	s.expect(known, s.Now())

@@ -37,7 +37,7 @@ func BenchmarkChecks(b *testing.B) {
 				n.seen = noon.Add(time.Second)
 			}
 		}
-		s.nodes[name] = n
+		s.enter(n)
 		digest := fmt.Sprint("load-", i)
 		s.index.Put(name, nil, map[string]string{"load": digest})
 		if err := s.index.Add(inventory.Document{Trait: "load", Digest: digest, Doc: fmt.Appendf(nil, `{"one":%d.%03d}`, i%3, i%1000)}); err != nil {

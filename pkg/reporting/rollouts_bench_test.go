@@ -20,7 +20,8 @@ func BenchmarkMovingARollout(b *testing.B) {
 	for i := range nodes {
 		n := &node{Node: sqlstore.Node{Name: fmt.Sprintf("node-%06d", i), Channel: "stable"}, seen: noon, told: half,
 			account: account{State: report.ComplianceOK, Last: report.CheckIn{Bundle: older, Run: report.Summary{ID: "1"}}}}
-		s.nodes[n.Name], list = n, append(list, n)
+		s.enter(n)
+		list = append(list, n)
 	}
 	spec := rollout.Spec{Channel: "stable", Stages: []rollout.Stage{{Name: "all", Size: rollout.Share{Percent: 100}}}}.WithDefaults()
 	c := &rolling{channel: "stable", state: rollout.Begin("r1", spec, older, current, nil, noon)}

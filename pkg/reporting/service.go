@@ -71,6 +71,7 @@ type Service struct {
 
 	mu          sync.Mutex
 	nodes       map[string]*node
+	entered     []*node // all of them, see [Service.eachNode]
 	operators   []sqlstore.Operator
 	channels    map[string]report.ChannelNote
 	commits     map[string]string // bundle digest to commit
@@ -101,6 +102,7 @@ type node struct {
 	unread    bool              // facets are in the store, see [untold]
 	settled   uint64            // see [untold.forgets]
 	shown     report.Presence   // as last written to the events; among those that are not silent, any
+	place     int               // in the order of the service
 	due       int64             // when it is looked at, see [agenda]; 0: it is not
 	news      []report.Event    // to be written with the check-in
 	refused   budget            // of events of refusals

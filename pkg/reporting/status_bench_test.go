@@ -24,7 +24,7 @@ func BenchmarkLookingAtAll(b *testing.B) {
 	for i := range 100_000 {
 		n := &node{Node: sqlstore.Node{Name: fmt.Sprintf("node-%06d", i), Channel: "stable"}, seen: noon, told: half,
 			account: account{State: report.ComplianceOK, Last: report.CheckIn{Pointer: note().Pointer, Bundle: current}}}
-		s.nodes[n.Name] = n
+		s.enter(n)
 	}
 	b.Run("status", func(b *testing.B) {
 		for b.Loop() {

@@ -69,7 +69,7 @@ func (s *Service) loadNodes(ctx context.Context) error {
 		}
 		n.unread = true
 		s.untold.nodes++
-		s.nodes[n.Name] = n
+		s.enter(n)
 		s.indexed(n)
 	}
 	if len(loaded) > atTheDoor {
