@@ -26,6 +26,7 @@ type NodeStatus struct {
 	Digest     Digest            `json:"digest"`
 	Bundle     string            `json:"bundle,omitempty"`
 	Commit     string            `json:"commit,omitempty"` // when the bundle is known
+	Pinned     bool              `json:"pinned,omitempty"` // somebody has it stay with that bundle
 	Pointer    string            `json:"pointer,omitempty"`
 	Agent      string            `json:"agent,omitempty"`
 	Run        Summary           `json:"run"`

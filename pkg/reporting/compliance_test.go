@@ -140,6 +140,7 @@ func TestDigest(t *testing.T) {
 	}{
 		"current":  {report.CheckIn{Bundle: current, Pointer: "1.7"}, report.DigestCurrent, ""},
 		"behind":   {report.CheckIn{Bundle: older, Pointer: "1.6"}, report.DigestBehind, "behind"},
+		"pinned":   {report.CheckIn{Bundle: older, Pointer: "1.7", Pinned: true}, report.DigestBehind, "behind"},
 		"nothing":  {report.CheckIn{}, report.DigestBehind, "behind"},
 		"frozen":   {report.CheckIn{Bundle: current, Pointer: "1.6"}, report.DigestCurrent, "frozen"},
 		"ahead":    {report.CheckIn{Bundle: older, Pointer: "1.8"}, report.DigestAhead, "ahead"},
@@ -169,6 +170,9 @@ func TestDigest(t *testing.T) {
 			}
 			if got := r.problemKinds(t); !slices.Equal(got, want) {
 				t.Errorf("after a while: %v, want %v", got, want)
+			}
+			if n := r.node(t, "web-1"); n.Pinned != c.in.Pinned || c.in.Pinned && !strings.Contains(r.status(t).Problems[0].Text, "is pinned to") {
+				t.Errorf("it is %+v, %+v", n, r.status(t).Problems)
 			}
 		})
 	}

@@ -167,12 +167,20 @@ func newRetireCommand(env *cli.Env) *cobra.Command {
 	return c
 }
 
+// digestText is how the bundle of a node stands to what is published.
+func digestText(n report.NodeDetail) string {
+	if n.Pinned {
+		return string(n.Digest) + ", pinned by somebody on the node: vigo-agent unpin"
+	}
+	return string(n.Digest)
+}
+
 func printNode(env *cli.Env, n report.NodeDetail) error {
 	now := env.Now()
 	rows := [][]string{
 		{"presence", fmt.Sprintf("%s (%s)", n.Presence, ago(now, n.Seen))},
 		{"compliance", fmt.Sprintf("%s since %s", n.Compliance, ago(now, n.Since))},
-		{"bundle", orDash(n.Bundle)}, {"digest", string(n.Digest)}, {"commit", orDash(n.Commit)}, {"pointer", orDash(n.Pointer)},
+		{"bundle", orDash(n.Bundle)}, {"digest", digestText(n)}, {"commit", orDash(n.Commit)}, {"pointer", orDash(n.Pointer)},
 		{"channel", n.Channel}, {"labels", labelText(n.Labels)}, {"agent", orDash(n.Agent)}, {"interval", n.Interval.String()},
 		{"certificate", "until " + n.CertExpires.Local().Format("2006-01-02 15:04")}, {"spooled", fmt.Sprint(n.Spooled)},
 	}
