@@ -26,7 +26,7 @@ import (
 // TestChurn plays 30 days of a fleet that does not rest, in counted time: each hour 2 % of the nodes have a package of another
 // version, tell of it and of the run that changed it, and each day 1 % of the machines are replaced. The store grows until the
 // oldest is as old as it is kept, and no more. The sizes of each day are logged; VIGO_CHURN_NODES plays more than 60 nodes
-// (docs/sizing.md has 10,000).
+// (docs/sizing.md has 3,000).
 func TestChurn(t *testing.T) {
 	t.Parallel()
 	nodes := 60
