@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -181,13 +182,25 @@ func (s State) Yields() bool {
 	}
 }
 
-// Supersede ends a rollout because there is a newer bundle.
+// Supersede ends a rollout because there is a newer bundle. If it did not run any more, it goes on to say why.
 func (s State) Supersede(by string, now time.Time) (State, Transition) {
 	m := machine{s: s.clone(), now: now}
 	if !s.Phase.Over() {
-		m.enter(Superseded, ByNewer, by, "")
+		m.enter(Superseded, ByNewer, by, s.halted())
 	}
 	return m.s, m.last()
+}
+
+// halted is why a rollout does not run, in words; nothing when it does.
+func (s State) halted() string {
+	if s.Phase == Running {
+		return ""
+	}
+	why := fmt.Sprintf("it was %s (%s)", s.Phase, s.Reason)
+	if s.Detail != "" {
+		why += ": " + s.Detail
+	}
+	return why
 }
 
 // Unstage ends a rollout because policy has the channel given what is new at once.

@@ -173,6 +173,25 @@ func TestFrequentReleasesStarveLateGroups(t *testing.T) {
 	}
 }
 
+// TestWhatANewerBundleEnds: one that runs is over, and one that was aborted goes on to say why, also a week later.
+func TestWhatANewerBundleEnds(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, 20, threeStages())
+	s.pass(2*time.Minute, nil)
+	if over, told := s.state.Supersede("ann", s.now); over.Phase != rollout.Superseded || over.Detail != "" || told.By != "ann" {
+		t.Errorf("one that runs: %s (%s: %s), %+v", over.Phase, over.Reason, over.Detail, told)
+	}
+	for _, n := range s.with() {
+		n.Failed = 2
+	}
+	s.pass(time.Minute, nil)
+	was := s.state.Detail
+	over, told := s.state.Supersede("", s.now)
+	if want := "it was aborted (abort:failed): " + was; over.Reason != rollout.ByNewer || over.Detail != want || told.Detail != want || was == "" {
+		t.Errorf("one that was aborted says %q and tells %q, want %q", over.Detail, told.Detail, want)
+	}
+}
+
 // TestStopIsNotUndo: an abort stops, those that have it keep it, and the next one begins from what was stable (the FAQ of
 // Argo Rollouts).
 func TestStopIsNotUndo(t *testing.T) {
