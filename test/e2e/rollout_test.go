@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func TestRollout(t *testing.T) {
 		tell func(*testing.T)
 	}{
 		{"good", p.aGoodChange}, {"bad", p.aBadChange}, {"cut and approved", p.theCentreIsCutOff}, {"lost", p.aMachineIsLost},
-		{"service away", p.theServiceIsAway}, {"disaster", p.aDisaster},
+		{"service away", p.theServiceIsAway}, {"disaster", p.aDisaster}, {"history", p.whatIsRemembered},
 	} {
 		if !t.Run(story.name, story.tell) {
 			t.FailNow() // the next begins where it ended
@@ -72,5 +73,33 @@ func (p *plant) aBadChange(t *testing.T) {
 		"node-00": rollout.Healthy, "node-09": rollout.Pending})
 	if want := "its turn did not come: the rollout is aborted (abort:failed)"; !strings.Contains(said["box-3"], want) {
 		t.Errorf("of box-3 it says %q, want %q", said["box-3"], want)
+	}
+	for i, want := range []rollout.Why{rollout.WhyAdopted, rollout.WhyAdopted, rollout.WhyStable} { // and so it is told where it is
+		if turn := p.boxes[i].status(t).Turn; turn == nil || turn.Why != want {
+			t.Errorf("%s says of itself %+v, want %s", p.boxes[i].Name(), turn, want)
+		}
+	}
+}
+
+// whatIsRemembered of all of it says how each ended, also of those after which something newer came.
+func (p *plant) whatIsRemembered(t *testing.T) {
+	var list []report.RolloutStatus
+	if err := p.operator(t).Ask(&list, "rollout", "history", "stable"); err != nil || len(list) == 0 {
+		t.Fatal(list, err)
+	}
+	var got []string
+	for _, s := range slices.Backward(list[1:]) { // the newest goes on
+		line := fmt.Sprintf("%s %s", s.Phase, s.Reason)
+		if s.Detail != "" {
+			line += ": " + s.Detail
+		}
+		got = append(got, line)
+	}
+	want := []string{
+		"completed done", "superseded newer-bundle: it was aborted (abort:failed): 2 of 3 failed", "completed done",
+		"superseded newer-bundle: it was aborted (abort:lost): 1 of 3 lost", "completed done",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the history is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

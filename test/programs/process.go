@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -116,9 +117,13 @@ func (w *tee) Write(p []byte) (int, error) {
 	return w.b.Write(p)
 }
 
-// String names the program by its first arguments.
+// String names the program by its first arguments; not those of one that only enters a namespace for it.
 func (p *Process) String() string {
-	return strings.Join(p.Cmd.Args[1:min(4, len(p.Cmd.Args))], " ")
+	args := p.Cmd.Args
+	if i := slices.Index(args, "--"); i >= 0 && i+1 < len(args) {
+		args = args[i+1:]
+	}
+	return strings.Join(args[1:min(4, len(args))], " ")
 }
 
 // End sends a signal and waits until the process has gone; it may have gone already. One that does not go is killed, and the
