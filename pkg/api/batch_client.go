@@ -10,7 +10,7 @@ import (
 
 // How check-ins are gathered.
 const (
-	batchPace  = 10 * time.Millisecond // between the beginnings of two requests, unless there is enough for a full one
+	batchPace  = 20 * time.Millisecond // between the beginnings of two requests, unless there is enough for a full one
 	batchLanes = 8                     // requests under way at once; what comes meanwhile goes with the next
 	batchAgain = 10 * time.Minute      // until a server that did not take a batch is offered one again
 )

@@ -69,7 +69,7 @@ func (u *uplink) want(t *testing.T, what string, sizes ...int) {
 	u.sizes = nil
 }
 
-// A check-in that comes alone does not wait; those that come within a hundredth of a second after it go together.
+// A check-in that comes alone does not wait; those that come within a fiftieth of a second after it go together.
 func TestCheckInsGoTogether(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
