@@ -135,6 +135,13 @@ func (s *services) act(ctx context.Context, unit, method string, run bool) error
 			return err
 		}
 	}
+	if run && text(props["ActiveState"]) == "failed" {
+		// It may have been started so often while it was broken that systemd does not try again, also not with what mends it:
+		// systemd.unit(5), StartLimitIntervalSec=.
+		if err := s.m.bus.call(ctx, "ResetFailedUnit", []any{unit}); err != nil {
+			return err
+		}
+	}
 	result, err := s.m.bus.job(ctx, method, unit)
 	if err != nil {
 		return err

@@ -30,7 +30,8 @@ type Service struct {
 	// Name of the service as the init system knows it; ".service" may be left out.
 	Name string `vigo:"identity"`
 
-	// Running says whether the service should run now. If unset, that is left alone.
+	// Running says whether the service should run now. If unset, that is left alone. One that has failed is started also when
+	// systemd would not try again because it was started too often.
 	Running *bool `yaml:"running"`
 
 	// Enabled says whether the service starts at boot. If unset, that is left alone.

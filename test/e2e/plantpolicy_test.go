@@ -63,8 +63,6 @@ resources:
   - file: /etc/systemd/system/ledger.service
     mode: "0644"
     content: |
-      [Unit]
-      StartLimitIntervalSec=0
       [Service]
       ExecStartPre=/bin/grep -qx currency=[A-Z][A-Z][A-Z] /etc/ledger.conf
       ExecStart=/bin/sleep infinity

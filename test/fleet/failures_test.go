@@ -69,6 +69,13 @@ func failures() []failure {
 		failed:    "service:licensed", why: `(?s)starting service licensed: .*exit-code.*no licence`,
 		mend: `touch /srv/licence`,
 	}, {
+		name: "a service was started too often for systemd to try again",
+		spoil: `printf '[Unit]\nStartLimitBurst=1\nStartLimitIntervalSec=1h\n[Service]\nExecStart=/bin/sh -c "test -e /srv/paid && exec sleep 1000; echo not paid; exit 7"\n' >/etc/systemd/system/rented.service
+			systemctl daemon-reload; systemctl start rented; sleep 0.2; ! systemctl start rented`,
+		resources: "  - service: rented\n    running: true\n",
+		failed:    "service:rented", why: `(?s)starting service rented: .*exit-code.*not paid`,
+		mend: `touch /srv/paid`,
+	}, {
 		name: "a service does not start again",
 		spoil: `printf '[Service]\nExecStart=/bin/sh -c "grep -q good /srv/app.conf && exec sleep 1000; exit 7"\n' >/etc/systemd/system/app.service
 			systemctl daemon-reload; echo good >/srv/app.conf; systemctl start app`,
