@@ -113,8 +113,6 @@ func FuzzCompile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := c.Eval(map[string]any{"node": "n"}); err != nil {
-			t.Skip() // a condition may not be evaluable on nothing; it must only not panic
-		}
+		_, _ = c.Eval(map[string]any{"node": "n"}) // on nothing it may fail; it must only not panic
 	})
 }
