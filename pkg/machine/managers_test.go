@@ -121,6 +121,9 @@ func TestHoldsOfPacman(t *testing.T) {
 	if back := pacmanIgnore(held, "bash", false); back != conf {
 		t.Errorf("released: %q", back)
 	}
+	if got := pacmanIgnore("[options]", "bash", true); got != "[options]\nIgnorePkg = bash\n" {
+		t.Errorf("a file whose last line has no end: %q", got)
+	}
 	if got := pacmanIgnore("[options]\nIgnorePkg = a bash\n", "bash", false); got != "[options]\nIgnorePkg = a\n" {
 		t.Errorf("released beside another: %q", got)
 	}

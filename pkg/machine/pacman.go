@@ -143,8 +143,12 @@ func ignoreLine(line string) ([]string, bool) {
 	return strings.Fields(value), ok && strings.TrimSpace(key) == "IgnorePkg"
 }
 
-// pacmanIgnore adds a name to IgnorePkg of the section [options], or takes it out of every such line.
+// pacmanIgnore adds a name to IgnorePkg of the section [options], or takes it out of every such line. The last line need
+// not have an end.
 func pacmanIgnore(conf, name string, hold bool) string {
+	if conf != "" && !strings.HasSuffix(conf, "\n") {
+		conf += "\n"
+	}
 	var b strings.Builder
 	for line := range strings.Lines(conf) {
 		words, ok := ignoreLine(line)
