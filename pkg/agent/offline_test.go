@@ -46,7 +46,7 @@ func (r *rig) waitForRepair(text string) func() {
 	repaired := make(chan struct{})
 	go func() {
 		defer close(repaired)
-		tick, end := time.NewTicker(5*time.Millisecond), time.After(10*time.Second)
+		tick, end := time.NewTicker(5*time.Millisecond), time.After(time.Minute)
 		defer tick.Stop()
 		for {
 			if data, err := os.ReadFile(filepath.Join(r.root, "etc/motd")); err == nil && string(data) == text+"\n" {

@@ -19,7 +19,7 @@ import (
 // listen opens the stream, and returns what comes and a way to go.
 func (r *rig) listen(t *testing.T) (<-chan message, context.CancelFunc) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL+"/ui/live", nil)
 	if err != nil {
 		t.Fatal(err)

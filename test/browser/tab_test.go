@@ -116,7 +116,7 @@ func (tb *tab) hear(event any) {
 // expect waits for a mistake that is meant, and forgets it.
 func (tb *tab) expect(text string) {
 	tb.t.Helper()
-	patience := time.After(30 * time.Second)
+	patience := time.After(2 * time.Minute)
 	for {
 		tb.mu.Lock()
 		at := slices.IndexFunc(tb.mistakes, func(m string) bool { return strings.Contains(m, text) })

@@ -282,7 +282,7 @@ func bootID(t *testing.T, m machine) string {
 // waitFor waits, for a while, until something is so.
 func waitFor(t *testing.T, what string, try func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if err := fleet.WaitFor(ctx, 50*time.Millisecond, try); err != nil {
 		t.Fatalf("waiting for %s: %v", what, err)

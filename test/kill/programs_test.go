@@ -17,7 +17,7 @@ import (
 )
 
 // patience bounds what is waited for.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 func TestMain(m *testing.M) { os.Exit(programs.Main(m)) }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // Patience bounds what is waited for.
-const Patience = time.Minute
+const Patience = 3 * time.Minute
 
 var built = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv("VIGO_BIN"); dir != "" {

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long to wait for what a program is to show.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // A process is a program that goes on while the script does.
 type process struct {
