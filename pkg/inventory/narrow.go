@@ -5,7 +5,7 @@ import "encoding/json"
 // narrowed leaves out of two mappings, each as JSON, what both begin and end with: of 400 packages one differs, and decoding the rest is
 // most of what comparing costs. What is left is two mappings again. Keys that are there twice are not looked for.
 func narrowed(was, became json.RawMessage) (a, b json.RawMessage) {
-	if !ends(was, '}') || !ends(became, '}') { // what is no mapping is for the decoder to refuse
+	if !mapping(was) || !mapping(became) { // and what is none is for the decoder to refuse
 		return was, became
 	}
 	front := commaBefore(was, commonPrefix(was, became))
@@ -22,7 +22,10 @@ func narrowed(was, became json.RawMessage) (a, b json.RawMessage) {
 	return between(was, front, endA), between(became, front, endB)
 }
 
-func ends(text json.RawMessage, c byte) bool { return len(text) > 1 && text[len(text)-1] == c }
+// mapping is whether a text can be a mapping without blanks around it.
+func mapping(text json.RawMessage) bool {
+	return len(text) > 1 && text[0] == '{' && text[len(text)-1] == '}'
+}
 
 // between is a mapping with what is between two places of another one.
 func between(text json.RawMessage, from, to int) json.RawMessage {
