@@ -38,8 +38,8 @@ func (s *spool) merge(older, newer string) error {
 	return nil
 }
 
-// merged makes one run of two: from the start of the older to the end of the newer, with the sum of the counts and the
-// newest results. It has an ID of its own, so that the service takes it even if it has seen one of the two.
+// merged makes one run of two: from the start of the older to the end of the newer, with the sum of the counts, but
+// for what still waits, and the newest results. It has an ID of its own, so that the service takes it even if it has seen one of the two.
 func merged(older, newer report.Run) report.Run {
 	one := newer
 	one.ID = newID(newer.Started)
@@ -58,7 +58,7 @@ func merged(older, newer report.Run) report.Run {
 func sum(a, b report.Counts) report.Counts {
 	return report.Counts{
 		OK: a.OK + b.OK, Changed: a.Changed + b.Changed, Corrected: a.Corrected + b.Corrected, Failed: a.Failed + b.Failed,
-		Skipped: a.Skipped + b.Skipped, Drift: a.Drift + b.Drift, Refreshed: a.Refreshed + b.Refreshed,
+		Skipped: a.Skipped + b.Skipped, Drift: a.Drift + b.Drift, Refreshed: a.Refreshed + b.Refreshed, Waiting: b.Waiting,
 	}
 }
 

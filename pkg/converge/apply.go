@@ -30,6 +30,7 @@ func (r *run) converge(ctx context.Context, i int, res *report.Result) (plan res
 	res.Changes = plan.Changes()
 	if now := r.Now(); !it.Meta.Audit && !it.Meta.Window.Open(now) {
 		res.Outcome, res.Reason = report.Skipped, it.Meta.Window.Closed(now)
+		res.Waits = r.fresh(i)
 		r.states[i] = state{cause: it.Name(), waits: true}
 		return plan
 	}
@@ -159,7 +160,7 @@ func (r *run) refresh(ctx context.Context, i int, plan resource.Plan, res *repor
 		if res.Outcome == report.OK {
 			res.Outcome, res.Reason = report.Skipped, it.Meta.Window.Closed(now)
 		}
-		res.Refresh = "pending"
+		res.Refresh, res.Waits = "pending", true
 		return
 	}
 	if r.DryRun || it.Meta.Audit {

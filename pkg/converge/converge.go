@@ -5,6 +5,7 @@
 package converge
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -131,7 +132,7 @@ type run struct {
 type state struct {
 	cause   string // root cause, when it failed or was skipped
 	pending bool   // has changes that were not made (dry run, audit)
-	waits   bool   // for its window; cause is set, too
+	waits   bool   // cause, for its window or turn
 	left    bool   // out of the run
 }
 
@@ -140,7 +141,8 @@ func (r *run) item(ctx context.Context, i int) report.Result {
 	res := report.Result{ID: r.name(i), Outcome: report.OK, Controls: it.Meta.Controls}
 	if cause := r.blocked(ctx, i); cause != "" {
 		res.Outcome, res.Reason = report.Skipped, cause
-		r.states[i] = state{cause: r.rootCause(i, cause)}
+		root, waits := r.rootCause(i, cause)
+		r.states[i], res.Waits = state{cause: root, waits: waits}, waits && (r.fresh(i) || r.owes(i))
 		if r.owes(i) {
 			res.Refresh = "pending"
 		}
@@ -208,13 +210,20 @@ func (r *run) name(i int) string {
 	return r.names[i]
 }
 
-func (r *run) rootCause(i int, fallback string) string {
+// rootCause is why an item is skipped, and whether that only waits: of several causes, one that failed.
+func (r *run) rootCause(i int, fallback string) (cause string, waits bool) {
 	for _, dep := range r.cat.Items[i].Requires {
-		if cause := r.states[dep].cause; cause != "" {
-			return cause
+		s := r.states[dep]
+		if s.cause != "" && (cause == "" || waits && !s.waits) {
+			cause, waits = s.cause, s.waits
 		}
 	}
-	return fallback
+	return cmp.Or(cause, fallback), waits
+}
+
+// fresh reports whether what is declared of an item was not in force before.
+func (r *run) fresh(i int) bool {
+	return r.Journal == nil || r.Journal.Enforced(r.name(i)) != r.cat.Items[i].Digest
 }
 
 // dependsOnPending reports whether something the item requires has changes that were not made.

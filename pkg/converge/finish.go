@@ -44,6 +44,7 @@ func (r *run) unfinished(ctx context.Context, i int, err error, rep *report.Run)
 	refreshed := res.Refresh == "done"
 	if wait, is := errors.AsType[*host.Wait](err); is && ctx.Err() == nil {
 		res.Outcome, res.Reason = report.Skipped, wait.Reason
+		res.Waits = refreshed || r.fresh(i)
 		r.states[i] = state{cause: name, waits: true}
 		r.Log.Info("resource waits", "resource", name, "reason", res.Reason)
 	} else {

@@ -54,6 +54,9 @@ func TestAWindowHoldsChangesBack(t *testing.T) {
 		if len(got.Results[0].Changes) == 0 {
 			t.Error("what would change is not shown")
 		}
+		if got.Counts.Waiting != 2 || !got.Results[0].Waits || !got.Results[1].Waits {
+			t.Errorf("dry %v: %d wait with what is new: %+v", dry, got.Counts.Waiting, got.Results)
+		}
 		if got.Compliance() == report.ComplianceFailed || dry == false && got.Compliance() != report.ComplianceDrift {
 			t.Errorf("compliance %s", got.Compliance())
 		}
@@ -66,6 +69,10 @@ func TestAWindowHoldsChangesBack(t *testing.T) {
 		runAt(t, j, night, false, nil, items...)
 		if w.values["kept"] != "1" || w.values["after"] != "1" {
 			t.Errorf("not changed in the window: %v", w.values)
+		}
+		w.values["kept"] = "by hand"
+		if got := runAt(t, j, noon, false, nil, items...); got.Counts.Skipped != 2 || got.Counts.Waiting != 0 {
+			t.Errorf("what was done before and only has to be repaired: %+v", got.Counts)
 		}
 	}
 }
@@ -82,8 +89,9 @@ func TestARefreshWaitsForTheWindow(t *testing.T) {
 	if diff := cmp.Diff(want, outcomes(runAt(t, j, noon, false, nil, items...))); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(want[1:], outcomes(runAt(t, j, noon.Add(time.Hour), false, nil, items...))); diff != "" {
-		t.Error(diff)
+	again := runAt(t, j, noon.Add(time.Hour), false, nil, items...)
+	if diff := cmp.Diff(want[1:], outcomes(again)); diff != "" || again.Counts.Waiting != 1 {
+		t.Errorf("%d wait: %s", again.Counts.Waiting, diff)
 	}
 	runAt(t, j, night, false, nil, items...)
 	if !slices.Equal(w.refreshed, []string{"service"}) || len(j.pending) > 0 {

@@ -29,7 +29,7 @@ func wordClass(w rollout.Word) string {
 		return "changed"
 	case rollout.Failed, rollout.Lost, rollout.SelfReverted:
 		return "failed"
-	case rollout.Offline, rollout.Waiting:
+	case rollout.Offline, rollout.Waiting, rollout.Partial:
 		return "stale"
 	}
 	return "never"
@@ -51,7 +51,7 @@ func stageClass(state string) string {
 // rolloutBar is the nodes of a rollout by their words.
 func rolloutBar(r report.RolloutStatus) bar {
 	var parts []part
-	for _, word := range []rollout.Word{rollout.Healthy, rollout.Applied, rollout.Adopting, rollout.Admitted, rollout.Failed, rollout.SelfReverted, rollout.Lost,
+	for _, word := range []rollout.Word{rollout.Healthy, rollout.Applied, rollout.Partial, rollout.Adopting, rollout.Admitted, rollout.Failed, rollout.SelfReverted, rollout.Lost,
 		rollout.Waiting, rollout.Offline, rollout.Pending, rollout.Pinned, rollout.Ineligible} {
 		parts = append(parts, part{Class: wordClass(word), Name: string(word), Count: r.Counts[word]})
 	}

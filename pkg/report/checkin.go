@@ -24,7 +24,9 @@ type CheckIn struct {
 	// is not taken for one that was off.
 	Adopting string `json:"adopting,omitempty"`
 	// Pinned says that an operator of the node has it stay with the bundle it has.
-	Pinned   bool              `json:"pinned,omitempty"`
+	Pinned bool `json:"pinned,omitempty"`
+	// Why is what they gave as the reason of that; at most 500 bytes of it are kept.
+	Why      string            `json:"why,omitempty"`
 	Run      Summary           `json:"run"`
 	Traits   string            `json:"traits,omitempty"` // trait root
 	Facets   map[string]string `json:"facets,omitempty"` // name to digest; sent when the root has changed since the last acknowledged check-in

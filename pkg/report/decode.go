@@ -59,6 +59,8 @@ func usualCheckIn(data []byte, c *CheckIn) bool {
 			return once(&seen, 15) && p.text(&c.Hub)
 		case "pinned":
 			return once(&seen, 16) && p.truth(&c.Pinned)
+		case "why":
+			return once(&seen, 17) && p.text(&c.Why)
 		}
 		return false
 	})
@@ -92,7 +94,7 @@ func (p *scanner) counts(c *Counts) bool {
 		for i, of := range [...]struct {
 			name string
 			n    *int
-		}{{"ok", &c.OK}, {"changed", &c.Changed}, {"corrected", &c.Corrected}, {"failed", &c.Failed}, {"skipped", &c.Skipped}, {"drift", &c.Drift}, {"refreshed", &c.Refreshed}} {
+		}{{"ok", &c.OK}, {"changed", &c.Changed}, {"corrected", &c.Corrected}, {"failed", &c.Failed}, {"skipped", &c.Skipped}, {"drift", &c.Drift}, {"refreshed", &c.Refreshed}, {"waiting", &c.Waiting}} {
 			if of.name == string(key) {
 				return once(&seen, i) && p.small(of.n)
 			}

@@ -11,8 +11,8 @@ import (
 func whole() CheckIn {
 	return CheckIn{Node: "web-1", Seq: 7, Boot: "0123", Agent: "1.2.3", Interval: 30 * time.Second, Channel: "stable", Root: 2, Pointer: "1.7", Bundle: "sha256:11", Age: time.Minute, Adopting: "sha256:22",
 		Run: Summary{ID: "0-1", Started: time.Date(2026, 11, 25, 12, 0, 0, 123456789, time.UTC), Took: 8 * time.Millisecond, Error: "why", Before: true,
-			Counts: Counts{OK: 1, Changed: 2, Corrected: 3, Failed: 4, Skipped: 5, Drift: 6, Refreshed: 7}},
-		Traits: "sha256:33", Facets: map[string]string{"os": "sha256:44", "cpu": "sha256:55"}, Spooled: 3, Hub: "plant", Pinned: true}
+			Counts: Counts{OK: 1, Changed: 2, Corrected: 3, Failed: 4, Skipped: 5, Drift: 6, Refreshed: 7, Waiting: 8}},
+		Traits: "sha256:33", Facets: map[string]string{"os": "sha256:44", "cpu": "sha256:55"}, Spooled: 3, Hub: "plant", Pinned: true, Why: "INC-4711"}
 }
 
 // What agents write is read by hand, all of it, and read as encoding/json reads it. A field that is added and not read by hand makes the

@@ -27,6 +27,7 @@ type NodeStatus struct {
 	Bundle     string            `json:"bundle,omitempty"`
 	Commit     string            `json:"commit,omitempty"` // when the bundle is known
 	Pinned     bool              `json:"pinned,omitempty"` // somebody has it stay with that bundle
+	Why        string            `json:"why,omitempty"`    // they gave as the reason
 	Pointer    string            `json:"pointer,omitempty"`
 	Agent      string            `json:"agent,omitempty"`
 	Run        Summary           `json:"run"`

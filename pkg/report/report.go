@@ -34,6 +34,9 @@ type Result struct {
 	Guard    string          `json:"guard,omitempty"`   // what becomes of a change that no check-in has confirmed yet
 	Took     time.Duration   `json:"took,omitempty"`
 	Controls []string        `json:"controls,omitempty"`
+	// Waits says that something the bundle has new is yet to be done here, in a window or at the turn of the node. What was done
+	// before and only has to be repaired waits without it.
+	Waits bool `json:"waits,omitempty"`
 }
 
 // Counts is the number of resources by outcome.
@@ -45,6 +48,7 @@ type Counts struct {
 	Skipped   int `json:"skipped"`
 	Drift     int `json:"drift"`
 	Refreshed int `json:"refreshed"`
+	Waiting   int `json:"waiting,omitempty"` // see Result.Waits; they are counted by their outcomes, too
 }
 
 // Add counts one result.
@@ -65,6 +69,9 @@ func (c *Counts) Add(r Result) {
 	}
 	if r.Refresh == "done" {
 		c.Refreshed++
+	}
+	if r.Waits {
+		c.Waiting++
 	}
 }
 

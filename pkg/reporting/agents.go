@@ -121,7 +121,7 @@ func (s *Service) CheckIn(ctx context.Context, c report.CheckIn) (report.Answer,
 	if err := checkFacets(c.Facets); err != nil {
 		return report.Answer{}, err
 	}
-	c.Refusals = c.Refusals[:min(len(c.Refusals), maxRefusals)]
+	c.Refusals, c.Why = c.Refusals[:min(len(c.Refusals), maxRefusals)], strings.ToValidUTF8(c.Why[:min(len(c.Why), maxWhy)], "")
 	now := s.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -168,6 +168,9 @@ func (s *Service) need(n *node) (need []string) {
 
 // maxRefusals bounds what is kept of the refusals of one node; an agent remembers 16.
 const maxRefusals = 32
+
+// maxWhy bounds the reason of a pin, in bytes; the agent takes as much.
+const maxWhy = 500
 
 // checkFacets refuses names and digests that are none.
 func checkFacets(facets map[string]string) error {

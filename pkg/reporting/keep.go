@@ -49,7 +49,7 @@ func (a *account) well() bool { return a.Failing == 0 && a.Reason == "" && len(a
 
 func sameWord(a, b *report.CheckIn) bool {
 	return a.Node == b.Node && a.Boot == b.Boot && a.Agent == b.Agent && a.Interval == b.Interval && a.Channel == b.Channel && a.Root == b.Root &&
-		a.Pointer == b.Pointer && a.Bundle == b.Bundle && a.Adopting == b.Adopting && a.Pinned == b.Pinned && a.Run.Counts == b.Run.Counts && a.Run.Error == b.Run.Error && a.Run.Before == b.Run.Before && a.Traits == b.Traits &&
+		a.Pointer == b.Pointer && a.Bundle == b.Bundle && a.Adopting == b.Adopting && a.Pinned == b.Pinned && a.Why == b.Why && a.Run.Counts == b.Run.Counts && a.Run.Error == b.Run.Error && a.Run.Before == b.Run.Before && a.Traits == b.Traits &&
 		maps.Equal(a.Facets, b.Facets) && slices.Equal(a.Refusals, b.Refusals) && a.Spooled == b.Spooled && a.Hub == b.Hub
 }
 

@@ -64,7 +64,7 @@ func (s *Service) nodeStatus(n *node, now time.Time) report.NodeStatus {
 		Reboot:      s.rebootTold(n.Name),
 		Name:        n.Name, Channel: s.channelOf(n), Labels: n.Labels, Presence: at, Seen: n.seen, Interval: n.told,
 		Compliance: a.State, Digest: s.digest(n), Bundle: a.Last.Bundle, Commit: s.commits[a.Last.Bundle],
-		Pinned: a.Last.Pinned, Pointer: a.Last.Pointer, Agent: a.Last.Agent, Run: a.Last.Run, Failing: a.Failing, Since: a.Since, Spooled: a.Last.Spooled,
+		Pinned: a.Last.Pinned, Why: a.Last.Why, Pointer: a.Last.Pointer, Agent: a.Last.Agent, Run: a.Last.Run, Failing: a.Failing, Since: a.Since, Spooled: a.Last.Spooled,
 		Reason: a.Reason, Refusals: a.Last.Refusals, Hub: a.Last.Hub,
 	}
 }

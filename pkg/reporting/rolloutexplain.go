@@ -66,14 +66,16 @@ type saying struct {
 	seen     time.Time
 	bundle   string
 	pinned   bool
-	muted    bool // it is maintained
+	why      string // it is pinned
+	waiting  int    // resources that have yet to do what is new
+	muted    bool   // it is maintained
 	refusals []report.Refusal
 }
 
 // sayingOf returns what a node said. The caller holds the lock.
 func (s *Service) sayingOf(n *node) saying {
 	last := &n.account.Last
-	return saying{seen: n.seen, bundle: last.Bundle, pinned: last.Pinned, muted: s.covered(n) != nil, refusals: slices.Clone(last.Refusals)}
+	return saying{seen: n.seen, bundle: last.Bundle, pinned: last.Pinned, why: last.Why, waiting: last.Run.Counts.Waiting, muted: s.covered(n) != nil, refusals: slices.Clone(last.Refusals)}
 }
 
 // lastOf returns what the node of a name said; nothing if there is none.
@@ -100,7 +102,7 @@ type explaining struct {
 func (e explaining) text() (rollout.Word, string) {
 	word, text := e.p.Word, ""
 	switch word {
-	case rollout.Applied, rollout.Healthy, rollout.Failed:
+	case rollout.Partial, rollout.Applied, rollout.Healthy, rollout.Failed:
 		text = e.having()
 	case rollout.Adopting:
 		text = fmt.Sprintf("it said that it is about to take the new bundle, by %s, and has yet to report a run with it", e.stage())
@@ -117,7 +119,11 @@ func (e explaining) text() (rollout.Word, string) {
 			text = "it has never been heard of: nobody waits for it"
 		}
 	case rollout.Pinned:
-		text = "somebody pinned it to the bundle it has: it takes nothing else, and nobody waits for it"
+		text = "somebody pinned it to the bundle it has"
+		if e.says.why != "" {
+			text += " (" + e.says.why + ")"
+		}
+		text += ": it takes nothing else, and nobody waits for it"
 	case rollout.Waiting, rollout.Admitted:
 		text = e.letIn()
 	default:
@@ -148,6 +154,8 @@ func (e explaining) having() string {
 	switch {
 	case e.p.Word == rollout.Healthy:
 		return fmt.Sprintf("%s and has been well for %s", has, e.since(e.p.Good))
+	case e.p.Word == rollout.Partial:
+		return fmt.Sprintf("%s, and %d of its resources wait for windows or turns of their own to do what is new (vigo node %s)", has, e.says.waiting, e.node)
 	case e.p.Word == rollout.Failed && e.p.Check != "":
 		return fmt.Sprintf("%s, and the check %s does not hold", has, e.p.Check)
 	case e.p.Word == rollout.Failed:

@@ -19,12 +19,13 @@ func TestExplainHasASentenceForEveryWord(t *testing.T) {
 		want   string
 	}{
 		rollout.Ineligible:   {rollout.Progress{}, 0, "no stage: it is given the new bundle when the rollout is over"},
-		rollout.Pinned:       {rollout.Progress{Word: rollout.Pinned}, 3, "somebody pinned it"},
+		rollout.Pinned:       {rollout.Progress{Word: rollout.Pinned}, 3, "somebody pinned it to the bundle it has (INC-4711): it takes"},
 		rollout.Pending:      {rollout.Progress{}, 2, "its turn is yet to come: stage rest"},
 		rollout.Offline:      {rollout.Progress{Word: rollout.Offline}, 3, "silent for 5m0s, since before"},
 		rollout.Waiting:      {rollout.Progress{Word: rollout.Waiting}, 3, "does not while the window of the rollout is closed"},
 		rollout.Admitted:     {rollout.Progress{Word: rollout.Admitted}, 3, "stage canary has let it in"},
 		rollout.Adopting:     {rollout.Progress{Word: rollout.Adopting}, 3, "about to take"},
+		rollout.Partial:      {rollout.Progress{Word: rollout.Partial}, 3, "2 of its resources wait for windows or turns of their own to do what is new (vigo node web-1)"},
 		rollout.Applied:      {rollout.Progress{Word: rollout.Applied, Good: good, Reports: 1}, 3, "is watched: well for 1m0s"},
 		rollout.Healthy:      {rollout.Progress{Word: rollout.Healthy, Good: good}, 3, "been well for 1m0s"},
 		rollout.Failed:       {rollout.Progress{Word: rollout.Failed, Check: "serves"}, 3, "the check serves does not hold"},
@@ -33,7 +34,7 @@ func TestExplainHasASentenceForEveryWord(t *testing.T) {
 	}
 	for _, word := range rollout.Words() {
 		tt, ok := tests[word]
-		if got, text := explained(rollout.Running, tt.p, tt.stages, saying{seen: noon.Add(-5 * time.Minute)}); !ok || got != word || !strings.Contains(text, tt.want) {
+		if got, text := explained(rollout.Running, tt.p, tt.stages, saying{seen: noon.Add(-5 * time.Minute), why: "INC-4711", waiting: 2}); !ok || got != word || !strings.Contains(text, tt.want) {
 			t.Errorf("%s is explained as %s: %s", word, got, text)
 		}
 	}

@@ -55,6 +55,7 @@ type staged struct {
 	boots map[string]string
 	runs  int
 	fails map[string]bool
+	waits map[string]int // resources
 }
 
 const newer = "sha256:3333333333333333333333333333333333333333333333333333333333333333"
@@ -93,7 +94,7 @@ func newStaged(t *testing.T, spec rollout.Spec) *staged {
 	}
 	r.start(t)
 	spec.Channel = "stable"
-	s := &staged{rig: r, board: b, has: map[string]string{}, load: map[string]float64{}, boots: map[string]string{}, fails: map[string]bool{},
+	s := &staged{rig: r, board: b, has: map[string]string{}, load: map[string]float64{}, boots: map[string]string{}, fails: map[string]bool{}, waits: map[string]int{},
 		plan: api.RolloutPlan{Channel: "stable", Spec: spec.WithDefaults(), Stable: bundle.Target{Digest: current, Commit: "aaaa"}, Candidate: bundle.Target{Digest: newer, Commit: "bbbb"}}}
 	for i := range 10 {
 		name := fmt.Sprintf("web-%d", i)
@@ -131,6 +132,9 @@ func (s *staged) report(t *testing.T, says rollout.Signed, name string) {
 		Run: report.Summary{ID: fmt.Sprint("run-", s.runs), Took: 2 * time.Second, Counts: report.Counts{OK: 1}}}
 	if s.has[name] == newer && s.fails[name] {
 		in.Run.Took = time.Minute
+	}
+	if s.has[name] == newer {
+		in.Run.Counts.Waiting = s.waits[name]
 	}
 	if answer := s.checkIn(t, in); len(answer.Need) > 0 {
 		must(t, s.PutFacets(t.Context(), name, report.Facets{Node: name, Facets: []trait.Facet{f}}))

@@ -113,6 +113,7 @@ func (s *Service) evidence(c *rolling, n *node, checked measured, now time.Time)
 		if last.Run.Error != "" {
 			out.Failed++
 		}
+		out.Waiting = last.Run.Counts.Waiting
 	}
 	out.PutAside = slices.ContainsFunc(last.Refusals, func(r report.Refusal) bool { return r.Name == "aside" && r.What == c.state.Candidate })
 	if s.adopted(c, n) {

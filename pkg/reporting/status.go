@@ -158,7 +158,7 @@ func (s *Service) lag(n *node, ns report.NodeStatus, now time.Time) (kind, text 
 	case ns.Bundle == "":
 		return "behind", fmt.Sprintf("enforces nothing yet; %s publishes %.19s since %s", ns.Channel, note.Digest, late.Round(time.Second)), since
 	case ns.Digest == report.DigestBehind && ns.Pinned:
-		return "behind", fmt.Sprintf("is pinned to %.19s by somebody on it (vigo-agent unpin); %s publishes %.19s since %s", ns.Bundle, ns.Channel, note.Digest, late.Round(time.Second)), since
+		return "behind", fmt.Sprintf("is pinned to %.19s by somebody on it (%s); %s publishes %.19s since %s", ns.Bundle, cmp.Or(ns.Why, "vigo-agent unpin"), ns.Channel, note.Digest, late.Round(time.Second)), since
 	case ns.Digest == report.DigestBehind:
 		return "behind", fmt.Sprintf("enforces %.19s; %s publishes %.19s since %s", ns.Bundle, ns.Channel, note.Digest, late.Round(time.Second)), since
 	case report.ComparePointers(ns.Pointer, note.Pointer) < 0:

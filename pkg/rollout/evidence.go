@@ -29,6 +29,7 @@ type Node struct {
 	Digest   string // of the bundle in force
 	Adopting string // of the bundle that it said it is about to put in force
 	Failed   int    // resources that failed in its last run
+	Waiting  int    // those that have yet to do what the bundle has new, in windows or at turns of their own
 	PutAside bool   // it could not run the candidate, and went back by itself
 	Pinned   bool   // to a bundle, by an operator of the node
 	Muted    bool   // it is maintained
@@ -64,6 +65,7 @@ const (
 	Waiting      Word = "waiting-window" // its turn has come, and the window is closed: excused
 	Admitted     Word = "admitted"       // its turn has come
 	Adopting     Word = "adopting"       // it said that it is about to
+	Partial      Word = "partial"        // it has the candidate, and some of it waits for windows of resources
 	Applied      Word = "applied"        // it has the candidate, and is watched
 	Healthy      Word = "healthy"
 	Failed       Word = "failed"
@@ -73,13 +75,13 @@ const (
 
 // Words are all of them, in the order in which a node goes through them.
 func Words() []Word {
-	return []Word{Ineligible, Pinned, Pending, Offline, Waiting, Admitted, Adopting, Applied, Healthy, Failed, SelfReverted, Lost}
+	return []Word{Ineligible, Pinned, Pending, Offline, Waiting, Admitted, Adopting, Partial, Applied, Healthy, Failed, SelfReverted, Lost}
 }
 
 // adopter reports whether a node has, or had, the candidate in force.
 func (w Word) adopter() bool {
 	switch w {
-	case Adopting, Applied, Healthy, Failed, SelfReverted, Lost:
+	case Adopting, Partial, Applied, Healthy, Failed, SelfReverted, Lost:
 		return true
 	default:
 		return false

@@ -157,6 +157,10 @@ func (m *machine) well(n *Node, p *Progress) Word {
 		p.Good = time.Time{}
 		return Failed
 	}
+	if n.Waiting > 0 {
+		p.Good = time.Time{} // what it has yet to do is what has to be shown
+		return Partial
+	}
 	// One report in which a check does not hold takes nobody's health, but nobody becomes healthy with it.
 	if n.Unconfirmed || p.Await != "" || p.Strikes != nil && p.Word != Healthy {
 		p.Good = time.Time{}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // agreement is how many steps in sequence must find a gate open, so that one odd moment does not decide.
@@ -30,7 +31,6 @@ func (m *machine) proceed() {
 		m.because(WaitingWindow, "")
 		return
 	}
-	st.Used += m.elapsed
 	switch {
 	case st.open():
 		m.widen()
@@ -40,8 +40,25 @@ func (m *machine) proceed() {
 	case m.accepted():
 		m.draw()
 	}
-	if m.s.Phase == Running && m.s.Stages[min(m.s.Stage, len(m.s.Stages)-1)].Used > m.s.Spec.Deadline {
-		m.enter(Paused, ProgressDeadline, "", strings.TrimSuffix(fmt.Sprintf("stage %s took more than %s: %s: %s", spec.Name, m.s.Spec.Deadline, m.s.Reason, m.s.Detail), ": "))
+	m.spend(st, spec.Name)
+}
+
+// longestHeld is how long a stage may be held by nothing but windows of resources. Those come every week; one that did not
+// come by then does not come.
+const longestHeld = 8 * 24 * time.Hour
+
+// spend counts the time of a stage, and stops the rollout when that is over. As long as nothing is waited for but windows of
+// resources, the deadline stands still, as it does outside of the window of the rollout.
+func (m *machine) spend(st *StageInfo, name string) {
+	if m.s.Phase != Running || !st.Ended.IsZero() {
+		return
+	}
+	limit, used := m.s.Spec.Deadline, &st.Used
+	if m.s.Reason == WaitingResources {
+		limit, used = longestHeld, &st.Held
+	}
+	if *used += m.elapsed; *used > limit {
+		m.enter(Paused, ProgressDeadline, "", strings.TrimSuffix(fmt.Sprintf("stage %s took more than %s: %s: %s", name, limit, m.s.Reason, m.s.Detail), ": "))
 	}
 }
 
@@ -160,37 +177,57 @@ func (m *machine) widen() {
 	}
 }
 
-// gate looks whether the stage has shown enough.
-func (m *machine) gate() {
-	st, spec, bit := m.stage(), m.s.Spec.Stages[m.s.Stage], uint32(1)<<m.s.Stage
-	members, healthy, settled, outside := 0, 0, 0, 0
+// A tally counts the members of a stage that are not excused.
+type tally struct {
+	members, healthy, settled, partial int
+	turn                               int // those whose turn is yet to come
+	outside                            int // all of those, excused or not
+}
+
+func (m *machine) tally() (t tally) {
+	bit := uint32(1) << m.s.Stage
 	for i := range m.in.Nodes {
 		p := &m.kept[i]
 		if p.Members&bit == 0 {
 			continue
 		}
-		if !p.Admitted && !p.Adopted {
-			outside++
+		outside := !p.Admitted && !p.Adopted
+		if outside {
+			t.outside++
 		}
 		w := m.words[i]
 		if w == Pinned || w == Offline || m.in.Nodes[i].Muted {
 			continue // excused
 		}
-		members++
-		fresh := m.in.Nodes[i].Live // what it said before it went silent shows nothing now
-		if w == Healthy && fresh {
-			healthy++
+		t.members++
+		if outside {
+			t.turn++
 		}
-		if (w == Healthy || w == Applied) && fresh {
-			settled++
+		if !m.in.Nodes[i].Live {
+			continue // what it said before it went silent shows nothing now
+		}
+		switch w {
+		case Healthy:
+			t.healthy++
+			t.settled++
+		case Applied:
+			t.settled++
+		case Partial:
+			t.partial++
 		}
 	}
-	st.Healthy = healthy
-	open := outside == 0 && len(m.in.Unsure) == 0 && members > 0 && float64(healthy)*100 >= spec.Gate.Success*float64(members)
-	switch {
-	case open:
+	return t
+}
+
+// gate looks whether the stage has shown enough.
+func (m *machine) gate() {
+	st, t, success := m.stage(), m.tally(), m.s.Spec.Stages[m.s.Stage].Gate.Success
+	st.Healthy = t.healthy
+	enough := func(n int) bool { return float64(n)*100 >= success*float64(t.members) }
+	open := t.outside == 0 && len(m.in.Unsure) == 0 && t.members > 0 && enough(t.healthy)
+	if open {
 		st.Agreed++
-	default:
+	} else {
 		st.unsettle()
 	}
 	switch {
@@ -200,13 +237,24 @@ func (m *machine) gate() {
 		}
 	case len(m.in.Unsure) > 0:
 		m.because(CheckUnknown, m.unsure())
-	case members == 0:
+	case t.members == 0:
 		m.because(NoEligibleNodes, "every member is offline, pinned or maintained")
-	case outside == 0 && settled == members:
-		m.because(Soaking, fmt.Sprintf("%d of %d healthy", healthy, members))
+	case !open && m.held(t, enough):
+		m.because(WaitingResources, fmt.Sprintf("%d of %d healthy; on %d, resources wait for windows of their own", t.healthy, t.members, m.s.Counts[Partial]))
+	case t.outside == 0 && t.settled == t.members:
+		m.because(Soaking, fmt.Sprintf("%d of %d healthy", t.healthy, t.members))
 	default:
-		m.because(Applying, fmt.Sprintf("%d of %d healthy", healthy, members))
+		m.because(Applying, fmt.Sprintf("%d of %d healthy", t.healthy, t.members))
 	}
+}
+
+// held says whether all that a stage waits for are windows of resources: with them its gate would be open, or everyone of it who was
+// let in is well or waits so, and there is no room for the others before that is over.
+func (m *machine) held(t tally, enough func(int) bool) bool {
+	if t.outside == 0 {
+		return t.partial > 0 && enough(t.healthy+t.partial)
+	}
+	return m.s.Counts[Partial] > 0 && t.healthy+t.partial+t.turn == t.members
 }
 
 // pass ends a stage.

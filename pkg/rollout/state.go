@@ -37,6 +37,7 @@ const (
 	Applying         Reason = "applying"          // members have yet to apply the candidate
 	Soaking          Reason = "soaking"           // they have, and are watched
 	WaitingWindow    Reason = "waiting-window"    // outside of the windows
+	WaitingResources Reason = "waiting-resources" // members have it, and some of it waits for windows of resources
 	WaitingApproval  Reason = "waiting-approval"  // somebody must agree
 	NoEligibleNodes  Reason = "no-eligible-nodes" // the stage has no node that could show anything
 	CheckUnknown     Reason = "check-unknown"     // a check cannot be looked at
@@ -92,6 +93,7 @@ type StageInfo struct {
 	Ended    time.Time     `json:"ended,omitzero"`
 	Skipped  bool          `json:"skipped,omitempty"`
 	Used     time.Duration `json:"used,omitempty"`    // of its deadline
+	Held     time.Duration `json:"held,omitempty"`    // by nothing but windows of resources; not counted in Used
 	Blind    time.Duration `json:"blind,omitempty"`   // without evidence, since it last had some
 	Members  int           `json:"members,omitempty"` // when it began
 	Healthy  int           `json:"healthy,omitempty"` // of them, when its gate was looked at last

@@ -177,7 +177,7 @@ func (m *machine) obey(c Command) {
 
 func (m *machine) resume(by string) {
 	st := m.stage()
-	st.Used, st.Blind = 0, 0
+	st.Used, st.Held, st.Blind = 0, 0, 0
 	st.unsettle()
 	m.enter(Running, Applying, by, "")
 }

@@ -50,10 +50,11 @@ type machine struct {
 	adopting string
 	off      time.Time // until when it is off
 	dead     bool
-	fails    bool // with the candidate
-	dies     bool // when it has the candidate
-	refuses  bool // puts it aside
-	bad      bool // its check does not hold
+	fails    bool      // with the candidate
+	dies     bool      // when it has the candidate
+	refuses  bool      // puts it aside
+	bad      bool      // its check does not hold
+	held     time.Time // until when the window of one of its resources is closed
 	pinned   bool
 	seen     time.Time
 	said     rollout.Node
@@ -101,6 +102,9 @@ func (w *world) add() {
 		}
 	}
 	m.fails, m.dies, m.refuses, m.bad = w.chance(0.1), w.chance(0.05), w.chance(0.05), w.chance(0.05)
+	if w.chance(0.1) {
+		m.held = w.now.Add(time.Duration(w.rand.IntN(40)) * time.Minute)
+	}
 	if w.chance(0.2) {
 		m.off = w.now.Add(time.Duration(w.rand.IntN(40)) * time.Minute)
 		m.seen = w.now.Add(-time.Hour)
@@ -219,7 +223,10 @@ func (w *world) report(m *machine) {
 	if has && m.bad {
 		m.said.Bad = 1
 	}
-	if has && !m.fails && !m.bad {
+	if m.said.Waiting = 0; has && w.now.Before(m.held) {
+		m.said.Waiting = 1
+	}
+	if has && !m.fails && !m.bad && m.said.Waiting == 0 {
 		m.wellWith = m.digest
 	}
 }
@@ -270,6 +277,8 @@ func (w *world) chaos() (commands []rollout.Command) {
 		m.bad, m.dies = !m.bad, false
 	case 12:
 		m.boot++
+	case 14:
+		m.held = w.now.Add(time.Duration(w.rand.IntN(40)) * time.Minute)
 	case 13:
 		w.unsure = w.now.Add(time.Duration(w.rand.IntN(10)) * time.Minute)
 	}

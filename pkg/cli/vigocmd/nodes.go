@@ -170,7 +170,7 @@ func newRetireCommand(env *cli.Env) *cobra.Command {
 // digestText is how the bundle of a node stands to what is published.
 func digestText(n report.NodeDetail) string {
 	if n.Pinned {
-		return string(n.Digest) + ", pinned by somebody on the node: vigo-agent unpin"
+		return string(n.Digest) + ", pinned by somebody on the node (" + cmp.Or(n.Why, "without a reason") + "): vigo-agent unpin"
 	}
 	return string(n.Digest)
 }

@@ -59,8 +59,9 @@ rollouts/CHANNEL.yaml of the policy repository DIR. It prints what people would 
 
 The snapshot is JSON: {"now": "2026-03-02T22:00:00Z", "nodes": [{"name": "web-1", "labels": {"environment": "staging"},
 "seen": "2026-03-02T21:59:48Z", "interval": "30s", "bundle": "sha256:…"}]}. Nodes may also say: adopting (a digest), failed (how
-many resources), bad (names of checks that do not hold), aside, pinned, maintained, rebooting, unconfirmed and dark
-(true or false). "blind": true says that nothing can be told of who is silent.
+many resources), waiting (how many have yet to do what is new, in windows of their own), bad (names of checks that do not
+hold), aside, pinned, maintained, rebooting, unconfirmed and dark (true or false). "blind": true says that nothing can be
+told of who is silent.
 
 Nothing is signed or published.
 

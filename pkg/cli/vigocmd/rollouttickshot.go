@@ -40,6 +40,7 @@ type snapshotNode struct {
 	Bundle      string            `json:"bundle"`
 	Adopting    string            `json:"adopting"`
 	Failed      int               `json:"failed"`
+	Waiting     int               `json:"waiting"`
 	Bad         []string          `json:"bad"` // names of checks that do not hold
 	Aside       bool              `json:"aside"`
 	Pinned      bool              `json:"pinned"`
@@ -96,7 +97,7 @@ func (f snapshotFile) of(spec rollout.Spec) (rollout.Snapshot, error) {
 			return in, fmt.Errorf("node %s: interval: %q is not a time of at least a second, such as 30s", n.Name, n.Interval)
 		}
 		known := rollout.Node{ID: n.Name, Stages: m.Stages, Seen: n.Seen, Interval: interval, Live: !n.Seen.IsZero() && f.Now.Sub(n.Seen) <= 3*interval, Dark: n.Dark,
-			Digest: n.Bundle, Adopting: n.Adopting, Failed: n.Failed, PutAside: n.Aside, Pinned: n.Pinned, Muted: n.Maintained,
+			Digest: n.Bundle, Adopting: n.Adopting, Failed: n.Failed, Waiting: n.Waiting, PutAside: n.Aside, Pinned: n.Pinned, Muted: n.Maintained,
 			Rebooting: n.Rebooting, Unconfirmed: n.Unconfirmed}
 		for _, name := range n.Bad {
 			at := slices.IndexFunc(spec.Checks, func(c rollout.Check) bool { return c.Name == name })
