@@ -38,4 +38,7 @@ type Service struct {
 	// Live is false when only the boot state could be read, because the init system is not running (another root
 	// folder, a container being built); Running and Failed then mean nothing.
 	Live bool
+	// Unknown says that nobody can tell whether it runs: Running and Failed then mean nothing, and State says why. Only init
+	// scripts of System V are like that.
+	Unknown bool
 }

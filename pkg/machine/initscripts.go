@@ -6,9 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/host"
@@ -18,77 +19,79 @@ import (
 type initSystem interface {
 	// names lists the services there are.
 	names() ([]string, error)
-	// describe describes one that is known to be there.
+	// describe describes one; host.ErrNotFound if there is none.
 	describe(ctx context.Context, name string) (host.Service, error)
 	setBoot(ctx context.Context, name string, on bool) error
-	// argv is the command for a verb: start, stop, restart or reload.
+	// prepare does what the command for a verb takes for granted.
+	prepare(ctx context.Context, name, verb string) error
+	// argv is the command for a verb: start, stop, restart, reload or status.
 	argv(name, verb string) []string
 }
 
 // initScripts is host.Services for such a system.
 type initScripts struct {
-	system initSystem
-	dir    string // has an entry for each service
-	fs     host.FS
-	run    host.Runner
-	live   bool // it is the machine that runs, not another root folder
+	system  initSystem
+	scripts *sysV // the system itself, or what it has beside its own services
+	run     host.Runner
+	live    bool // it is the machine that runs, not another root folder
+	settle  time.Duration
 }
 
 var _ host.Services = (*initScripts)(nil)
 
-// otherInit finds an init system beside systemd; nil if systemd is installed, or nothing that is known.
-func otherInit(fsys host.FS, run host.Runner, live bool) *initScripts {
-	there := func(names ...string) bool {
-		for _, name := range names {
-			if _, err := fsys.Stat(name); err == nil {
-				return true
-			}
-		}
-		return false
+// otherInit is the init system beside systemd that has booted the machine, or would boot it; nil if that is systemd, or
+// nothing that is known. live says that the folder is the root of a machine that runs.
+func otherInit(fsys host.FS, run host.Runner, live bool) (*initScripts, error) {
+	var is host.Init
+	var err error
+	if live {
+		is, err = host.RunningInit(fsys)
 	}
-	s := &initScripts{fs: fsys, run: run, live: live}
-	switch {
-	case there("/lib/systemd/systemd", "/usr/lib/systemd/systemd"):
-		return nil
-	case there("/sbin/openrc-run", "/usr/sbin/openrc-run", "/usr/bin/openrc-run"):
-		s.system, s.dir = &openRC{fs: fsys}, initDir
-	case there("/etc/runit/2", "/etc/sv"):
-		s.system, s.dir = &runit{fs: fsys}, "/etc/sv"
-	case there("/etc/rc2.d", "/etc/rc.d/rc3.d") && there(initDir):
-		s.system, s.dir = &sysV{fs: fsys, run: run}, initDir
+	booted := is != ""
+	if err == nil && !booted {
+		is, err = host.InstalledInit(fsys)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for the init system: %w", err)
+	}
+	scripts := &sysV{fs: fsys, run: run}
+	s := &initScripts{scripts: scripts, run: run, live: booted, settle: settleTime}
+	switch is {
+	case host.OpenRC:
+		s.system = &openRC{fs: fsys, run: run, scripts: scripts}
+	case host.Runit:
+		s.system = &runit{fs: fsys, run: run, scripts: scripts, live: booted}
+	case host.SysV:
+		s.system = scripts
 	default:
-		return nil
+		return nil, nil
 	}
-	return s
+	return s, nil
 }
 
 const initDir = "/etc/init.d"
 
 // Service implements [host.Services].
 func (s *initScripts) Service(ctx context.Context, name string) (host.Service, error) {
-	short, err := s.find(name)
-	if err != nil {
-		return host.Service{}, fmt.Errorf("looking for service %s: %w", name, err)
-	}
-	svc, err := s.system.describe(ctx, short)
+	_, svc, err := s.find(ctx, name)
 	if err != nil {
 		return host.Service{}, fmt.Errorf("looking for service %s: %w", name, err)
 	}
 	svc.Name = name
 	if svc.Live = s.live; !s.live {
-		svc.Running, svc.Failed, svc.State = false, false, string(svc.Boot)
+		svc.Running, svc.Failed, svc.Unknown, svc.State = false, false, false, string(svc.Boot)
 	}
 	return svc, nil
 }
 
-// find returns the name without the suffix of systemd, if there is such a service.
-func (s *initScripts) find(name string) (string, error) {
+// find describes a service, and returns its name without the suffix of systemd.
+func (s *initScripts) find(ctx context.Context, name string) (string, host.Service, error) {
 	if _, err := unitName(name); err != nil || strings.Contains(name, `\`) {
-		return "", fmt.Errorf("%q is not the name of a service", name)
+		return "", host.Service{}, fmt.Errorf("%q is not the name of a service", name)
 	}
 	short := strings.TrimSuffix(name, ".service")
-	_, err := s.fs.Stat(path.Join(s.dir, short))
-	return short, err
+	svc, err := s.system.describe(ctx, short)
+	return short, svc, err
 }
 
 // All implements [host.Services].
@@ -108,12 +111,18 @@ func (s *initScripts) All(ctx context.Context) ([]host.Service, error) {
 
 // SetBoot implements [host.Services]. Only systemd has masks.
 func (s *initScripts) SetBoot(ctx context.Context, name string, boot host.Boot) error {
-	short, err := s.find(name)
+	short, _, err := s.find(ctx, name)
 	if err == nil && boot != host.Enabled && boot != host.Disabled {
 		err = fmt.Errorf("only systemd can: %w", errors.ErrUnsupported)
 	}
 	if err == nil {
 		err = s.system.setBoot(ctx, short, boot == host.Enabled)
+	}
+	if err == nil {
+		var is host.Service
+		if _, is, err = s.find(ctx, name); err == nil && is.Boot != boot {
+			err = fmt.Errorf("it is %s still", is.Boot)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("making service %s %s at boot: %w", name, boot, err)
@@ -139,38 +148,83 @@ func (s *initScripts) Restart(ctx context.Context, name string, reload bool) err
 
 // act runs a command and looks whether it helped.
 func (s *initScripts) act(ctx context.Context, name, verb, doing string, want bool) error {
-	short, err := s.find(name)
+	short, _, err := s.find(ctx, name)
 	if err == nil && !s.live {
 		err = fmt.Errorf("the init system is not running here: %w", errors.ErrUnsupported)
 	}
+	if err == nil {
+		err = s.system.prepare(ctx, short, verb)
+	}
 	if err != nil {
 		return fmt.Errorf("%s service %s: %w", doing, name, err)
 	}
-	argv := s.system.argv(short, verb)
-	res, err := s.run.Run(ctx, host.Command{Argv: argv})
+	res, err := s.run.Run(ctx, host.Command{Argv: s.system.argv(short, verb)})
+	var is host.Service
+	if err == nil {
+		is, err = s.outcome(ctx, short, want)
+	}
 	if err != nil {
 		return fmt.Errorf("%s service %s: %w", doing, name, err)
 	}
-	is, err := s.system.describe(ctx, short)
-	if err != nil {
-		return fmt.Errorf("%s service %s: %w", doing, name, err)
-	}
-	if res.Code == 0 && is.Running == want {
+	if res.Code == 0 && (is.Unknown || is.Running == want) {
 		return nil
 	}
-	err = fmt.Errorf("%s service %s: status %d, now %s: %s", doing, name, res.Code, is.State, lastWords(append(res.Stdout, res.Stderr...)))
+	err = fmt.Errorf("%s service %s: status %d, now %s%s", doing, name, res.Code, is.State, lastSaid(res))
 	return fault.WithHint(err, strings.Join(s.system.argv(short, "status"), " ")+" says more")
 }
 
-// scriptNames lists the init scripts of a folder.
+// looks is how often a service is looked at before it is said not to have done what it was told: a script may be done before the
+// service has gone, or has left a trace.
+const looks = 10
+
+// outcome is the state of a service after a command. One that was started has first had time to end: a script is done as soon as
+// there is a process, which may not like its configuration.
+func (s *initScripts) outcome(ctx context.Context, name string, want bool) (host.Service, error) {
+	for i := 0; ; i++ {
+		if want || i > 0 {
+			if err := pause(ctx, s.settle); err != nil {
+				return host.Service{}, err
+			}
+		}
+		s.scripts.forget(name)
+		is, err := s.system.describe(ctx, name)
+		if err != nil || is.Running == want || is.Failed || is.Unknown || i == looks {
+			return is, err
+		}
+	}
+}
+
+// lastSaid is the last words of a program, after a colon; nothing if it said nothing.
+func lastSaid(res host.Result) string {
+	words := lastWords(append(res.Stdout, res.Stderr...))
+	if words == "" {
+		return ""
+	}
+	return ": " + words
+}
+
+// pause waits, at most until ctx ends.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// scriptNames lists the init scripts of a folder that are of services: those left out are of the init system itself.
 func scriptNames(fsys host.FileReader, dir string) ([]string, error) {
 	entries, err := fsys.List(dir)
 	if err != nil {
 		return nil, err
 	}
+	own := []string{"functions.sh", "halt", "killprocs", "rc", "rcS", "reboot", "sendsigs", "single", "skeleton"}
 	var names []string
 	for _, e := range entries {
-		if e.Mode&0o111 != 0 && e.Kind != host.Dir && !strings.HasPrefix(e.Name, ".") && e.Name != "functions.sh" && e.Name != "rc" && e.Name != "rcS" {
+		if e.Mode&0o111 != 0 && e.Kind != host.Dir && !strings.HasPrefix(e.Name, ".") && !slices.Contains(own, e.Name) {
 			names = append(names, e.Name)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -21,38 +22,64 @@ func initOn(t *testing.T, text string) (*initScripts, *hosttest.Machine) {
 		t.Fatal(err)
 	}
 	h := m.Host()
-	s := otherInit(h.FS, h.Run, true)
-	if s == nil {
-		t.Fatal("no init system was found")
+	s, err := otherInit(h.FS, h.Run, true)
+	if err != nil || s == nil {
+		t.Fatal("no init system was found", err)
 	}
+	s.live, s.settle = true, time.Millisecond
 	return s, m
 }
 
 const (
 	alpine = `file /sbin/openrc-run mode=0755
-file /etc/init.d/sshd mode=0755
-file /etc/init.d/crond mode=0755
+file /etc/init.d/sshd mode=0755 "#!/sbin/openrc-run\n"
+file /etc/init.d/crond mode=0755 "#!/sbin/openrc-run\n"
+file /etc/init.d/halt mode=0755 "#!/bin/sh\n"
 link /etc/runlevels/default/sshd -> /etc/init.d/sshd
+link /etc/runlevels/shutdown/crond -> /etc/init.d/crond
 link /run/openrc/started/sshd -> /etc/init.d/sshd
 file /run/openrc/daemons/sshd/001 "exec=/usr/sbin/sshd\npidfile=/run/sshd.pid\n"
 file /run/sshd.pid "12\n"
 dir /proc/12
 command ["rc-service","crond","start"] creates=/run/openrc/started/crond
+command ["rc-service","sshd","zap"] removes=/run/openrc/started/sshd
+command ["rc-service","sshd","start"] creates=/run/openrc/started/sshd
 command ["rc-service","sshd","stop"] removes=/run/openrc/started/sshd
 command ["rc-service","sshd","reload"]
 `
+	// Debian's OpenRC keeps no state of scripts that are not its own.
+	debianRC = `file /sbin/openrc-run mode=0755
+file /etc/init.d/cron mode=0755 "#!/bin/sh\ncase $1 in\nstatus)\n"
+file /etc/init.d/mountall.sh mode=0755 "#!/bin/sh\n"
+link /etc/runlevels/default/cron -> /etc/init.d/cron
+link /etc/runlevels/sysinit/mountall.sh -> /etc/init.d/mountall.sh
+link /run/openrc/started/cron -> /etc/init.d/cron
+command ["/etc/init.d/cron","status"] reads code=3 stdout="cron is not running"
+`
 	void = "link /var/service -> /run/runit/runsvdir/current\ndir /run/runit/runsvdir/current\n" +
-		"file /etc/runit/2 mode=0755\nfile /etc/sv/sshd/run mode=0755\nfile /etc/sv/ntpd/run mode=0755\n" +
-		`file /etc/sv/sshd/supervise/status "TTTTTTTTNNNN\f\x00\x00\x00\x00u\x00\x01"` + "\n" +
-		"link /run/runit/runsvdir/current/sshd -> /etc/sv/sshd\n" +
-		`command ["sv","-w","30","start","ntpd"] creates=/etc/sv/ntpd/supervise/status content="TTTTTTTTNNNN\r\x00\x00\x00\x00u\x00\x01"` + "\n"
+		"file /etc/runit/2 mode=0755\nfile /etc/sv/sshd/run mode=0755\nfile /etc/sv/ntpd/run mode=0755\nfile /etc/sv/held/run mode=0755\n" +
+		`file /etc/sv/sshd/supervise/status "TTTTTTTTNNNN\f\x00\x00\x00\x00u\x00\x01"` + "\ndir /proc/12\ndir /proc/13\n" +
+		`file /etc/sv/held/supervise/status "TTTTTTTTNNNN\x00\x00\x00\x00\x00u\x00\x00"` + "\nfile /etc/sv/held/down\n" +
+		"link /run/runit/runsvdir/current/sshd -> /etc/sv/sshd\nlink /run/runit/runsvdir/current/held -> /etc/sv/held\n" +
+		`command ["sv","-w","30","status","/var/service/ntpd"] reads` + "\n" +
+		`command ["sv","-w","10","start","/var/service/ntpd"] creates=/etc/sv/ntpd/supervise/status content="TTTTTTTTNNNN\r\x00\x00\x00\x00u\x00\x01"` + "\n" +
+		`command ["sv","-w","30","stop","/var/service/sshd"] creates=/etc/sv/sshd/supervise/status content="TTTTTTTTNNNN\x00\x00\x00\x00\x00d\x00\x00"` + "\n"
 	devuan = `dir /etc/rc2.d
 file /etc/init.d/ssh mode=0755
-file /etc/init.d/cron mode=0755
+file /etc/init.d/cron mode=0755 "#!/bin/sh\ncase \"$1\" in\n  status)\n"
+file /etc/init.d/quota mode=0755 "#!/bin/sh\ncase $1 in\nrestart | \"status\" ) ;;\n"
+file /etc/init.d/old mode=0755 "#!/bin/sh\nhalt # whatever it is told\n"
+file /etc/init.d/gone mode=0755 "#!/bin/sh\ntest -x /usr/sbin/gone || exit 0\ncase $1 in\nstatus)\n"
+file /etc/init.d/procps mode=0755 "#!/bin/sh\n"
+file /etc/init.d/umountfs mode=0755 "#!/bin/sh\n"
+link /etc/rcS.d/S01procps -> ../init.d/procps
+link /etc/rc0.d/K07umountfs -> ../init.d/umountfs
 link /etc/rc2.d/S02ssh -> ../init.d/ssh
 file /run/ssh.pid "12\n"
 dir /proc/12
 command ["/etc/init.d/cron","status"] reads code=3
+command ["/etc/init.d/quota","status"] reads code=4 stderr="cannot tell"
+command ["/etc/init.d/gone","status"] reads
 command ["update-rc.d","cron","defaults"]
 command ["update-rc.d","cron","enable"] creates=/etc/rc2.d/S03cron
 command ["/etc/init.d/cron","start"] code=1 stderr="cron: cannot open crontab"
@@ -73,12 +100,19 @@ func TestOtherInitSystemsAreRead(t *testing.T) {
 			{Name: "crond", Boot: host.Disabled, State: "stopped", Live: true},
 			{Name: "sshd", Boot: host.Enabled, Failed: true, State: "crashed", Live: true},
 		}},
+		"openrc of Debian": {debianRC, []host.Service{
+			{Name: "cron", Boot: host.Enabled, State: "stopped", Live: true},
+		}},
 		"runit": {void, []host.Service{
+			{Name: "held", Boot: host.Disabled, Failed: true, State: "down, and wanted up", Live: true},
 			{Name: "ntpd", Boot: host.Disabled, State: "down", Live: true},
 			{Name: "sshd", Boot: host.Enabled, Running: true, State: "run", Live: true},
 		}},
 		"sysv": {devuan, []host.Service{
 			{Name: "cron", Boot: host.Disabled, State: "stopped", Live: true},
+			{Name: "gone", Boot: host.Disabled, State: "stopped", Live: true},
+			{Name: "old", Boot: host.Disabled, State: "not known: /etc/init.d/old has no status", Live: true, Unknown: true},
+			{Name: "quota", Boot: host.Disabled, State: "not known: /etc/init.d/quota status ended with status 4: cannot tell", Live: true, Unknown: true},
 			{Name: "ssh", Boot: host.Enabled, Running: true, State: "running", Live: true},
 		}},
 	} {
@@ -118,7 +152,8 @@ func TestOtherInitSystemsAreChanged(t *testing.T) {
 		{"openrc disable", rc.SetBoot(ctx, "sshd", host.Disabled)},
 		{"runit start", run.SetRunning(ctx, "ntpd", true)},
 		{"runit enable", run.SetBoot(ctx, "ntpd", host.Enabled)},
-		{"runit disable", run.SetBoot(ctx, "sshd", host.Disabled)},
+		{"runit enable of one that is held", run.SetBoot(ctx, "held", host.Enabled)},
+		{"runit disable of one that runs", run.SetBoot(ctx, "sshd", host.Disabled)},
 	} {
 		if step.err != nil {
 			t.Errorf("%s: %v", step.name, step.err)
@@ -128,13 +163,31 @@ func TestOtherInitSystemsAreChanged(t *testing.T) {
 		on   *initScripts
 		name string
 		is   host.Boot
-	}{{rc, "crond", host.Enabled}, {rc, "sshd", host.Disabled}, {run, "ntpd", host.Enabled}, {run, "sshd", host.Disabled}} {
+	}{{rc, "crond", host.Enabled}, {rc, "sshd", host.Disabled}, {run, "ntpd", host.Enabled}, {run, "held", host.Enabled}, {run, "sshd", host.Disabled}} {
 		if got, err := want.on.Service(ctx, want.name); err != nil || got.Boot != want.is {
 			t.Errorf("%s: %+v, %v", want.name, got, err)
 		}
 	}
+	if is, err := run.Service(ctx, "sshd"); err != nil || !is.Running {
+		t.Errorf("what is disabled runs on: %+v, %v", is, err)
+	}
+	if err := run.SetRunning(ctx, "sshd", false); err != nil {
+		t.Error(err)
+	}
 	if err := rc.SetBoot(ctx, "sshd", host.Masked); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("mask: %v", err)
+	}
+}
+
+// For a service that OpenRC takes for started, and whose daemon is gone, start would do nothing.
+func TestCrashedServiceOfOpenRCIsForgottenFirst(t *testing.T) {
+	t.Parallel()
+	rc, m := initOn(t, strings.Replace(alpine, "dir /proc/12\n", "", 1))
+	if err := rc.SetRunning(t.Context(), "sshd", true); err == nil || !strings.Contains(err.Error(), "now crashed") {
+		t.Error(err)
+	}
+	if log := strings.Join(m.Log(), "\n"); strings.Index(log, "zap") < 0 || strings.Index(log, "zap") > strings.Index(log, "start") {
+		t.Errorf("the commands were\n%s", log)
 	}
 }
 
@@ -159,8 +212,8 @@ func TestOtherInitIsNotTakenForSystemd(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := m.Host()
-	if otherInit(h.FS, h.Run, true) != nil {
-		t.Error("systemd is installed")
+	if s, err := otherInit(h.FS, h.Run, true); err != nil || s != nil {
+		t.Error("systemd is installed", err)
 	}
 	image, _ := initOn(t, alpine)
 	image.live = false

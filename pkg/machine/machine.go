@@ -83,8 +83,12 @@ func (m *Machine) Host() *host.Host {
 	fsys := &files{tree: m.tree, digests: m.digests, now: m.now}
 	units := newServices(m, fsys)
 	var services host.Services = units
-	if other := otherInit(fsys, m.runner, m.tree.live()); !units.live && other != nil {
-		services = other
+	if !units.live {
+		if other, err := otherInit(fsys, m.runner, m.tree.live()); err != nil {
+			m.log.Warn("taking the machine for one of systemd", "err", err)
+		} else if other != nil {
+			services = other
+		}
 	}
 	pkgs := newPackages(m, fsys)
 	return &host.Host{

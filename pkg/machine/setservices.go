@@ -172,14 +172,10 @@ func (s *services) unproved(ctx context.Context, at dbus.ObjectPath) bool {
 
 // settled is the state of a service after it had time to end.
 func (s *services) settled(ctx context.Context, unit string) (host.Service, error) {
-	timer := time.NewTimer(settleTime)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return s.ask(ctx, unit)
-	case <-ctx.Done():
-		return host.Service{}, context.Cause(ctx)
+	if err := pause(ctx, settleTime); err != nil {
+		return host.Service{}, err
 	}
+	return s.ask(ctx, unit)
 }
 
 func (s *services) oneshot(ctx context.Context, at dbus.ObjectPath) bool {

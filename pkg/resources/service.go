@@ -19,7 +19,9 @@ import (
 // is seen to.
 //
 // What runs is asked of systemd by its own protocol, and read from the files of OpenRC and runit. An init script of System V
-// without a file in /run that tells its process is run with "status", once a run.
+// without a file in /run that tells its process is run with "status", once a run; so are those that OpenRC and runit run beside
+// their own services. A script that ends with 0 and says nothing is taken for stopped, as service(8) does. With runit a service
+// that is not enabled is held by a file "down" in its folder.
 //
 //	resources:
 //	  - service: ssh
@@ -94,6 +96,10 @@ func (s *Service) Plan(ctx context.Context, h *host.Host) (resource.Plan, error)
 	}
 	if err != nil {
 		return plan, err
+	}
+	if is.Live && is.Unknown && s.Running != nil {
+		err := fmt.Errorf("telling whether service %s runs: %s", s.Name, is.State)
+		return plan, fault.WithHint(err, "leave running out, or give its init script an action status that ends with 0, 1 or 3")
 	}
 	stop := is.Live && is.Running && s.Running != nil && !*s.Running || is.Live && is.Running && isTrue(s.Masked)
 	if stop {

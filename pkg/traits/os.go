@@ -23,6 +23,8 @@ type OS struct {
 	Codename string `json:"codename,omitempty"`
 	// Name for people.
 	Name string `json:"name,omitempty"`
+	// Init is the init system that has booted the machine, or would: systemd, openrc, runit, sysv; empty if it is none of them.
+	Init host.Init `json:"init,omitempty"`
 }
 
 func collectOS(_ context.Context, h *host.Host) (OS, error) {
@@ -33,7 +35,9 @@ func collectOS(_ context.Context, h *host.Host) (OS, error) {
 	if err != nil {
 		return OS{}, missing(err)
 	}
-	return parseOSRelease(text), nil
+	os := parseOSRelease(text)
+	os.Init, err = host.FindInit(h.FS)
+	return os, err
 }
 
 // parseOSRelease reads the shell-like assignments of os-release(5).

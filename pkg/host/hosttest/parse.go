@@ -30,7 +30,7 @@ import (
 //	group sudo gid=27 members=alice
 //	package nginx 1.22.1 arch=amd64 [held] [broken] [unneeded]
 //	candidate nginx 1.22.1 [reboot] others=1.22.0 refreshed=1.24.0 service=nginx security=1.22.1 needs=nginx-common
-//	service nginx boot=enabled running=true failed=false state="active (running)" live=true start=fails
+//	service nginx boot=enabled running=true failed=false unknown=false state="active (running)" live=true start=fails
 //	sysctl net.ipv4.ip_forward 0
 //	hostname web-1
 //	interface eth0 index=2 mac=02:00:00:00:00:01 mtu=1500 up=true loopback=false addresses=192.0.2.7/24

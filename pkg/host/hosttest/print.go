@@ -196,6 +196,9 @@ func (s *service) print(b *strings.Builder) {
 	if s.Failed {
 		b.WriteString(" failed=true")
 	}
+	if s.Unknown {
+		b.WriteString(" unknown=true")
+	}
 	if !s.Live {
 		b.WriteString(" live=false")
 	}

@@ -167,7 +167,7 @@ func (p *parser) candidate(l *line) error {
 
 func (p *parser) service(l *line) error {
 	s := &service{Service: host.Service{Boot: host.Boot(l.attr("boot", string(host.Disabled)))}}
-	for key, dst := range map[string]*bool{"running": &s.Running, "failed": &s.Failed, "live": &s.Live} {
+	for key, dst := range map[string]*bool{"running": &s.Running, "failed": &s.Failed, "unknown": &s.Unknown, "live": &s.Live} {
 		v, err := l.truth(key, key == "live")
 		if err != nil {
 			return err
@@ -176,7 +176,7 @@ func (p *parser) service(l *line) error {
 	}
 	s.State = l.attr("state", "")
 	s.startFails = l.attr("start", "") == "fails"
-	if err := l.want(1, 1, "service NAME with boot=, running=, failed=, live=, state=, start=fails"); err != nil {
+	if err := l.want(1, 1, "service NAME with boot=, running=, failed=, unknown=, live=, state=, start=fails"); err != nil {
 		return err
 	}
 	s.Name = unit(l.args[0])
