@@ -98,7 +98,7 @@ func (a *Agent) confirming(ctx context.Context) {
 		case <-a.wake:
 		}
 		for a.guard.Mark() > 0 && ctx.Err() == nil {
-			if err := a.CheckIn(ctx); err != nil {
+			if err := a.CheckIn(ctx); err != nil && ctx.Err() == nil { // else the cycle has ended, and confirms by itself
 				a.Log.Warn("a guarded change waits for a check-in", "err", err)
 				sleep(ctx, guardBeat)
 			}

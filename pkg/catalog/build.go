@@ -254,7 +254,7 @@ func (b *builder) declaration(u *unit, d *policy.Declaration, e env, schema *exp
 func (b *builder) decode(d *policy.Declaration, id resource.ID, e env) (it resource.Item, ok bool) {
 	kind, known := b.Kinds.Kind(d.Type)
 	if !known {
-		b.fail(d.Pos, "unknown-type", fault.DidYouMean(d.Type, b.Kinds.Names()), "unknown resource type %q", d.Type)
+		b.fail(d.Pos, "unknown-type", nearType(d.Type, b.Kinds.Names()), "unknown resource type %q", d.Type)
 		return it, false
 	}
 	hidden := secretsIn(d, e)
@@ -305,7 +305,7 @@ func (b *builder) resource(kind resource.Kind, d *policy.Declaration, id resourc
 		if b.secrets.standIn(slices.Collect(maps.Keys(bound.hidden.names))) {
 			return &Unavailable{errStandIn}, true
 		}
-		problems = located(d, bound.hidden.problems(problems))
+		problems = located(d, bound.hidden.problems(d.Type, problems))
 		if b.onNode && !reflect.DeepEqual(attrs, d.Attrs) { // the values of this node are to blame
 			return &Unavailable{problems}, true
 		}

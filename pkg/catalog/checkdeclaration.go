@@ -13,7 +13,7 @@ import (
 func (k *check) declaration(m *policy.Module, d *policy.Declaration, schema *expr.Schema) {
 	kind, ok := k.Kinds.Kind(d.Type)
 	if !ok {
-		k.fail(d.Pos, "unknown-type", fault.DidYouMean(d.Type, k.Kinds.Names()), "unknown resource type %q", d.Type)
+		k.fail(d.Pos, "unknown-type", nearType(d.Type, k.Kinds.Names()), "unknown resource type %q", d.Type)
 		return
 	}
 	k.guardOf(d, kind)
@@ -25,7 +25,7 @@ func (k *check) declaration(m *policy.Module, d *policy.Declaration, schema *exp
 	}
 	problems := kind.Check(d.Identity, d.Attrs, dynamic)
 	for i := range problems {
-		problems[i].Hint = metaHint(problems[i])
+		problems[i].Hint = keyHint(kind, d, problems[i])
 	}
 	k.problems = append(k.problems, located(d, problems)...)
 	if len(problems) > 0 || dynamic(d.Identity) || hasTemplate(any(d.Attrs)) {
@@ -34,10 +34,13 @@ func (k *check) declaration(m *policy.Module, d *policy.Declaration, schema *exp
 	k.bind(m, d, kind)
 }
 
-// metaHint adds the keys that every resource has to the words an unknown key is compared with.
-func metaHint(p fault.Problem) string {
+// keyHint adds the keys that every resource has, and the words of others, to those an unknown key is compared with.
+func keyHint(kind resource.Kind, d *policy.Declaration, p fault.Problem) string {
 	if p.Code != "unknown-key" {
 		return p.Hint
+	}
+	if hint := foreign(kind, d, p.Path); hint != "" {
+		return hint
 	}
 	key := p.Path[strings.LastIndexByte(p.Path, '.')+1:]
 	if near := fault.DidYouMean(key, policy.MetaKeys()); near != "" && !strings.HasPrefix(p.Hint, "did you mean") {
@@ -119,7 +122,7 @@ func (k *check) defaults(m *policy.Module) {
 	for _, d := range m.Defaults {
 		kind, ok := k.Kinds.Kind(d.Type)
 		if !ok {
-			k.fail(d.Pos, "unknown-type", fault.DidYouMean(d.Type, k.Kinds.Names()), "the defaults are of an unknown resource type %q", d.Type)
+			k.fail(d.Pos, "unknown-type", nearType(d.Type, k.Kinds.Names()), "the defaults are of an unknown resource type %q", d.Type)
 			continue
 		}
 		for key := range d.Attrs {

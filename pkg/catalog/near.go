@@ -9,6 +9,9 @@ import (
 
 // nearReference returns the hint for a reference that leads nowhere.
 func (b *builder) nearReference(module, name string) string {
+	if typ, title, ok := strings.Cut(strings.TrimSuffix(name, "]"), "["); ok && typ != "" && strings.ToUpper(typ[:1]) == typ[:1] {
+		return "write " + strings.ToLower(typ) + ":" + strings.Trim(title, `'"`)
+	}
 	if !strings.Contains(name, ":") {
 		return "write type:identity, such as service:" + name + ", or an id"
 	}

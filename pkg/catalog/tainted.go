@@ -46,7 +46,7 @@ func secretsIn(d *policy.Declaration, e env) (s secretive) {
 
 // problems takes the values out of what is wrong with a declaration: what is said of an attribute that holds a secret would
 // quote it.
-func (s secretive) problems(problems fault.Problems) fault.Problems {
+func (s secretive) problems(typ string, problems fault.Problems) fault.Problems {
 	if !s.tainted() {
 		return problems
 	}
@@ -56,9 +56,17 @@ func (s secretive) problems(problems fault.Problems) fault.Problems {
 		if p.Code == "missing-key" || p.Code == "unknown-key" || key != "" && !slices.Contains(s.keys, key) {
 			continue
 		}
-		problems[i].Msg, problems[i].Hint = "a value that holds a secret, and is not shown, cannot be used here", ""
+		problems[i].Msg, problems[i].Hint = "a value that holds a secret, and is not shown, cannot be used here", s.advice(typ)
 	}
 	return problems
+}
+
+// advice names the attributes that hold a secret, of which none can be quoted.
+func (s secretive) advice(typ string) string {
+	if len(s.keys) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("look at the secret in %s: `vigo explain %s` says what that must be", strings.Join(s.keys, ", "), typ)
 }
 
 // missing returns why the resource cannot be made on this node, or nil: the first secret, by name, that is not there.

@@ -136,3 +136,22 @@ func TestFolder(t *testing.T) {
 		}
 	}
 }
+
+// What a node says stays in its cell: it begins neither a row nor a column of its own.
+func TestCellsOfSeveralLines(t *testing.T) {
+	t.Parallel()
+	e, out, _ := env()
+	err := e.Columns([]string{"TIME", "NODE", "WHAT"}, [][]string{
+		{"09:00", "web-1", "stable: a.yaml:1:1: bad\n10:00  db-1  node.retired\n"},
+		{"09:01", "web-2", "a\ttab"},
+		{"09:02", "web-3", ""},
+	})
+	want := "TIME   NODE   WHAT\n" +
+		"09:00  web-1  stable: a.yaml:1:1: bad\n" +
+		"              10:00  db-1  node.retired\n" +
+		"09:01  web-2  a tab\n" +
+		"09:02  web-3  \n"
+	if err != nil || out.String() != want {
+		t.Errorf("%v, got\n%s\nwant\n%s", err, out, want)
+	}
+}

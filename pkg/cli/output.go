@@ -112,14 +112,34 @@ func blockStyle(n *yaml.Node) {
 	}
 }
 
-// Columns writes rows aligned under headers; every row has as many cells as there are headers.
+// Columns writes rows aligned under headers; every row has as many cells as there are headers. Further lines of a cell stand
+// below its first, in its column: what a node says cannot pass for a row of another.
 func (e *Env) Columns(headers []string, rows [][]string) error {
 	w := tabwriter.NewWriter(e.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join(headers, "\t"))
 	for _, row := range rows {
-		fmt.Fprintln(w, strings.Join(row, "\t"))
+		for _, line := range physical(row) {
+			fmt.Fprintln(w, strings.Join(line, "\t"))
+		}
 	}
 	return w.Flush()
+}
+
+// tabs would begin another column.
+var tabs = strings.NewReplacer("\t", " ", "\v", " ", "\f", " ")
+
+// physical are the lines of a row, each with a cell for every column.
+func physical(row []string) [][]string {
+	lines := [][]string{make([]string, len(row))}
+	for column, cell := range row {
+		for i, text := range strings.Split(strings.TrimRight(cell, "\n"), "\n") {
+			if i == len(lines) {
+				lines = append(lines, make([]string, len(row)))
+			}
+			lines[i][column] = tabs.Replace(text)
+		}
+	}
+	return lines
 }
 
 // Paint colours text on a terminal: "red", "yellow", "green", "dim" or "bold".

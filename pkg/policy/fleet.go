@@ -3,6 +3,7 @@ package policy
 import (
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -187,6 +188,10 @@ func (r *reader) data(n *yaml.Node) Data {
 		d[module][param] = Value{V: r.value(value), Pos: r.pos(key)}
 	}
 	for _, e := range entries {
+		if strings.Contains(e.key, "::") {
+			r.fail(e.node, "bad-name", "write "+strings.ReplaceAll(e.key, "::", "."), "parameters are written with a dot, not with colons: %q", e.key)
+			continue
+		}
 		if module, param, ok := cutParam(e.key); ok {
 			set(module, param, e.node, e.value)
 			continue

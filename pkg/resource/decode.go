@@ -177,7 +177,7 @@ func (d *decoder) plain(v reflect.Value, f Field, raw any, at string) {
 	case reflect.Bool:
 		b, ok := raw.(bool)
 		if !ok {
-			d.fail(at, "wrong-type", fmt.Sprintf("want true or false, got %s", Describe(raw)), "")
+			d.fail(at, "wrong-type", fmt.Sprintf("want true or false, got %s", Describe(raw)), boolHint(raw))
 			return
 		}
 		v.SetBool(b)
@@ -222,7 +222,7 @@ func (d *decoder) text(v reflect.Value, raw any, at string) {
 func (d *decoder) list(v reflect.Value, f Field, raw any, at string) {
 	items, ok := raw.([]any)
 	if !ok {
-		d.fail(at, "wrong-type", fmt.Sprintf("want a list, got %s", Describe(raw)), "write it as [a, b] or one \"- item\" a line")
+		d.fail(at, "wrong-type", fmt.Sprintf("want a list, got %s", Describe(raw)), listHint(f.Key, raw))
 		return
 	}
 	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
@@ -292,6 +292,30 @@ func quoteHint(raw any) string {
 		return "put it in quotes"
 	}
 	return ""
+}
+
+// boolHint is for the words that YAML 1.1 took for true and false, and what others write.
+func boolHint(raw any) string {
+	switch strings.ToLower(fmt.Sprint(raw)) {
+	case "yes", "on", "true", "1":
+		return "write true, without quotes"
+	case "no", "off", "false", "0":
+		return "write false, without quotes"
+	}
+	return ""
+}
+
+// listHint says how a list is written; of a command that was given as one string, it writes it.
+func listHint(key string, raw any) string {
+	text, ok := raw.(string)
+	if !ok || key != "command" && key != "unless" && key != "only_if" {
+		return "write it as [a, b] or one \"- item\" a line"
+	}
+	words := strings.Fields(text)
+	if strings.ContainsAny(text, "|&;<>()$`*?[]{}#~'\"\\,:\n") || len(words) == 0 || len(text) > 100 {
+		return `write a program and its arguments as [a, b]; for what needs a shell, [sh, -c, "…"]`
+	}
+	return "write [" + strings.Join(words, ", ") + "]"
 }
 
 func join(path, key string) string {

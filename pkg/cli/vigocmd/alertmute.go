@@ -48,7 +48,7 @@ it is muted, if it was told that it began.`,
 	f := c.Flags()
 	f.StringVar(&m.Rule, "rule", "", "only alerts of rules that this glob matches")
 	f.StringVar(&m.Reason, "reason", "", "why, for those who ask themselves")
-	f.DurationVar(&last, "last", 0, "how long, such as 2h; at most 90 days")
+	ageVar(f, &last, "last", 0, "how long, such as 2h or 3d; at most 90 days")
 	for _, name := range []string{"reason", "last"} {
 		cobra.CheckErr(c.MarkFlagRequired(name))
 	}

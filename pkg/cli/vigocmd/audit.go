@@ -53,7 +53,7 @@ With --follow it goes on with those that come, one JSON document a line with -o 
 	}
 	o.conn.flags(c)
 	f := c.Flags()
-	f.DurationVar(&o.since, "since", 0, "only entries of the last so long, such as 24h")
+	ageVar(f, &o.since, "since", 0, "only entries of the last so long, such as 24h or 7d")
 	f.StringVar(&o.query.Actor, "actor", "", "only what this operator or node did")
 	f.StringVar(&o.query.Act, "act", "", "only acts that match this pattern, such as 'token.*'")
 	f.IntVar(&o.query.Limit, "limit", 100, fmt.Sprintf("at most so many entries, up to %d", audit.MaxPage))

@@ -38,7 +38,7 @@ func (g *gitFlags) add(c *cobra.Command) {
 	f.StringVar(&g.branch, "branch", "main", "branch to follow")
 	f.StringVar(&g.rewrite, "allow-rewrite", "", "full hash of a commit to follow although the branch was rewritten")
 	f.DurationVar(&g.poll, "poll", 15*time.Second, "time between two looks at the branch")
-	f.DurationVar(&g.ttl, "pointer-ttl", 7*24*time.Hour, "how long a channel pointer is good for; it is issued anew after a quarter of that")
+	ageVar(f, &g.ttl, "pointer-ttl", 7*24*time.Hour, "how long a channel pointer is good for; it is issued anew after a quarter of that")
 	f.StringVar(&g.hookFile, "hook-token-file", "", "file with the secret of the webhooks, which make the controller look at once (default: $VIGO_HOOK_TOKEN)")
 	g.forge.add(c)
 	g.keys.add(c)

@@ -61,7 +61,7 @@ whatever is to be woken by it.`,
 	f := c.Flags()
 	f.StringVar(&q.node, "node", "", "only of nodes whose name fits this glob")
 	f.StringVar(&q.kind, "kind", "", "only of kinds that fit this glob, such as 'node.*'")
-	f.DurationVar(&q.since, "since", 0, "only what happened within this time, such as 24h")
+	ageVar(f, &q.since, "since", 0, "only what happened within this time, such as 24h or 7d")
 	f.IntVar(&q.limit, "limit", 100, "at most this many, the newest")
 	f.BoolVarP(&q.follow, "follow", "f", false, "go on with what happens, until interrupted")
 	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML)

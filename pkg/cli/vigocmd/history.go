@@ -52,7 +52,7 @@ ended, and what nodes say of themselves that they did not say before. What stays
 	c.ValidArgsFunction = conn.completeNodes(env)
 	f := c.Flags()
 	f.StringVar(&q.Resource, "resource", "", "only of this resource, as TYPE:NAME or MODULE/TYPE:NAME; may be a glob")
-	f.Var(ageFlag{&since}, "since", "only of the last so long, such as 24h or 7d")
+	ageVar(f, &since, "since", 0, "only of the last so long, such as 24h or 7d")
 	f.IntVar(&q.Limit, "limit", 100, "entries at most; 0: all that are kept")
 	f.StringVar(&q.Before, "before", "", "only what is behind the page that ended with this, as the command says then")
 	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML, csvFormat)

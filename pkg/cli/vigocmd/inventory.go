@@ -66,7 +66,7 @@ for which the condition is true now.`,
 	f.StringVar(&q.Name, "name", "", "only nodes whose name matches this glob")
 	f.StringArrayVar(&labels, "label", nil, "only nodes with this label, as name=value; may be repeated")
 	f.IntVar(&q.Limit, "limit", 0, "nodes to list at most (default: all); with --since values, at most 10000 (default: 1000)")
-	f.Var(ageFlag{&since}, "since", "show what has changed within this time, such as 2h or 7d, instead of what is now")
+	ageVar(f, &since, "since", 0, "show what has changed within this time, such as 2h or 7d, instead of what is now")
 	f.StringVar(&trait, "trait", "", "only changes of this trait, with --since")
 	c.MarkFlagsMutuallyExclusive("since", "show")
 	c.MarkFlagsMutuallyExclusive("since", "count")

@@ -40,7 +40,7 @@ EXIT STATUS
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(env.Stdout, "no mistakes: %d modules, %d roles, %d resources\n", len(p.Modules), len(p.Roles), resourceCount(p))
+			_, err = fmt.Fprintf(env.Stdout, "no mistakes: %s, %s, %s\n", counted(len(p.Modules), "module"), counted(len(p.Roles), "role"), counted(resourceCount(p), "resource"))
 			return err
 		},
 	}

@@ -74,7 +74,7 @@ are listed.`,
 	f := c.Flags()
 	f.StringVar(&m.Where, "where", "", "nodes that this condition over labels holds for")
 	f.StringVar(&m.Reason, "reason", "", "why, for those who ask themselves")
-	f.DurationVar(&last, "last", 0, "how long, such as 2h; at most 90 days, and 400 with --hours or --days")
+	ageVar(f, &last, "last", 0, "how long, such as 2h or 3d; at most 90 days, and 400 with --hours or --days")
 	often.flags(f)
 	f.StringVar(&from, "from", "", "when it begins, such as 2026-12-05T22:00:00Z; now if it is not said")
 	f.StringVar(&end, "end", "", "ID of a maintenance to end before its time")

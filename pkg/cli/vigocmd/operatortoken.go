@@ -60,7 +60,7 @@ of a program that leaked is revoked alone; the operator and its other tokens sta
 	conn.flags(c)
 	f := c.Flags()
 	f.StringVar(&role, "role", "", "viewer, operator or admin (default: that of the operator)")
-	f.DurationVar(&r.Life, "life", 90*24*time.Hour, "how long it can be used, at most a year")
+	ageVar(f, &r.Life, "life", 90*24*time.Hour, "how long it can be used, at most a year")
 	f.StringVar(&r.Note, "note", "", "what it is for")
 	f.StringVar(&out, "out", "", "file to write; only its owner may read it")
 	cobra.CheckErr(c.MarkFlagRequired("out"))

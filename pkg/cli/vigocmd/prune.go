@@ -22,7 +22,7 @@ type retentionFlags struct {
 
 func (r *retentionFlags) add(c *cobra.Command) {
 	c.Flags().IntVar(&r.keep, "keep", prune.DefaultKeep, "different bundles of each channel to keep for a rollback, the present one among them")
-	c.Flags().DurationVar(&r.keepFor, "keep-for", prune.DefaultKeepFor, "keep what channels pointed to in this time")
+	ageVar(c.Flags(), &r.keepFor, "keep-for", prune.DefaultKeepFor, "keep what channels pointed to in this time")
 }
 
 // check refuses what cannot be meant.
@@ -74,7 +74,7 @@ EXIT STATUS
 		RunE: func(c *cobra.Command, args []string) error { return runPrune(c.Context(), env, o, args[0]) },
 	}
 	o.retentionFlags.add(c)
-	c.Flags().DurationVar(&o.grace, "grace", prune.DefaultGrace, "keep bundles that were built or signed in this time")
+	ageVar(c.Flags(), &o.grace, "grace", prune.DefaultGrace, "keep bundles that were built or signed in this time")
 	c.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be removed, and remove nothing")
 	o.store.add(c)
 	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML)

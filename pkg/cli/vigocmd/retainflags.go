@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/fault"
@@ -117,6 +118,12 @@ func parseAge(text string) (time.Duration, error) {
 	return d, nil
 }
 
+// ageVar adds a flag for a duration that people think of in days: 36h or 90d.
+func ageVar(f *pflag.FlagSet, at *time.Duration, name string, unlessSaid time.Duration, usage string) {
+	*at = unlessSaid
+	f.Var(ageFlag{at}, name, usage)
+}
+
 // ageFlag is a flag for a duration that may be in days.
 type ageFlag struct{ at *time.Duration }
 
@@ -130,6 +137,9 @@ func (f ageFlag) Set(text string) (err error) {
 func (f ageFlag) String() string {
 	if f.at == nil || *f.at == 0 {
 		return ""
+	}
+	if *f.at%(24*time.Hour) == 0 {
+		return strconv.Itoa(int(*f.at/(24*time.Hour))) + "d"
 	}
 	return f.at.String()
 }

@@ -63,6 +63,20 @@ PROBLEMS
 	}
 }
 
+// A commit with several mistakes is one line, which says that it is not all.
+func TestStatusSaysHowMuchOfAProblemIsNotShown(t *testing.T) {
+	t.Parallel()
+	st := busy()
+	st.Problems = []report.Problem{{Kind: "channel", Channel: "edge", Text: "a.yaml:1:1: bad\nb.yaml:2:2: bad\nc.yaml:3:3: bad\n"}}
+	st.ProblemCount = 1
+	if got := shown(st, false); !strings.Contains(got, "  edge  channel  a.yaml:1:1: bad (and 2 more lines: -o wide)\n") {
+		t.Errorf("got\n%s", got)
+	}
+	if got := shown(st, true); !strings.Contains(got, "a.yaml:1:1: bad\n      b.yaml:2:2: bad\n      c.yaml:3:3: bad\n") {
+		t.Errorf("wide, got\n%s", got)
+	}
+}
+
 // TestStatusFits: however bad it is, it fits on a screen and says how much more there is.
 func TestStatusFits(t *testing.T) {
 	t.Parallel()

@@ -235,7 +235,8 @@ func (v *statusView) problems() {
 	for _, p := range shown {
 		text, rest, _ := strings.Cut(strings.ReplaceAll(p.Text, "\t", " "), "\n")
 		if !v.wide {
-			text, rest = cut(text, maxProblem), ""
+			more := andMore(rest)
+			text, rest = cut(text, maxProblem-len(more))+more, ""
 		}
 		rows = append(rows, []string{"  " + subject(p), p.Kind, text, strings.Join(v.more(p), "   ")})
 		if rest != "" {
@@ -248,6 +249,14 @@ func (v *statusView) problems() {
 	if more := v.ProblemCount - len(shown); more > 0 {
 		v.say("  and %s more; see `vigo status -o wide`", grouped(more))
 	}
+}
+
+// andMore says how many lines of a problem are not shown.
+func andMore(rest string) string {
+	if rest = strings.TrimSpace(rest); rest == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more lines: -o wide)", strings.Count(rest, "\n")+1)
 }
 
 // subject is what a problem is of.

@@ -56,7 +56,7 @@ func newTokenCreateCommand(env *cli.Env) *cobra.Command {
 	f.StringVar(&r.Channel, "channel", "", "channel of the nodes (default: that of the service)")
 	f.BoolVar(&r.Hub, "hub", false, "for a hub instead of a node: what enrols with it may serve a site")
 	f.IntVar(&r.Uses, "uses", 1, "how many nodes may enrol with it; 0: no limit")
-	f.DurationVar(&r.Life, "life", time.Hour, "how long it can be used; 0: for ever")
+	ageVar(f, &r.Life, "life", time.Hour, "how long it can be used; 0: for ever")
 	f.StringVar(&r.Note, "note", "", "what it is for")
 	cli.FormatFlag(c, &format, cli.Name, cli.JSON, cli.YAML)
 	return c

@@ -30,12 +30,20 @@ func orDash(s string) string {
 	return s
 }
 
+// counted is a number of things: 1 module, 2 modules.
+func counted(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return strconv.Itoa(n) + " " + thing
+}
+
 // ago renders how long before now something was: 12s, 3m, 2h, 5d.
 func ago(now, t time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	return span(now.Sub(t)) + " ago"
+	return span(now.Sub(t).Truncate(time.Second)) + " ago"
 }
 
 // span renders a duration in its largest unit.
