@@ -72,6 +72,9 @@ func (c *netfilter) answers() ([]attributes, error) {
 	buf := make([]byte, netlinkAnswer)
 	for {
 		n, _, err := unix.Recvfrom(c.fd, buf, 0)
+		if err == unix.EINTR {
+			continue // a signal, such as that a child has ended: a wait with a time limit is not taken up again by itself
+		}
 		if err != nil {
 			return nil, err
 		}
