@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"vigo.dev/pkg/host"
@@ -174,18 +173,7 @@ func (p *packages) apkUpgrades(ctx context.Context, s host.UpgradeScope) (all []
 		out, err := p.run(ctx, apkUpgrade(names, "--no-network", "--simulate"))
 		return parseApkSteps(out), err
 	}
-	if all, err = simulate(nil); err != nil {
-		return nil, nil, err
-	}
-	rest := within(slices.Clone(all), s)
-	if len(rest) == len(all) {
-		return all, nil, nil
-	}
-	if names = upgradeNames(nil, rest); len(names) == 0 {
-		return nil, nil, nil
-	}
-	all, err = simulate(names)
-	return all, names, err
+	return foresee(s, simulate)
 }
 
 func (apk) upgrade(ctx context.Context, p *packages, s host.UpgradeScope) error {

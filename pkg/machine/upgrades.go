@@ -169,6 +169,23 @@ func within(all []host.Upgrade, s host.UpgradeScope) []host.Upgrade {
 	return slices.DeleteFunc(all, func(u host.Upgrade) bool { return u.From != "" && excluded(s.Exclude, u.Name) })
 }
 
+// foresee has a manager simulate an upgrade: of everything first, and where the scope leaves something of that out, again of
+// the rest by name. The manager is to be given the names too when it does it; without any it upgrades everything.
+func foresee(s host.UpgradeScope, simulate func(names []string) ([]host.Upgrade, error)) (all []host.Upgrade, names []string, err error) {
+	if all, err = simulate(nil); err != nil {
+		return nil, nil, err
+	}
+	rest := within(slices.Clone(all), s)
+	if len(rest) == len(all) {
+		return all, nil, nil
+	}
+	if names = upgradeNames(nil, rest); len(names) == 0 {
+		return nil, nil, nil
+	}
+	all, err = simulate(names)
+	return all, names, err
+}
+
 // upgradeNames appends the names of what is there already and is upgraded.
 func upgradeNames(argv []string, all []host.Upgrade) []string {
 	for _, u := range all {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/xml"
 	"fmt"
-	"slices"
 	"strings"
 
 	"vigo.dev/pkg/host"
@@ -124,18 +123,7 @@ func (p *packages) zypperUpgrades(ctx context.Context, s host.UpgradeScope) (all
 		}
 		return parseZypperSummary(out)
 	}
-	if all, err = simulate(nil); err != nil {
-		return nil, nil, err
-	}
-	rest := within(slices.Clone(all), s)
-	if len(rest) == len(all) {
-		return all, nil, nil
-	}
-	if names = upgradeNames(nil, rest); len(names) == 0 {
-		return nil, nil, nil
-	}
-	all, err = simulate(names)
-	return all, names, err
+	return foresee(s, simulate)
 }
 
 func (zypper) upgrade(ctx context.Context, p *packages, s host.UpgradeScope) error {
