@@ -9,12 +9,12 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/guard"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/identity"
@@ -237,7 +237,7 @@ func (a *Agent) trouble(err error) error {
 	a.Log.Warn("keeping the state of the agent", "err", err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if text := clip(err.Error(), maxDetail); !slices.Contains(a.troubles, text) {
+	if text := excerpt.Of(err.Error(), maxDetail); !slices.Contains(a.troubles, text) {
 		a.troubles = append(a.troubles, text)
 	}
 	return err
@@ -245,11 +245,3 @@ func (a *Agent) trouble(err error) error {
 
 // maxDetail bounds a text of a check-in, in bytes.
 const maxDetail = 1000
-
-// clip cuts a text that is too long.
-func clip(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}

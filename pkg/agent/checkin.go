@@ -7,6 +7,7 @@ import (
 	"maps"
 	"time"
 
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/trait"
 )
@@ -112,7 +113,7 @@ func (a *Agent) compose() (report.CheckIn, map[string]trait.Facet) {
 	in := report.CheckIn{
 		Node: a.Enrolment.Node, Boot: a.boot, Agent: a.Version, Interval: a.interval, Channel: a.Enrolment.Channel,
 		Root: a.root.Version, Bundle: a.trust.Enforced.Digest, Refusals: a.refusals.All(), Pinned: a.pin.stands(), Why: a.pin.Reason, Spooled: a.spool.Len(),
-		Run: report.Summary{ID: a.last.ID, Started: a.last.Started, Took: a.last.Took, Counts: a.last.Counts, Error: clip(a.last.Error, maxError),
+		Run: report.Summary{ID: a.last.ID, Started: a.last.Started, Took: a.last.Took, Counts: a.last.Counts, Error: excerpt.Of(a.last.Error, maxError),
 			Before: a.last.ID != "" && a.last.Bundle != a.trust.Enforced.Digest},
 	}
 	if a.trust.Pointer.Seq > 0 {

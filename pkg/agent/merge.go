@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/report"
 )
 
@@ -76,7 +77,7 @@ func fit(r report.Run) report.Run {
 		}
 	}
 	if keep < total {
-		r.Error = clip(r.Error, maxError)
+		r.Error = excerpt.Of(r.Error, maxError)
 		r.Results = append(slices.Clip(r.Results), report.Result{ID: "agent/report:rest", Outcome: report.Skipped,
 			Reason: fmt.Sprintf("%d of %d results are left out of this report, which would be too large", total-keep, total)})
 	}

@@ -13,7 +13,9 @@ import (
 
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/machine"
+	"vigo.dev/pkg/redact"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/resources"
 )
 
 // TestNoSecretOnACommandLine refuses to start a program whose arguments hold a secret, in whatever form.
@@ -40,6 +42,32 @@ func TestNoSecretOnACommandLine(t *testing.T) {
 		t.Errorf("started: %v", started.argv)
 	}
 }
+
+// TestWhatFailsIsMaskedBeforeItIsCut runs a program that fails and shows a secret of several words just where an error that is
+// made of the end of its output begins.
+func TestWhatFailsIsMaskedBeforeItIsCut(t *testing.T) {
+	t.Parallel()
+	const secret = "correct horse battery staple"
+	said := []byte(secret + strings.Repeat(" x", 490/2))
+	for _, stream := range []host.Result{{Code: 1, Stdout: said}, {Code: 1, Stderr: said}} {
+		h := discreet(&host.Host{Run: failing{stream}}, redact.New(secret))
+		e := &resources.Exec{Name: "x", Command: []string{"x"}}
+		p, err := e.Plan(t.Context(), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.Apply(t.Context())
+		if err == nil || strings.Contains(err.Error(), "staple") || !strings.Contains(err.Error(), "(masked)") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+// failing is a runner whose programs say the same and fail.
+type failing struct{ host.Result }
+
+func (f failing) Run(context.Context, host.Command) (host.Result, error) { return f.Result, nil }
+func (f failing) Find(name string) (string, error)                       { return name, nil }
 
 // noter notes what is started.
 type noter struct{ argv [][]string }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/guard"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/lease"
@@ -80,7 +81,7 @@ func (t turns) ask(ctx context.Context, pool *policy.RebootPool, group, why stri
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	return t.leaser.AskReboot(ctx, lease.Ask{Node: t.node, Boot: t.boot, Group: group, AtOnce: pool.AtOnce, Term: pool.Lease, Delay: delay,
-		Why: clip(why, lease.MaxText-len("…")), Back: back})
+		Why: excerpt.Of(why, lease.MaxText-len("…")), Back: back})
 }
 
 // turns are those of this node by the policy in force.

@@ -151,7 +151,8 @@ func (a *Agent) redactor() *redact.Redactor {
 	return nil
 }
 
-// discreet is a view of a host that starts no program with a secret in its arguments: everybody on the host sees those.
+// discreet is a view of a host that starts no program with a secret in its arguments: everybody on the host sees those. What
+// a program says that fails is masked before a resource makes an error of its end, since a part of a secret is known by nobody.
 func discreet(h *host.Host, secrets *redact.Redactor) *host.Host {
 	if secrets == nil {
 		return h
@@ -176,7 +177,15 @@ func (r discreetRunner) Run(ctx context.Context, c host.Command) (host.Result, e
 			return host.Result{}, fmt.Errorf("running %s: %w", r.secrets.String(c.Argv[0]), errShown)
 		}
 	}
-	return r.Runner.Run(ctx, c)
+	res, err := r.Runner.Run(ctx, c)
+	if err != nil || res.Code != 0 {
+		res.Stdout, res.Stderr = r.clean(res.Stdout), r.clean(res.Stderr)
+	}
+	return res, err
+}
+
+func (r discreetRunner) clean(output []byte) []byte {
+	return []byte(r.secrets.String(string(output)))
 }
 
 // discreetLog masks the secrets of a node in what is logged.

@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/rollout"
 	"vigo.dev/pkg/trust"
@@ -141,7 +142,7 @@ func (a *Agent) survived(digest string) error {
 // putAside goes back from a bundle to the one before it, if it is in force, and does not try it again. It always fails
 // with errAside.
 func (a *Agent) putAside(digest, reason string) error {
-	reason = clip(reason, maxDetail)
+	reason = excerpt.Of(reason, maxDetail)
 	doc := a.trustCopy()
 	doc.Aside = with(doc.Aside, digest, aside{Agent: a.Version, Reason: reason})
 	doc.Attempts = maps.Clone(doc.Attempts)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/ocistore"
 	"vigo.dev/pkg/trait"
 	"vigo.dev/pkg/trust"
@@ -207,6 +208,6 @@ func (a *Agent) refused(doing string, err error) error {
 func (a *Agent) note(err error) {
 	var r *trust.Refusal
 	if errors.As(err, &r) {
-		a.refusals.Add(a.Now(), r.Name, clip(r.Detail, maxDetail), clip(r.What, maxDetail))
+		a.refusals.Add(a.Now(), r.Name, excerpt.Of(r.Detail, maxDetail), excerpt.Of(r.What, maxDetail))
 	}
 }

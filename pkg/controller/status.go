@@ -3,10 +3,10 @@ package controller
 import (
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"vigo.dev/pkg/bundle"
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/report"
 )
@@ -131,9 +131,7 @@ func describe(err error, rev Revision, before *Failure, now time.Time) *Failure 
 	if ps := (fault.Problems)(nil); errors.As(err, &ps) {
 		f.Problems = slices.Clone(ps[:min(len(ps), 100)])
 	}
-	if len(f.Message) > 16<<10 {
-		f.Message = strings.ToValidUTF8(f.Message[:16<<10], "") + "…"
-	}
+	f.Message = excerpt.Of(f.Message, 16<<10)
 	if before != nil && before.Kind == f.Kind && before.Commit == f.Commit {
 		f.Since = before.Since
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 // A bar is a stacked bar, drawn by the server: what is not zero can be seen, however little it is.
@@ -104,7 +105,7 @@ func runBars(runs []report.Run) []runBar {
 	for i, r := range runs {
 		h := 6 + (chartHeight-6)*math.Sqrt(float64(max(0, r.Took))/float64(longest))
 		bars[i] = runBar{Class: string(r.Compliance()), X: float64(i)*step + 2, Y: chartHeight - h, W: step - 4, H: h,
-			Title: fmt.Sprintf("%s %s, %s: %d changed, %d corrected, %d failed, %d drift", clock(r.Started), r.Compliance(), span(r.Took),
+			Title: fmt.Sprintf("%s %s, %s: %d changed, %d corrected, %d failed, %d drift", clock(r.Started), r.Compliance(), span.Of(r.Took),
 				r.Counts.Changed, r.Counts.Corrected, r.Counts.Failed, r.Counts.Drift)}
 	}
 	return bars

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 // nodePage is all about one node.
@@ -108,7 +109,7 @@ func runText(r report.Run) string {
 			parts = append(parts, fmt.Sprintf("%d %s", c.n, c.word))
 		}
 	}
-	text := fmt.Sprintf("%s in %s, commit %s", cmp.Or(strings.Join(parts, ", "), "nothing"), span(r.Took), short(r.Commit))
+	text := fmt.Sprintf("%s in %s, commit %s", cmp.Or(strings.Join(parts, ", "), "nothing"), span.Of(r.Took), short(r.Commit))
 	if r.Error != "" {
 		text += ": " + r.Error
 	}

@@ -10,13 +10,15 @@ import (
 	"strings"
 	"time"
 
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 // words are what templates can say.
 func words(a assets) template.FuncMap {
 	return template.FuncMap{
-		"asset": a.path, "ago": ago, "span": span, "short": short, "digest": shortDigest, "clock": clock, "stamp": stamp, "mark": mark, "num": num,
+		"asset": a.path, "ago": span.Ago, "span": span.Of, "short": short, "digest": shortDigest, "clock": clock, "stamp": stamp, "mark": mark, "num": num,
 		"value": valueText, "labels": labelText, "presences": presenceTiles, "compliances": complianceTiles, "silent": silent, "orDash": orDash,
 		"lines": diffLines, "join": strings.Join, "kind": problemClass, "channelBar": channelBar, "presenceBar": presenceBar, "complianceBar": complianceBar,
 		"pointers": pointers, "cut": cut, "details": details, "severity": severityClass, "tab": newTab, "choice": newChoice, "orders": orders, "heard": heard,
@@ -46,29 +48,6 @@ func problemClass(kind string) string {
 }
 
 func silent(p report.Presence) bool { return p != report.Live && p != report.Late }
-
-// ago renders how long before now something was: 12s, 3m, 2h, 5d.
-func ago(now, t time.Time) string {
-	if t.IsZero() {
-		return "never"
-	}
-	return span(max(0, now.Sub(t))) + " ago"
-}
-
-// span renders a duration in its largest unit.
-func span(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < 2*time.Minute:
-		return d.Round(time.Second).String()
-	case d < 2*time.Hour:
-		return strings.TrimSuffix(d.Round(time.Minute).String(), "0s")
-	case d < 48*time.Hour:
-		return strings.TrimSuffix(d.Round(time.Hour).String(), "0m0s")
-	}
-	return strconv.Itoa(int(d/(24*time.Hour))) + "d"
-}
 
 // clock is a time for people; stamp is the same for programs.
 func clock(t time.Time) string {
@@ -105,12 +84,7 @@ func num(n int) string {
 }
 
 // cut shortens a text that may be long.
-func cut(most int, s string) string {
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}
+func cut(most int, s string) string { return excerpt.Of(s, most) }
 
 // valueText renders a value of a trait.
 func valueText(v any) string {

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"vigo.dev/pkg/excerpt"
 )
 
 const (
@@ -181,10 +183,7 @@ func (c *Client) refused(resp *http.Response, text []byte) error {
 	if message == "" {
 		message = said.Error
 	}
-	if len(message) > 300 {
-		message = strings.ToValidUTF8(message[:300], "") + "…"
-	}
-	return &refusal{status: resp.StatusCode, message: message}
+	return &refusal{status: resp.StatusCode, message: excerpt.Of(message, 300)}
 }
 
 func (c *Client) limited() error {

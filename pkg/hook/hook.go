@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/identity"
 )
@@ -68,15 +69,6 @@ func (p *Program) run(ctx context.Context, env []string, stdin []byte) (host.Res
 	return res, nil
 }
 
-// said is what a program wrote to standard error, short and in one line.
-func said(res host.Result) string {
-	text := strings.Join(strings.Fields(strings.ToValidUTF8(string(res.Stderr), "?")), " ")
-	if len(text) > 300 {
-		text = strings.ToValidUTF8(text[:300], "") + "…"
-	}
-	return text
-}
-
 // Sign has a certificate request signed: PEM on standard input, a PEM chain on standard output, status 0. What the
 // certificate must be is in the environment: VIGO_FLEET, VIGO_ROLE, VIGO_NAME (the common name), VIGO_NAMES (all its
 // alternative names, as OpenSSL has them: URI:…,DNS:…,IP:…; for a node VIGO_URI alone), VIGO_USAGE (clientAuth, serverAuth,
@@ -104,7 +96,7 @@ func (p *Program) Sign(ctx context.Context, r identity.SignRequest) ([]byte, err
 		return nil, err
 	}
 	if res.Code != 0 {
-		return nil, fmt.Errorf("asking %s for a certificate of %s: exit status %d: %s", p.argv[0], r.Peer.Name, res.Code, said(res))
+		return nil, fmt.Errorf("asking %s for a certificate of %s: exit status %d: %s", p.argv[0], r.Peer.Name, res.Code, excerpt.Said(res.Stderr))
 	}
 	return res.Stdout, nil
 }
@@ -137,9 +129,9 @@ func (p *Program) Approve(ctx context.Context, r Request) error {
 	case err != nil:
 		return err
 	case res.Code == 1:
-		return fmt.Errorf("%w: %s", ErrRefused, said(res))
+		return fmt.Errorf("%w: %s", ErrRefused, excerpt.Said(res.Stderr))
 	case res.Code != 0:
-		return fmt.Errorf("asking %s for approval: exit status %d: %s", p.argv[0], res.Code, said(res))
+		return fmt.Errorf("asking %s for approval: exit status %d: %s", p.argv[0], res.Code, excerpt.Said(res.Stderr))
 	}
 	return nil
 }

@@ -9,9 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/trust"
 )
@@ -76,11 +76,7 @@ func run(ctx context.Context, runner host.Runner, argv []string, env []string, s
 		return nil, err
 	}
 	if res.Code != 0 {
-		said := strings.TrimSpace(string(res.Stderr))
-		if len(said) > 500 {
-			said = "…" + said[len(said)-500:]
-		}
-		return nil, fmt.Errorf("%s: exit status %d: %s", argv[0], res.Code, strings.ToValidUTF8(said, "?"))
+		return nil, fmt.Errorf("%s: exit status %d: %s", argv[0], res.Code, excerpt.Said(res.Stderr))
 	}
 	return res.Stdout, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/host"
 )
 
@@ -162,14 +163,5 @@ func primary(c host.AccountChange) *string {
 	return number(c.GID)
 }
 
-// lastWords is the last lines of what a program said, on one line.
-func lastWords(out []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if len(lines) > 5 {
-		lines = lines[len(lines)-5:]
-	}
-	for i := range lines {
-		lines[i] = strings.TrimSpace(lines[i])
-	}
-	return strings.Join(lines, "; ")
-}
+// lastWords is the end of what a program said, on one line.
+func lastWords(out []byte) string { return excerpt.Said(out) }

@@ -1,7 +1,6 @@
 package ocistore
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -18,6 +17,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/auth"
 	"oras.land/oras-go/v2/registry/remote/credentials"
 
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/host"
 )
@@ -124,8 +124,7 @@ func (a Access) ask(ctx context.Context, name, address string) (auth.Credential,
 		if strings.TrimSpace(string(res.Stdout)) == helperNothing {
 			return none, nil
 		}
-		said := strings.ToValidUTF8(string(bytes.TrimSpace(res.Stderr[max(0, len(res.Stderr)-500):])), "?")
-		return none, failed(fmt.Errorf("exit status %d: %s", res.Code, said))
+		return none, failed(fmt.Errorf("exit status %d: %s", res.Code, excerpt.Said(res.Stderr)))
 	}
 	var answer struct{ Username, Secret string }
 	if json.Unmarshal(res.Stdout, &answer) != nil {

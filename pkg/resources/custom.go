@@ -9,9 +9,9 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"vigo.dev/pkg/change"
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/resource"
 )
@@ -66,6 +66,7 @@ const (
 	maxCustomOutput  = 256 << 10
 	maxCustomChanges = 100
 	maxCustomText    = 4 << 10 // bytes of a field or value
+	maxCustomError   = 1 << 10 // bytes that are shown of what it says went wrong
 )
 
 var (
@@ -179,12 +180,12 @@ func (c *Custom) ask(ctx context.Context, h *host.Host, action string, changes [
 		return customReply{}, err
 	}
 	if res.Code != 0 {
-		words := c.masked(lastWords(append(res.Stdout, res.Stderr...)))
+		words := lastWords([]byte(c.masked(string(append(res.Stdout, res.Stderr...)))))
 		return customReply{}, fmt.Errorf("%s %s ended with status %d%s", c.Program, action, res.Code, words)
 	}
 	reply, err := readCustomReply(res.Stdout, action)
 	if err != nil {
-		return customReply{}, fmt.Errorf("%s %s: %s", c.Program, action, c.masked(err.Error()))
+		return customReply{}, fmt.Errorf("%s %s: %s", c.Program, action, excerpt.Of(c.masked(err.Error()), maxCustomError))
 	}
 	return reply, nil
 }
@@ -210,7 +211,7 @@ func readCustomReply(out []byte, action string) (customReply, error) {
 		return reply, errors.New("reading what it printed: want one JSON document, something follows it")
 	}
 	if reply.Error != "" {
-		return reply, errors.New(cut(reply.Error))
+		return reply, errors.New(reply.Error)
 	}
 	if len(reply.Changes) > maxCustomChanges {
 		return reply, fmt.Errorf("it names %d changes: at most %d are taken", len(reply.Changes), maxCustomChanges)
@@ -224,18 +225,6 @@ func readCustomReply(out []byte, action string) (customReply, error) {
 		}
 	}
 	return reply, nil
-}
-
-// cut shortens text to what is shown of a foreign error.
-func cut(s string) string {
-	if len(s) <= 1024 {
-		return s
-	}
-	s = s[:1024]
-	for !utf8.ValidString(s) && len(s) > 1020 {
-		s = s[:len(s)-1]
-	}
-	return s + "…"
 }
 
 // masked hides the values of secrets.

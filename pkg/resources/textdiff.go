@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 
 	"vigo.dev/pkg/change"
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/resource"
 )
@@ -76,13 +77,9 @@ func checkValidation(argv resource.Argv) error {
 
 // lastWords returns the end of what a program said, as the end of an error message.
 func lastWords(out []byte) string {
-	const most = 400
-	said := strings.TrimSpace(string(bytes.ToValidUTF8(out, []byte("?"))))
-	if len(said) > most {
-		said = "…" + said[len(said)-most:]
-	}
+	said := excerpt.Said(out)
 	if said == "" {
 		return ""
 	}
-	return ": " + strings.ReplaceAll(said, "\n", "; ")
+	return ": " + said
 }

@@ -12,6 +12,7 @@ import (
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/controller"
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/report"
 )
@@ -109,11 +110,7 @@ func failureText(f controller.Failure) string {
 			lines = append(lines, fmt.Sprintf("and %d more; `vigo lint` shows all", more))
 		}
 	}
-	text := strings.Join(lines, "\n")
-	if len(text) > maxMistakeText {
-		text = strings.ToValidUTF8(text[:maxMistakeText], "") + "…"
-	}
-	return text
+	return excerpt.Of(strings.Join(lines, "\n"), maxMistakeText)
 }
 
 // A Noter takes what a controller says of its channels, and the rules of alerts: the report service in this process, or its client.

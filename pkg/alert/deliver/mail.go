@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode"
 
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/report"
 )
 
@@ -65,10 +66,7 @@ func messageID(id, fleet string) string {
 // line is text from anywhere in one line.
 func line(text string) string {
 	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "?"), func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
-	if len(text) > mailWidth {
-		text = strings.ToValidUTF8(text[:mailWidth], "") + "…"
-	}
-	return text
+	return excerpt.Of(text, mailWidth)
 }
 
 func subject(n report.Notice) string {

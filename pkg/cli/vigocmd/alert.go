@@ -8,6 +8,7 @@ import (
 
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 func newAlertCommand(env *cli.Env) *cobra.Command {
@@ -70,7 +71,7 @@ func newAlertListCommand(env *cli.Env) *cobra.Command {
 func showAlerts(env *cli.Env, list report.Alerts) error {
 	rows := make([][]string, 0, len(list.Alerts))
 	for _, a := range list.Alerts {
-		told := ago(env.Now(), a.Told)
+		told := span.Ago(env.Now(), a.Told)
 		switch {
 		case a.Muted != "":
 			told = "muted by " + a.Muted
@@ -87,7 +88,7 @@ func showAlerts(env *cli.Env, list report.Alerts) error {
 		if more := a.Count - 1; more > 0 {
 			text += fmt.Sprintf(" (%d more)", more)
 		}
-		rows = append(rows, []string{a.State, a.Severity, a.Rule, a.Group, ago(env.Now(), a.Since), orDash(told), text})
+		rows = append(rows, []string{a.State, a.Severity, a.Rule, a.Group, span.Ago(env.Now(), a.Since), orDash(told), text})
 	}
 	return env.Columns([]string{"STATE", "SEVERITY", "RULE", "OF", "SINCE", "TOLD", "WHAT"}, rows)
 }
@@ -114,7 +115,7 @@ func showMutes(env *cli.Env, list report.Alerts) error {
 func showReceivers(env *cli.Env, list report.Alerts) error {
 	rows := make([][]string, 0, len(list.Receivers))
 	for _, r := range list.Receivers {
-		rows = append(rows, []string{r.Name, r.Kind, fmt.Sprint(r.Waiting), fmt.Sprint(r.Dead), ago(env.Now(), r.Since), orDash(r.Error)})
+		rows = append(rows, []string{r.Name, r.Kind, fmt.Sprint(r.Waiting), fmt.Sprint(r.Dead), span.Ago(env.Now(), r.Since), orDash(r.Error)})
 	}
 	if err := env.Columns([]string{"RECEIVER", "KIND", "WAITING", "DEAD", "OLDEST", "ERROR"}, rows); err != nil {
 		return err

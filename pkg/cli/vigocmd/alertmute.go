@@ -8,6 +8,7 @@ import (
 
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 func newAlertMuteCommand(env *cli.Env) *cobra.Command {
@@ -133,7 +134,7 @@ func newAlertDeadCommand(env *cli.Env) *cobra.Command {
 				if len(d.Transitions) == 1 {
 					what = d.Transitions[0].Kind + " " + d.Transitions[0].Key
 				}
-				rows = append(rows, []string{d.ID, d.To, ago(env.Now(), d.At), fmt.Sprint(d.Tries), what, d.Error})
+				rows = append(rows, []string{d.ID, d.To, span.Ago(env.Now(), d.At), fmt.Sprint(d.Tries), what, d.Error})
 			}
 			return env.Columns([]string{"ID", "RECEIVER", "WRITTEN", "TRIES", "WHAT", "ERROR"}, rows)
 		},

@@ -12,6 +12,7 @@ import (
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 func newControlsCommand(env *cli.Env) *cobra.Command {
@@ -77,7 +78,7 @@ func showControls(env *cli.Env, f cli.Format, answer report.Controls) error {
 func showControlNodes(env *cli.Env, f cli.Format, answer report.Controls) error {
 	rows := make([][]string, len(answer.Nodes))
 	for i, n := range answer.Nodes {
-		seen := ago(env.Now(), n.Seen)
+		seen := span.Ago(env.Now(), n.Seen)
 		if f == csvFormat {
 			seen = n.Seen.UTC().Format("2006-01-02T15:04:05Z")
 		}

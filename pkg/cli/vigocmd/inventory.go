@@ -11,6 +11,7 @@ import (
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 func newInventoryCommand(env *cli.Env) *cobra.Command {
@@ -86,7 +87,7 @@ func showInventory(env *cli.Env, format cli.Format, answer report.Inventory) err
 	head := append([]string{"node", "presence", "seen"}, answer.Show...)
 	rows := make([][]string, 0, len(answer.Nodes))
 	for _, n := range answer.Nodes {
-		row := []string{n.Node, string(n.Presence), ago(env.Now(), n.Seen)}
+		row := []string{n.Node, string(n.Presence), span.Ago(env.Now(), n.Seen)}
 		if format == csvFormat {
 			row[2] = n.Seen.UTC().Format("2006-01-02T15:04:05Z")
 		}

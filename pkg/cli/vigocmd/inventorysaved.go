@@ -9,6 +9,7 @@ import (
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 // recall puts a saved question in the place of its name. What is shown can be said anew.
@@ -75,7 +76,7 @@ func newInventorySavedCommand(env *cli.Env) *cobra.Command {
 			}
 			rows := make([][]string, 0, len(list))
 			for _, q := range list {
-				rows = append(rows, []string{q.Name, q.By, ago(env.Now(), q.At), orDash(strings.Join(q.Show, ",")), q.Where, q.Note})
+				rows = append(rows, []string{q.Name, q.By, span.Ago(env.Now(), q.At), orDash(strings.Join(q.Show, ",")), q.Where, q.Note})
 			}
 			return env.Columns([]string{"NAME", "BY", "SAVED", "SHOWS", "CONDITION", "NOTE"}, rows)
 		},

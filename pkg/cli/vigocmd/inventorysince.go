@@ -8,6 +8,7 @@ import (
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 // changedSince shows which values of the nodes of a question are others than they were.
@@ -45,7 +46,7 @@ func showMoves(env *cli.Env, format cli.Format, moves []report.Move) error {
 		case csvFormat:
 			rows = append(rows, []string{m.Node, m.Trait, m.Field, m.From, m.To, m.At.UTC().Format(time.RFC3339), fmt.Sprint(max(m.Times, 1)), fmt.Sprint(m.More)})
 		default:
-			rows = append(rows, []string{m.Node, m.Trait, orDash(m.Field), orDash(m.From), orDash(m.To), ago(env.Now(), m.At)})
+			rows = append(rows, []string{m.Node, m.Trait, orDash(m.Field), orDash(m.From), orDash(m.To), span.Ago(env.Now(), m.At)})
 		}
 	}
 	switch format {

@@ -12,6 +12,7 @@ import (
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 func newModeCommand(env *cli.Env) *cobra.Command {
@@ -82,7 +83,7 @@ func showModes(env *cli.Env, list []report.ModeStatus) error {
 	for _, m := range list {
 		why := "policy"
 		if !m.Ordered.IsZero() {
-			why = fmt.Sprintf("ordered %s by %s (policy: %s)", ago(env.Now(), m.Ordered), shorts(m.Keys, "nobody"), onOff(m.Policy))
+			why = fmt.Sprintf("ordered %s by %s (policy: %s)", span.Ago(env.Now(), m.Ordered), shorts(m.Keys, "nobody"), onOff(m.Policy))
 			if m.Note != "" {
 				why += fmt.Sprintf(" %q", m.Note)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 func newNodesCommand(env *cli.Env) *cobra.Command {
@@ -78,7 +79,7 @@ func showNodes(env *cli.Env, f cli.Format, list []report.NodeStatus) error {
 			fmt.Fprintln(env.Stdout, n.Name)
 			continue
 		}
-		rows[i] = []string{n.Name, presenceText(n), ago(now, n.Seen), string(n.Compliance), shortDigest(n.Bundle), string(n.Digest)}
+		rows[i] = []string{n.Name, presenceText(n), span.Ago(now, n.Seen), string(n.Compliance), shortDigest(n.Bundle), string(n.Digest)}
 		if f == cli.Wide {
 			reason, _, _ := strings.Cut(n.Reason, "\n")
 			rows[i] = append(rows[i], n.Channel, orDash(n.Pointer), orDash(short(n.Commit)), orDash(n.Agent), n.Interval.String(), labelText(n.Labels), orDash(reason))
@@ -178,8 +179,8 @@ func digestText(n report.NodeDetail) string {
 func printNode(env *cli.Env, n report.NodeDetail) error {
 	now := env.Now()
 	rows := [][]string{
-		{"presence", fmt.Sprintf("%s (%s)", n.Presence, ago(now, n.Seen))},
-		{"compliance", fmt.Sprintf("%s since %s", n.Compliance, ago(now, n.Since))},
+		{"presence", fmt.Sprintf("%s (%s)", n.Presence, span.Ago(now, n.Seen))},
+		{"compliance", fmt.Sprintf("%s since %s", n.Compliance, span.Ago(now, n.Since))},
 		{"bundle", orDash(n.Bundle)}, {"digest", digestText(n)}, {"commit", orDash(n.Commit)}, {"pointer", orDash(n.Pointer)},
 		{"channel", n.Channel}, {"labels", labelText(n.Labels)}, {"agent", orDash(n.Agent)}, {"interval", n.Interval.String()},
 		{"certificate", "until " + n.CertExpires.Local().Format("2006-01-02 15:04")}, {"spooled", fmt.Sprint(n.Spooled)},
@@ -210,13 +211,13 @@ func printNode(env *cli.Env, n report.NodeDetail) error {
 		return err
 	}
 	for _, r := range n.Refusals {
-		fmt.Fprintf(env.Stdout, "\n%s %s: %s (%dx, first %s)\n", env.Paint("red", "refused"), r.Name, r.Detail, r.Count, ago(now, r.First))
+		fmt.Fprintf(env.Stdout, "\n%s %s: %s (%dx, first %s)\n", env.Paint("red", "refused"), r.Name, r.Detail, r.Count, span.Ago(now, r.First))
 	}
 	for i, run := range n.Runs {
 		if i == 3 {
 			break
 		}
-		fmt.Fprintf(env.Stdout, "\nrun of %s, bundle %s\n", ago(now, run.Started), shortDigest(run.Bundle))
+		fmt.Fprintf(env.Stdout, "\nrun of %s, bundle %s\n", span.Ago(now, run.Started), shortDigest(run.Bundle))
 		for _, res := range run.Results {
 			fmt.Fprintf(env.Stdout, "  %s %s", res.Outcome, res.ID)
 			if res.Refresh != "" {

@@ -12,6 +12,7 @@ import (
 	"vigo.dev/pkg/controller"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/prune"
+	"vigo.dev/pkg/span"
 )
 
 // retentionFlags say what is kept of a repository.
@@ -141,7 +142,7 @@ func showPruned(env *cli.Env, o pruneOptions, p pruned) error {
 	}
 	rows := make([][]string, len(p.Removals))
 	for i, r := range p.Removals {
-		rows[i] = []string{r.Kind, shortDigest(r.Digest), r.Tags[0], ago(env.Now(), r.Created), fmt.Sprint(r.Referrers), size(r.Bytes)}
+		rows[i] = []string{r.Kind, shortDigest(r.Digest), r.Tags[0], span.Ago(env.Now(), r.Created), fmt.Sprint(r.Referrers), size(r.Bytes)}
 	}
 	if len(rows) > 0 {
 		if err := env.Columns([]string{"KIND", "DIGEST", "TAG", "CREATED", "REFERRERS", "SIZE"}, rows); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 func newRebootCommand(env *cli.Env) *cobra.Command {
@@ -64,7 +65,7 @@ func showReboots(env *cli.Env, format cli.Format, list []report.Reboot) error {
 		if r.State != report.RebootWaits {
 			since, until = r.Since, stamp(r.Until)
 		}
-		rows = append(rows, []string{r.Node, r.State, r.Group, ago(env.Now(), since), until, cmp.Or(r.Text, orDash(r.Why))})
+		rows = append(rows, []string{r.Node, r.State, r.Group, span.Ago(env.Now(), since), until, cmp.Or(r.Text, orDash(r.Why))})
 	}
 	if format == cli.Name {
 		return nil

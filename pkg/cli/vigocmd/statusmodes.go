@@ -1,6 +1,10 @@
 package vigocmd
 
-import "fmt"
+import (
+	"fmt"
+
+	"vigo.dev/pkg/span"
+)
 
 // modes says which modes are on, or are ordered to be off: what is not as on a quiet day.
 func (v *statusView) modes() {
@@ -11,7 +15,7 @@ func (v *statusView) modes() {
 			}
 			why := "by policy"
 			if !m.Ordered.IsZero() {
-				why = fmt.Sprintf("ordered %s by %s", ago(v.Now, m.Ordered), shorts(m.Keys, "nobody"))
+				why = fmt.Sprintf("ordered %s by %s", span.Ago(v.Now, m.Ordered), shorts(m.Keys, "nobody"))
 			}
 			if m.Note != "" {
 				why += fmt.Sprintf(": %s", m.Note)

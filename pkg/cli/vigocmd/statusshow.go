@@ -12,6 +12,7 @@ import (
 
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 // How much of a fleet is shown, in lines, unless everything is.
@@ -65,7 +66,7 @@ func (v *statusView) fleet() {
 	}
 	line += "      reports " + perSecond(v.Rate)
 	if c := v.newest(); c.Pointer != "" {
-		line += fmt.Sprintf("  pointer %s (%s old)", c.Pointer, span(max(0, v.Now.Sub(c.Issued))))
+		line += fmt.Sprintf("  pointer %s (%s old)", c.Pointer, span.Of(max(0, v.Now.Sub(c.Issued))))
 	}
 	v.say("%s", line)
 	if !v.Amnesty.IsZero() {
@@ -128,7 +129,7 @@ func (v *statusView) channels() {
 	}
 	for _, c := range shown {
 		rows = append(rows, row([]string{c.Channel, orDash(short(c.Commit)), candidate(c), orDash(rolled(c)), fmt.Sprintf("%s/%s/%s", grouped(c.Cur), cand(c), grouped(c.Behind))},
-			orDash(strings.Join(c.Approvals, ", ")), orDash(c.From), grouped(c.Ahead), shortDigest(c.Digest), orDash(c.Pointer), ago(v.Now, c.Issued)))
+			orDash(strings.Join(c.Approvals, ", ")), orDash(c.From), grouped(c.Ahead), shortDigest(c.Digest), orDash(c.Pointer), span.Ago(v.Now, c.Issued)))
 	}
 	v.table(rows)
 	if more := len(v.Channels) - len(shown); more > 0 {
@@ -183,7 +184,7 @@ func (v *statusView) waiting() {
 		if w.Needs > 0 {
 			why = fmt.Sprintf("%d of %d approved (%s), %d missing", len(w.Approved), w.Needs, shorts(w.Approved, "nobody"), w.Missing)
 		}
-		v.say("%s   %s  %s of commit %s, asked %s: %s", v.head("WAITING"), c.Channel, shortDigest(w.Digest), orDash(short(w.Commit)), ago(v.Now, w.Since), why)
+		v.say("%s   %s  %s of commit %s, asked %s: %s", v.head("WAITING"), c.Channel, shortDigest(w.Digest), orDash(short(w.Commit)), span.Ago(v.Now, w.Since), why)
 	}
 }
 
@@ -196,7 +197,7 @@ func (v *statusView) hubs() {
 	for _, h := range v.Hubs {
 		switch h.Presence {
 		case report.Stale, report.Missing:
-			dark = append(dark, fmt.Sprintf("%s %s %s (%s nodes)", h.Name, v.env.Paint("red", "DARK"), span(v.Now.Sub(h.Seen)), grouped(h.Nodes)))
+			dark = append(dark, fmt.Sprintf("%s %s %s (%s nodes)", h.Name, v.env.Paint("red", "DARK"), span.Of(v.Now.Sub(h.Seen)), grouped(h.Nodes)))
 		case report.Live, report.Late:
 			well++
 		}

@@ -7,6 +7,7 @@ import (
 
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/span"
 )
 
 func newTraitsCommand(env *cli.Env) *cobra.Command {
@@ -43,7 +44,7 @@ func newTraitsCommand(env *cli.Env) *cobra.Command {
 			}
 			rows := make([][]string, len(list))
 			for i, n := range list {
-				rows[i] = []string{n.Node, ago(env.Now(), n.Seen), fmt.Sprint(len(n.Traits)), traitWord(n.Traits, "os", "name"), traitWord(n.Traits, "kernel", "release")}
+				rows[i] = []string{n.Node, span.Ago(env.Now(), n.Seen), fmt.Sprint(len(n.Traits)), traitWord(n.Traits, "os", "name"), traitWord(n.Traits, "kernel", "release")}
 			}
 			return env.Columns([]string{"NODE", "SEEN", "TRAITS", "OS", "KERNEL"}, rows)
 		},

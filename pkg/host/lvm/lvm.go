@@ -6,7 +6,6 @@
 package lvm
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/host"
 )
 
@@ -66,7 +66,7 @@ func (p *Programs) report(ctx context.Context, program, fields string) ([]byte, 
 		return nil, err
 	}
 	if res.Code != 0 {
-		return nil, fmt.Errorf("%s ended with status %d: %s", program, res.Code, words(res.Stderr))
+		return nil, fmt.Errorf("%s ended with status %d: %s", program, res.Code, excerpt.Said(res.Stderr))
 	}
 	return res.Stdout, nil
 }
@@ -84,20 +84,9 @@ func (p *Programs) ChangeLVM(ctx context.Context, argv ...string) error {
 		return err
 	}
 	if res.Code != 0 {
-		return fmt.Errorf("%s ended with status %d: %s", argv[0], res.Code, words(res.Stderr))
+		return fmt.Errorf("%s ended with status %d: %s", argv[0], res.Code, excerpt.Said(res.Stderr))
 	}
 	return nil
-}
-
-// words puts what a program complained of on one line.
-func words(stderr []byte) string {
-	var lines []string
-	for line := range bytes.Lines(stderr) {
-		if text := strings.TrimSpace(string(line)); text != "" {
-			lines = append(lines, text)
-		}
-	}
-	return strings.Join(lines, "; ")
 }
 
 // report is what the programs print: numbers are text.
