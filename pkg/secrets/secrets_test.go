@@ -148,7 +148,7 @@ func (r *requests) newest() string {
 }
 
 // vault answers as Vault 1.15 and OpenBao 2.1 do: paths, headers, statuses and bodies are those of the API documentation of the
-// KV version 2 engine (GET /v1/:mount/data/:path).
+// KV version 2 engine (GET /v1/:mount/data/:path), and of what reads a secret in builtin/logical/kv/path_data.go of OpenBao.
 func vault(t *testing.T, asked *requests) *httptest.Server {
 	t.Helper()
 	const body = `{"request_id":"1","lease_id":"","renewable":false,"lease_duration":0,"data":{"data":%s,"metadata":{"created_time":"2026-03-22T02:24:06.945319214Z","custom_metadata":null,"deletion_time":"%s","destroyed":%v,"version":3}},"wrap_info":null,"warnings":null,"auth":null}`
@@ -157,7 +157,7 @@ func vault(t *testing.T, asked *requests) *httptest.Server {
 		w.Header().Set("Content-Type", "application/json")
 		if r.Header.Get("X-Vault-Token") != "s.token" {
 			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprint(w, `{"errors":["permission denied"]}`)
+			fmt.Fprint(w, `{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}`)
 			return
 		}
 		switch r.URL.Path {
@@ -165,6 +165,13 @@ func vault(t *testing.T, asked *requests) *httptest.Server {
 			fmt.Fprintf(w, body, `{"password":"hunter2","port":5432}`, "", false)
 		case "/v1/kv/data/vigo/one":
 			fmt.Fprintf(w, body, `{"anything":"alone"}`, "", false)
+		case "/v1/kv/data/vigo/short": // of an engine with delete_version_after, before that time
+			fmt.Fprintf(w, body, `{"anything":"for a while"}`, "2096-03-22T02:36:43.986212308Z", false)
+		case "/v1/kv/data/vigo/first": // of an engine of version 1 that has a secret of this name
+			fmt.Fprint(w, `{"request_id":"1","lease_id":"","renewable":false,"lease_duration":2764800,"data":{"password":"hunter2"},"wrap_info":null,"warnings":null,"auth":null}`)
+		case "/v1/kv/data/vigo/destroyed":
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprintf(w, body, `null`, "", true)
 		case "/v1/kv/data/vigo/gone":
 			w.WriteHeader(http.StatusNotFound)
 			fmt.Fprintf(w, body, `null`, "2026-03-22T02:36:43.986212308Z", false)
@@ -200,13 +207,13 @@ func TestVault(t *testing.T) {
 		v, err := o.In(fstest.MapFS{}, rules).Open(t.Context(), name)
 		return string(v), err
 	}
-	for name, want := range map[string]string{"prod/db#password": "hunter2", "prod/db#port": "5432", "prod/one": "alone"} {
+	for name, want := range map[string]string{"prod/db#password": "hunter2", "prod/db#port": "5432", "prod/one": "alone", "prod/short": "for a while"} {
 		if got, err := open(name); err != nil || got != want {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
 	}
 	for name, want := range map[string]string{
-		"prod/db": "has no field", "prod/db#nothing": "has no field", "prod/gone#x": "is deleted", "prod/nowhere": "there is no kv/vigo/nowhere", "prod/sealed": "Vault is sealed",
+		"prod/db": "has no field", "prod/db#nothing": "has no field", "prod/gone#x": "is deleted", "prod/destroyed": "is deleted", "prod/first": "not of a KV engine of version 2", "prod/nowhere": "there is no kv/vigo/nowhere", "prod/sealed": "Vault is sealed",
 		"prod/moved": "status 307", "prod/slow": "no answer within 200ms", "thief/x": "may not ask http://thief.invalid",
 	} {
 		_, err := open(name)
@@ -219,7 +226,7 @@ func TestVault(t *testing.T) {
 		t.Errorf("asked again at once: %v", err)
 	}
 	token, now = "s.expired", now.Add(6*time.Minute)
-	if _, err := open("prod/db#password"); err == nil || !strings.Contains(err.Error(), "refuses to show kv/vigo/db: permission denied") || !errors.Is(err, secrets.ErrUnreachable) {
+	if _, err := open("prod/db#password"); err == nil || !strings.Contains(err.Error(), "refuses to show kv/vigo/db: 2 errors occurred: * permission denied * invalid token") || !errors.Is(err, secrets.ErrUnreachable) {
 		t.Errorf("an expired token: %v", err)
 	}
 	if asked.newest() != "GET /v1/kv/data/vigo/db team" {

@@ -108,16 +108,29 @@ func (o *Opener) send(req *http.Request) (vaultAnswer, int, error) {
 	return answer, res.StatusCode, nil
 }
 
-func vaultStatus(address, where string, status int, a vaultAnswer) error {
-	detail := ""
-	if len(a.Errors) > 0 {
-		detail = ": " + strings.Join(a.Errors, "; ")
+// maxDetail is how much, in bytes, of what a server says against a question is shown.
+const maxDetail = 500
+
+// vaultDetail is what a server says against a question, in one line: a list of errors has lines and tabs of its own.
+func vaultDetail(said []string) string {
+	detail := strings.Join(strings.Fields(strings.Join(said, "; ")), " ")
+	if detail == "" {
+		return ""
 	}
+	return fmt.Sprintf(": %.*s", maxDetail, detail)
+}
+
+// vaultStatus is what an answer says when it is not the secret. A time of deletion alone says nothing: with delete_version_after the
+// engine tells it in advance, and until then it answers with the secret and status 200.
+func vaultStatus(address, where string, status int, a vaultAnswer) error {
+	detail := vaultDetail(a.Errors)
 	switch {
-	case a.Data.Metadata.Destroyed || a.Data.Metadata.Deleted != "":
-		return fmt.Errorf("the newest version of %s at %s is deleted", where, address)
+	case status == http.StatusOK && a.Data.Data == nil:
+		return fault.WithHint(fmt.Errorf("%s at %s is not of a KV engine of version 2", where, address), "vault secrets list -detailed tells: the options of the mount are map[version:2]")
 	case status == http.StatusOK:
 		return nil
+	case a.Data.Metadata.Destroyed || a.Data.Metadata.Deleted != "":
+		return fmt.Errorf("the newest version of %s at %s is deleted", where, address)
 	case status == http.StatusNotFound:
 		return fault.WithHint(fmt.Errorf("there is no %s at %s%s", where, address, detail), "the mount must be a KV engine of version 2")
 	case status == http.StatusForbidden:
