@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/host"
 )
 
@@ -61,6 +62,9 @@ func (a *api) Call(ctx context.Context, c host.Call) (host.Answer, error) {
 		}
 		if c.Socket != "" && errors.Is(err, unix.ENOENT) {
 			err = fmt.Errorf("%w: %w", host.ErrNotFound, err)
+		}
+		if c.Socket != "" && errors.Is(err, unix.ECONNREFUSED) {
+			err = fault.WithHint(err, "the service behind the socket has ended: systemctl status says why")
 		}
 		return none, fmt.Errorf("%s: %w", doing, err)
 	}

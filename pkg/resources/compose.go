@@ -73,7 +73,8 @@ type Compose struct {
 	// RemoveVolumes removes the volumes too, with ensure: down. Their content is lost.
 	RemoveVolumes bool `yaml:"remove_volumes"`
 
-	// Program is docker, for docker compose, docker-compose, or podman-compose. It follows the engine if it is not given.
+	// Program is docker, for docker compose, docker-compose, or podman-compose. If it is not given it is podman-compose for Podman; and
+	// for Docker docker, or docker-compose where docker lacks the plugin.
 	Program string `yaml:"program" vigo:"enum=docker|docker-compose|podman-compose"`
 
 	// Engine is docker, podman, or the path of a socket. The first of Docker and Podman that is there if it is not given.

@@ -217,33 +217,3 @@ func (c *Compose) down(ctx context.Context, h *host.Host, e engine) error {
 	}
 	return h.FS.Remove(ctx, path.Join(c.Directory, composedName), false)
 }
-
-// run runs compose, with arguments that both programs know.
-func (c *Compose) run(ctx context.Context, h *host.Host, e engine, files []string, args ...string) error {
-	program := c.Program
-	if program == "" {
-		program = "docker"
-		if strings.Contains(e.socket, "podman") {
-			program = "podman-compose"
-		}
-	}
-	argv := []string{program}
-	if program == "docker" {
-		argv = append(argv, "compose")
-	}
-	argv = append(argv, "-p", c.project())
-	for _, f := range files {
-		argv = append(argv, "-f", f)
-	}
-	for _, p := range c.Profiles {
-		argv = append(argv, "--profile", p)
-	}
-	cmd := host.Command{Argv: append(argv, args...), Dir: c.Directory}
-	if program != "podman-compose" {
-		cmd.Env = append(cmd.Env, "DOCKER_HOST=unix://"+e.socket)
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
-		cmd.Env = append(cmd.Env, name+"="+c.Env[name])
-	}
-	return runCommand(ctx, h, cmd)
-}

@@ -114,7 +114,8 @@ type Container struct {
 	// ReadOnly has nothing of the image written to.
 	ReadOnly bool `yaml:"read_only"`
 
-	// SecurityOptions go to the engine, such as no-new-privileges or apparmor=profile.
+	// SecurityOptions go to the engine, such as no-new-privileges, apparmor=profile, or seccomp=/path/of/a/profile, which is read
+	// when the container is made.
 	SecurityOptions []string `yaml:"security_options"`
 
 	// Devices of the host, /dev/PATH with the path inside and the permissions behind it: /dev/ttyUSB0:/dev/modem:rw.
@@ -218,6 +219,11 @@ func (c *Container) Requires() []resource.ID {
 	for _, v := range c.Volumes {
 		if source, _, _ := strings.Cut(v, ":"); strings.HasPrefix(source, "/") {
 			ids = append(ids, resource.ID{Type: "file", Name: source}, resource.ID{Type: "directory", Name: source}, resource.ID{Type: "mount", Name: source})
+		}
+	}
+	for _, o := range c.SecurityOptions {
+		if profile, named := strings.CutPrefix(o, "seccomp="); named && strings.HasPrefix(profile, "/") {
+			ids = append(ids, resource.ID{Type: "file", Name: profile})
 		}
 	}
 	for _, n := range c.Networks {

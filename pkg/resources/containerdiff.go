@@ -117,6 +117,9 @@ func (c *Container) drifted(is *engineContainer) ([]change.Change, error) {
 	if want := b.HostConfig.NanoCPUs; want > 0 && want != is.HostConfig.NanoCPUs {
 		differs = append(differs, change.Of("cpus", float64(is.HostConfig.NanoCPUs)/1e9, c.CPUs))
 	}
+	if want := b.HostConfig.PidsLimit; want > 0 && want != is.HostConfig.PidsLimit {
+		differs = append(differs, change.Of("pids_limit", is.HostConfig.PidsLimit, want))
+	}
 	if want := b.HostConfig.RestartPolicy; want != nil && want.String() != is.HostConfig.RestartPolicy.String() {
 		differs = append(differs, change.Of("restart", is.HostConfig.RestartPolicy, *want))
 	}

@@ -25,15 +25,17 @@ const (
 
 // engineContainer is what an engine says of a container.
 type engineContainer struct {
-	ID    string `json:"Id"`
-	Image string // its id
-	State struct {
-		Status   string // created, running, paused, restarting, exited, dead
-		Running  bool
-		Paused   bool
-		ExitCode int
-		Error    string
-		Health   *struct{ Status string } // starting, healthy, unhealthy
+	ID           string `json:"Id"`
+	Image        string // its id
+	RestartCount int    // how often the engine started it again since it was told to
+	State        struct {
+		Status     string // created, running, paused, restarting, exited, dead
+		Running    bool   // of one that waits to be started again too, with Docker
+		Paused     bool
+		Restarting bool // it ended, and the engine will start it again
+		ExitCode   int
+		Error      string
+		Health     *struct{ Status string } // starting, healthy, unhealthy
 	}
 	Config struct {
 		Labels map[string]string
@@ -42,6 +44,7 @@ type engineContainer struct {
 	HostConfig struct {
 		Memory        int64
 		NanoCPUs      int64 `json:"NanoCpus"`
+		PidsLimit     int64
 		RestartPolicy restartPolicy
 		LogConfig     logBody
 	}
@@ -55,6 +58,8 @@ func (i *engineContainer) state() string {
 		return change.Absent
 	case i.State.Paused:
 		return "paused"
+	case i.State.Restarting:
+		return "restarting"
 	case i.State.Running:
 		return "running"
 	}
@@ -134,6 +139,8 @@ func (c *Container) planOld(ctx context.Context, e engine, is *engineContainer, 
 	case right:
 	case state.To == "stopped":
 		p.Do(func(ctx context.Context) error { return e.post(ctx, "/containers/"+is.ID+"/stop", nil, nil, nil) }, state)
+	case state.From == "restarting":
+		p.Do(func(context.Context) error { return c.endsAgain(is) }, state)
 	case state.From == "paused":
 		p.Do(func(ctx context.Context) error { return e.post(ctx, "/containers/"+is.ID+"/unpause", nil, nil, nil) }, state)
 	default:
@@ -173,10 +180,25 @@ func (e engine) drop(ctx context.Context, name string) error {
 	if err != nil && !errors.Is(err, host.ErrNotFound) {
 		return fmt.Errorf("stopping the container %s: %w", name, err)
 	}
-	if err := e.remove(ctx, "/containers/"+name, url.Values{"force": {"true"}}); err != nil {
+	if err := e.discard(ctx, name); err != nil {
 		return fmt.Errorf("removing the container %s: %w", name, err)
 	}
 	return nil
+}
+
+// discard removes a container by its name or id, whatever it does. The engine may be at it: one that was started to be removed when
+// it ends is refused to everybody else, and takes a moment to go.
+func (e engine) discard(ctx context.Context, name string) error {
+	err := e.remove(ctx, "/containers/"+name, url.Values{"force": {"true"}})
+	var busy engineBusy
+	if !errors.As(err, &busy) || !strings.Contains(string(busy), "already in progress") {
+		return err
+	}
+	err = e.post(ctx, "/containers/"+name+"/wait", url.Values{"condition": {"removed"}}, nil, nil)
+	if errors.Is(err, host.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // connect puts a container into networks.

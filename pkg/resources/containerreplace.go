@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"vigo.dev/pkg/fault"
@@ -29,7 +30,7 @@ const undoTime = time.Minute
 
 func (r *replacement) run(ctx context.Context) error {
 	for _, suffix := range []string{newContainer, oldContainer} { // of one that died in the middle
-		if err := r.e.remove(ctx, "/containers/"+r.Name+suffix, url.Values{"force": {"true"}}); err != nil {
+		if err := r.e.discard(ctx, r.Name+suffix); err != nil {
 			return fmt.Errorf("removing what an earlier run left: %w", err)
 		}
 	}
@@ -67,24 +68,70 @@ func (r *replacement) make(ctx context.Context) (string, error) {
 			return "", err
 		}
 	}
+	if err := r.e.haveNetworks(ctx, r.Networks); err != nil {
+		return "", err
+	}
 	body, err := r.body()
 	if err != nil {
 		return "", err
 	}
+	if body.HostConfig.SecurityOpt, err = r.securityOptions(ctx); err != nil {
+		return "", err
+	}
 	body.Labels[declarationLabel] = jsonText(r.declaration())
 	var made struct {
-		ID string `json:"Id"`
+		ID       string `json:"Id"`
+		Warnings []string
 	}
 	if err := r.e.post(ctx, "/containers/create", url.Values{"name": {r.Name + newContainer}}, body, &made); err != nil {
 		return "", fmt.Errorf("making the container: %w", err)
 	}
-	if len(r.Networks) > 1 {
+	if err = r.kept(ctx, made.ID, made.Warnings); err == nil && len(r.Networks) > 1 {
 		err = r.e.connect(ctx, made.ID, r.Networks[1:])
 	}
 	if err != nil {
-		_ = r.e.remove(ctx, "/containers/"+made.ID, nil) // the next run removes it too
+		_ = r.e.discard(ctx, made.ID) // the next run removes it too
 	}
 	return made.ID, err
+}
+
+// haveNetworks looks whether the engine has networks: Docker would tell at the start only, when the old container has ended.
+func (e engine) haveNetworks(ctx context.Context, networks []string) error {
+	for _, n := range networks {
+		if noNetwork(n) {
+			continue
+		}
+		err := e.get(ctx, "/networks/"+n, nil, nil)
+		if errors.Is(err, host.ErrNotFound) {
+			err = fault.WithHint(err, "docker network create "+n+" makes it, or podman network create")
+		}
+		if err != nil {
+			return fmt.Errorf("looking for the network %s: %w", n, err)
+		}
+	}
+	return nil
+}
+
+// kept looks whether the engine took what it may leave out of a container that it made. Docker does so with limits that the kernel
+// does not count, and says it in a warning; the container would be replaced at each run.
+func (r *replacement) kept(ctx context.Context, id string, warnings []string) error {
+	is, err := r.e.container(ctx, id)
+	if err != nil {
+		return err
+	}
+	if is == nil {
+		return fmt.Errorf("making the container: %w", host.ErrNotFound)
+	}
+	differs, err := r.drifted(is)
+	if err != nil || len(differs) == 0 {
+		return err
+	}
+	var fields []string
+	for _, d := range differs {
+		fields = append(fields, d.Field)
+	}
+	err = fmt.Errorf("making the container: the container engine leaves out %s: %s", strings.Join(fields, ", "), orWord(strings.Join(warnings, "; "), "it does not say why"))
+	return fault.WithHint(err, "the kernel may not count it: cgroup_enable=memory on its command line is for memory; or declare no limit")
 }
 
 // swap gives the new container the name, and starts it.
@@ -109,7 +156,7 @@ func (r *replacement) swap(ctx context.Context, id string) error {
 	if r.old == nil {
 		return nil
 	}
-	if err := r.e.remove(ctx, "/containers/"+r.old.ID, url.Values{"force": {"true"}}); err != nil {
+	if err := r.e.discard(ctx, r.old.ID); err != nil {
 		return fmt.Errorf("removing the old container: %w", err)
 	}
 	return nil
@@ -117,7 +164,7 @@ func (r *replacement) swap(ctx context.Context, id string) error {
 
 // undo removes the new container and puts the old one back as it was.
 func (r *replacement) undo(ctx context.Context, id string) error {
-	if err := r.e.remove(ctx, "/containers/"+id, url.Values{"force": {"true"}}); err != nil || r.old == nil {
+	if err := r.e.discard(ctx, id); err != nil || r.old == nil {
 		return err
 	}
 	is, err := r.e.container(ctx, r.Name)
@@ -165,6 +212,12 @@ func (c *Container) Refresh(ctx context.Context, h *host.Host) error {
 	return c.wait(ctx, e, c.Name)
 }
 
+// endsAgain is the error of a container that the engine starts again and again.
+func (c *Container) endsAgain(is *engineContainer) error {
+	err := fmt.Errorf("the container %s ended with status %d, and the engine starts it again, %d times so far", c.Name, is.State.ExitCode, is.RestartCount)
+	return fault.WithHint(err, "its log says more: docker logs "+c.Name+", or podman logs")
+}
+
 const (
 	lookAgain  = 200 * time.Millisecond // between two looks at a container that starts
 	steadyFrom = time.Second            // a container without a health check works if it has run for so long
@@ -181,9 +234,12 @@ func (c *Container) wait(ctx context.Context, e engine, id string) error {
 	defer steady.Stop()
 	tick := time.NewTicker(lookAgain)
 	defer tick.Stop()
-	long := false
+	long, restarts := false, -1
 	for {
 		is, err := e.container(ctx, id)
+		if err == nil && is != nil && restarts < 0 {
+			restarts = is.RestartCount
+		}
 		switch {
 		case err == nil && is == nil:
 			return fmt.Errorf("the container %s is gone", c.Name)
@@ -191,6 +247,8 @@ func (c *Container) wait(ctx context.Context, e engine, id string) error {
 			return fmt.Errorf("waiting for the container %s: it does not work after %s", c.Name, c.Wait)
 		case err != nil:
 			return err
+		case is.State.Restarting || is.RestartCount > restarts:
+			return c.endsAgain(is)
 		case !is.State.Running:
 			err := fmt.Errorf("the container %s ended with status %d", c.Name, is.State.ExitCode)
 			return fault.WithHint(err, "its log says more: docker logs "+c.Name+", or podman logs")

@@ -138,6 +138,8 @@ func (e engine) call(ctx context.Context, c host.Call, into any) error {
 	switch {
 	case answer.Status == http.StatusNotFound:
 		return engineLacks(engineSays(answer))
+	case answer.Status == http.StatusConflict:
+		return engineBusy(engineSays(answer))
 	case answer.Status == http.StatusNotModified:
 		return nil
 	case answer.Status >= 300:
@@ -157,6 +159,11 @@ type engineLacks string
 
 func (e engineLacks) Error() string { return string(e) }
 func (engineLacks) Unwrap() error   { return host.ErrNotFound }
+
+// engineBusy is a conflict in the words of the engine: a name that is taken, or a container that is being removed.
+type engineBusy string
+
+func (e engineBusy) Error() string { return string(e) }
 
 // engineSays is the message of an engine that refused.
 func engineSays(a host.Answer) string {

@@ -19,7 +19,9 @@ type engine struct {
 	images     map[string]image // by reference
 	registry   map[string]image // what can be pulled
 	networks   []string
-	least      string // version of the API; any if empty
+	least      string   // version of the API; any if empty
+	podman     bool     // it says that it is Podman
+	without    []string // limits that the kernel does not count, by their keys in HostConfig
 	containers []*container
 	made       int
 }
@@ -31,17 +33,24 @@ type image struct{ id, digest string }
 type container struct {
 	id, name string
 	image    string // its id
-	state    string // created, running, exited
+	state    string // created, running, restarting, exited, removing
 	code     int    // that it ended with
 	health   string
 	networks []string
 	body     map[string]any // as it was asked for
 }
 
-var engineRoute = regexp.MustCompile(`^/v1\.[0-9]+/(containers|images|networks)/(.+?)(?:/(json|start|stop|restart|rename|tag|connect|create))?$`)
+var engineRoute = regexp.MustCompile(`^/v1\.[0-9]+/(containers|images|networks)/(.+?)(?:/(json|start|stop|restart|wait|rename|tag|connect|create))?$`)
 
 // serve answers one call; the machine is locked.
 func (e *engine) serve(c host.Call, at *url.URL) host.Answer {
+	if strings.HasSuffix(at.Path, "/version") {
+		name := "Engine"
+		if e.podman {
+			name = "Podman Engine"
+		}
+		return answer(http.StatusOK, map[string]any{"Components": []any{map[string]string{"Name": name}}})
+	}
 	m := engineRoute.FindStringSubmatch(at.Path)
 	if m == nil {
 		return refusal(http.StatusNotFound, "page not found")
@@ -58,6 +67,10 @@ func (e *engine) serve(c host.Call, at *url.URL) host.Answer {
 		return e.pull(query)
 	case what == "images":
 		return e.image(name, verb, query)
+	case c.Method == http.MethodGet && !slices.Contains(e.networks, name):
+		return refusal(http.StatusNotFound, "network %s not found", name)
+	case c.Method == http.MethodGet:
+		return answer(http.StatusOK, map[string]string{"Name": name})
 	default:
 		return e.connect(name, c.Body)
 	}
@@ -133,7 +146,26 @@ func (e *engine) create(name string, body []byte) host.Answer {
 	ends, _ := inside["EndpointsConfig"].(map[string]any)
 	c.networks = slices.Sorted(maps.Keys(ends))
 	e.containers = append(e.containers, c)
-	return answer(http.StatusCreated, map[string]any{"Id": c.id, "Warnings": []string{}})
+	return answer(http.StatusCreated, map[string]any{"Id": c.id, "Warnings": e.discard(c)})
+}
+
+// discard takes out of a container what the kernel does not count, and warns as Docker 20.10 does.
+func (e *engine) discard(c *container) []string {
+	warnings := []string{}
+	limits, _ := c.body["HostConfig"].(map[string]any)
+	for _, key := range e.without {
+		if _, given := limits[key]; given {
+			delete(limits, key)
+			warnings = append(warnings, "Your kernel does not support "+key+" limit capabilities or the cgroup is not mounted. Limitation discarded.")
+		}
+	}
+	return warnings
+}
+
+// removes tells whether the engine removes a container when it ends.
+func (c *container) removes() bool {
+	given, _ := c.body["HostConfig"].(map[string]any)
+	return given["AutoRemove"] == true
 }
 
 // container answers what concerns one.
@@ -150,18 +182,31 @@ func (e *engine) container(name, verb string, query url.Values) host.Answer {
 		if broken := c.labels()["test.start"]; broken != "" {
 			return refusal(http.StatusInternalServerError, "%s", broken)
 		}
-		c.state = "running"
+		if c.state != "restarting" { // Docker waits for its time
+			c.state = "running"
+		}
+		if c.labels()["test.ends"] != "" {
+			c.state, c.code = "restarting", 3
+		}
 	case "POST stop":
-		if c.state != "running" {
+		if c.state != "running" && c.state != "restarting" {
 			return host.Answer{Status: http.StatusNotModified}
 		}
-		c.state = "exited"
+		if c.state = "exited"; c.removes() {
+			c.state = "removing"
+		}
+	case "POST wait":
+		e.containers = slices.DeleteFunc(e.containers, func(o *container) bool { return o == c && c.state == "removing" })
+		return answer(http.StatusOK, map[string]int{"StatusCode": c.code})
 	case "POST rename":
 		if e.find(query.Get("name")) != nil {
 			return refusal(http.StatusConflict, "the name %q is already in use", query.Get("name"))
 		}
 		c.name = query.Get("name")
 	case "DELETE ":
+		if c.state == "removing" {
+			return refusal(http.StatusConflict, "removal of container %s is already in progress", name)
+		}
 		if c.state == "running" && query.Get("force") == "" {
 			return refusal(http.StatusConflict, "cannot remove a running container")
 		}
@@ -182,11 +227,16 @@ func (c *container) inspect() map[string]any {
 	for _, n := range c.networks {
 		networks[n] = map[string]any{}
 	}
-	state := map[string]any{"Status": c.state, "Running": c.state == "running"}
+	again := c.state == "restarting"
+	state := map[string]any{"Status": c.state, "Running": c.state == "running" || again, "Restarting": again, "ExitCode": c.code}
 	if c.health != "" {
 		state["Health"] = map[string]any{"Status": c.health}
 	}
-	return map[string]any{"Id": c.id, "Name": "/" + c.name, "Image": c.image, "State": state,
+	restarts := 0
+	if again {
+		restarts = 4
+	}
+	return map[string]any{"Id": c.id, "Name": "/" + c.name, "Image": c.image, "State": state, "RestartCount": restarts,
 		"Config": config, "HostConfig": hostConfig, "NetworkSettings": map[string]any{"Networks": networks}}
 }
 

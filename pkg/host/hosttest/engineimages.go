@@ -125,6 +125,16 @@ func (p *parser) engineVersion(l *line) error {
 	return nil
 }
 
+func (p *parser) engineWithout(l *line) error {
+	p.m.engine.without = append(p.m.engine.without, l.args...)
+	return l.want(1, 4, "engine-without Memory PidsLimit")
+}
+
+func (p *parser) enginePodman(l *line) error {
+	p.m.engine.podman = true
+	return l.want(0, 0, "engine-podman")
+}
+
 func (p *parser) container(l *line) error {
 	c := &container{state: l.attr("state", "running"), image: l.attr("image", "sha256:0"), health: l.attr("health", ""), networks: l.list("networks"), body: map[string]any{}}
 	var err error

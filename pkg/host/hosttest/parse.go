@@ -53,6 +53,8 @@ import (
 //	registry docker.io/library/nginx:1.27 id=sha256:1 digest=sha256:2   (that can be pulled)
 //	network front                        (of the engine)
 //	engine-version 1.44                  (the one version of the API that the engine knows; any if it is left out)
+//	engine-without Memory PidsLimit      (limits that its kernel does not count)
+//	engine-podman                        (it says that it is Podman)
 //	container web state=running image=sha256:1 health=healthy networks=front
 //		Image "nginx:1.27"               (what it was made of, in lines indented by one tab: key and JSON)
 //	cluster https://10.0.0.1:6443 token=abc   (of Kubernetes; without a token it takes a client certificate)
@@ -130,7 +132,7 @@ func (p *parser) line(l *line) error {
 		"command": p.command, "program": p.program, "url": p.url, "fail": p.fail, "table": p.table, "clock": p.clock, "fetched": p.lists,
 		"xattr": p.xattr, "flags": p.flags, "stale": p.stale, "device": p.device, "quota": p.quota, "process": p.process,
 		"image": p.image, "registry": p.image, "network": p.network, "container": p.container,
-		"engine-version": p.engineVersion, "cluster": p.cluster, "object": p.object,
+		"engine-version": p.engineVersion, "engine-without": p.engineWithout, "engine-podman": p.enginePodman, "cluster": p.cluster, "object": p.object,
 	}[l.word]
 	if !ok {
 		return fmt.Errorf("unknown word %q", l.word)
