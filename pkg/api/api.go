@@ -83,6 +83,9 @@ type TokenRequest struct {
 	Uses    int               `json:"uses"`              // 0: no limit
 	Life    time.Duration     `json:"life,omitempty"`    // 0: for ever
 	Note    string            `json:"note,omitempty"`
+	// RetireAfter is how long a node that enrols with it may not be heard of before it is retired, at least an hour; 0: as the
+	// service says.
+	RetireAfter time.Duration `json:"retireAfter,omitempty"`
 }
 
 // TokenAnswer holds the clear text of a new token, the only time it is seen.

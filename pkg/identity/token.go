@@ -105,6 +105,8 @@ type Grant struct {
 	Expires time.Time         `json:"expires,omitzero"` // zero: never
 	Revoked bool              `json:"revoked,omitempty"`
 	Note    string            `json:"note,omitempty"`
+	// RetireAfter is how long a node that enrolled with it may not be heard of before it is retired; 0: that says nothing of it.
+	RetireAfter time.Duration `json:"retireAfter,omitempty"`
 }
 
 // Allow returns why the grant does not let a node of this name enrol at now; nil if it does.

@@ -47,10 +47,12 @@ type NodeStatus struct {
 // NodeDetail is all the service knows of one node.
 type NodeDetail struct {
 	NodeStatus
-	Enrolled    time.Time         `json:"enrolled"`
-	Token       string            `json:"token"` // ID of the token it enrolled with
-	Key         string            `json:"key"`   // ID of its key
-	CertExpires time.Time         `json:"certExpires"`
+	Enrolled    time.Time `json:"enrolled"`
+	Token       string    `json:"token"` // ID of the token it enrolled with
+	Key         string    `json:"key"`   // ID of its key
+	CertExpires time.Time `json:"certExpires"`
+	// RetireAfter is how long it may not be heard of before it is retired by itself; 0: people do that.
+	RetireAfter time.Duration     `json:"retireAfter,omitempty"`
 	Boot        string            `json:"boot,omitempty"`
 	PointerAge  time.Duration     `json:"pointerAge,omitempty"`
 	Facets      map[string]string `json:"facets,omitempty"` // trait name to digest
@@ -71,6 +73,7 @@ type Event struct {
 	// Kind is node.enrolled, node.renewed, node.retired, node.stale, node.missing, node.back, node.refused (it would not
 	// accept something; Text begins with the name of the refusal), node.settled (it refuses nothing any more),
 	// node.quarantine (a rule of alerts put it in quarantine), node.released (it is out),
+	// nodes.forgotten (Text names nodes whose retirement was so long ago that all that was kept of them has gone),
 	// request.refused (somebody was turned away; Text begins with the code of the refusal),
 	// token.created, token.revoked, operator.added, operator.removed, channel.published or channel.error.
 	Kind string `json:"kind"`

@@ -23,7 +23,7 @@ func (s *Service) CreateToken(ctx context.Context, r api.TokenRequest) (api.Toke
 		return api.TokenAnswer{}, err
 	}
 	now := s.Now().UTC()
-	g := identity.Grant{ID: secret.ID, Names: r.Names, Labels: r.Labels, Channel: r.Channel, Hub: r.Hub, Uses: r.Uses, Created: now, Note: r.Note}
+	g := identity.Grant{ID: secret.ID, Names: r.Names, Labels: r.Labels, Channel: r.Channel, Hub: r.Hub, Uses: r.Uses, Created: now, Note: r.Note, RetireAfter: r.RetireAfter}
 	if g.Channel == "" {
 		g.Channel = s.Channel
 	}
@@ -49,6 +49,11 @@ func checkToken(r api.TokenRequest) error {
 		return api.Refuse(api.ErrBadRequest, "channel: %.140q is not a name", r.Channel)
 	case len(r.Note) > 1000 || len(r.Labels) > 100:
 		return api.Refuse(api.ErrTooLarge, "at most 100 labels and 1000 bytes of note")
+	case r.Hub && r.RetireAfter != 0:
+		return api.Refuse(api.ErrBadRequest, "retire after %s: hubs are retired by people", r.RetireAfter)
+	}
+	if err := checkRetireAfter(r.RetireAfter); err != nil {
+		return err
 	}
 	for key, value := range r.Labels {
 		if identity.CheckName(key) != nil || len(value) > 256 || strings.ContainsFunc(value, func(c rune) bool { return c < ' ' }) {
@@ -64,23 +69,6 @@ func (s *Service) ListTokens(ctx context.Context) ([]identity.Grant, error) { re
 // RevokeToken implements api.Admin.
 func (s *Service) RevokeToken(ctx context.Context, id string) error {
 	return kept(s.DB.RevokeToken(ctx, id, s.Now()))
-}
-
-// Retire implements api.Admin.
-func (s *Service) Retire(ctx context.Context, name string) error {
-	now := s.Now()
-	if err := s.DB.Retire(ctx, name, now); err != nil {
-		return kept(err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n, ok := s.nodes[name]; ok {
-		n.Retired = now.UTC()
-		s.expect(n, now)
-		s.indexed(n)
-	}
-	s.Log.Info("a node was retired", "node", name)
-	return nil
 }
 
 // PutChannels implements api.Admin.

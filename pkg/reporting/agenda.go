@@ -104,13 +104,15 @@ func (s *Service) lookAgain(n *node, now time.Time) time.Time {
 
 // heardAs is when a node was heard of, for judging its silence: the time in which nobody listened does not count. The caller
 // holds the lock.
-func (s *Service) heardAs(n *node) time.Time {
-	h := &s.hearing
-	if n.seen.IsZero() || !n.seen.Before(h.back) {
-		return n.seen
+func (s *Service) heardAs(n *node) time.Time { return s.hearing.heard(n.seen) }
+
+// heard is when something was said, for judging the silence since.
+func (h *hearing) heard(at time.Time) time.Time {
+	if at.IsZero() || !at.Before(h.back) {
+		return at
 	}
-	if seen := n.seen.Add(h.down); seen.Before(h.back) {
-		return seen
+	if later := at.Add(h.down); later.Before(h.back) {
+		return later
 	}
 	return h.back
 }

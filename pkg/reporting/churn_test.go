@@ -71,7 +71,7 @@ const (
 
 func (c churn) play(t *testing.T, r *rig) {
 	limit := sqlstore.Limit{Age: churnKeep}
-	r.Keep = Keep{Retention: sqlstore.Retention{Runs: limit, Quiet: limit, Events: limit, History: limit, Traits: limit, Facets: time.Hour}, Audit: limit}
+	r.Keep = Keep{Retention: sqlstore.Retention{Runs: limit, Quiet: limit, Events: limit, History: limit, Traits: limit, Facets: time.Hour}, Audit: limit, Retired: limit}
 	c.said, c.rnd = map[string]map[string]string{}, rand.New(rand.NewPCG(uint64(c.nodes), 1))
 	c.token = r.tokenFor(t, api.TokenRequest{Names: "*"})
 	began, empty := time.Now(), c.bytes(t, r)

@@ -12,11 +12,13 @@ import (
 
 // metrics are those of the service; each has a registry of its own, so that two services can be in one process.
 type metrics struct {
-	registry *prometheus.Registry
-	checkIns prometheus.Counter
-	refusals prometheus.Counter
-	notices  *prometheus.CounterVec
-	requests *prometheus.HistogramVec
+	registry  *prometheus.Registry
+	checkIns  prometheus.Counter
+	refusals  prometheus.Counter
+	notices   *prometheus.CounterVec
+	retired   *prometheus.CounterVec
+	forgotten prometheus.Counter
+	requests  *prometheus.HistogramVec
 }
 
 func newMetrics(s *Service) *metrics {
@@ -26,10 +28,16 @@ func newMetrics(s *Service) *metrics {
 		refusals: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_report_refusals_total", Help: "What nodes would not accept, once for each node and thing; the events name it."}),
 		notices: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vigo_report_alert_notices_total", Help: "Notices of alerts that receivers were offered, by receiver and by what came of it: taken or refused."},
 			[]string{"receiver", "result"}),
+		retired: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "vigo_report_nodes_retired_total", Help: "Nodes that were retired, by what did it: person, or silence as --retire-after says."},
+			[]string{"by"}),
+		forgotten: prometheus.NewCounter(prometheus.CounterOpts{Name: "vigo_report_nodes_forgotten_total", Help: "Nodes that were forgotten because their retirement was long ago."}),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "vigo_report_request_seconds", Help: "Time to answer, by route and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .05, .25, 1, 5}}, []string{"route", "status"}),
 	}
-	m.registry.MustRegister(m.checkIns, m.refusals, m.notices, m.requests, &nodeCollector{s}, &storeCollector{s.DB}, &authorityCollector{s}, &replicaCollector{s}, &rolloutCollector{s}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
+	for _, by := range []string{"person", "silence"} { // they are there before the first is
+		m.retired.WithLabelValues(by)
+	}
+	m.registry.MustRegister(m.checkIns, m.refusals, m.notices, m.retired, m.forgotten, m.requests, &nodeCollector{s}, &storeCollector{s.DB}, &authorityCollector{s}, &replicaCollector{s}, &rolloutCollector{s}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewGoCollector())
 	return m
 }
 

@@ -87,7 +87,7 @@ func (s *Service) Node(ctx context.Context, name string) (report.NodeDetail, err
 		return report.NodeDetail{}, fault.WithHint(api.Refuse(api.ErrNotFound, "there is no node %q", name), fault.DidYouMean(name, slices.Sorted(maps.Keys(s.nodes))))
 	}
 	d := report.NodeDetail{NodeStatus: s.nodeStatus(n, s.Now()), Enrolled: n.Enrolled, Token: n.Token, Key: identity.KeyID(n.Key),
-		CertExpires: n.CertExpires, Boot: n.account.Last.Boot, PointerAge: n.account.Last.Age}
+		CertExpires: n.CertExpires, RetireAfter: s.retireAfter(n), Boot: n.account.Last.Boot, PointerAge: n.account.Last.Age}
 	s.mu.Unlock()
 	var err error
 	if d.Facets, err = s.traitDigests(ctx, name); err != nil {

@@ -26,6 +26,7 @@ type fresh struct {
 
 // takeOver reads what has changed and merges it into the memory.
 func (s *Service) takeOver(ctx context.Context, c sqlstore.Change) error {
+	before := s.hereOf(c.Nodes, c.Lost) // before it is read, so that who joins meanwhile is not taken for forgotten
 	f, err := s.read(ctx, c)
 	if err = errors.Join(err, s.takeAlerts(ctx, c)); err != nil {
 		return fmt.Errorf("taking over what other services have kept: %w", err)
@@ -39,9 +40,12 @@ func (s *Service) takeOver(ctx context.Context, c sqlstore.Change) error {
 		s.setChannels(f.channels)
 	}
 	s.takeDocuments(c, f.known)
+	there := make(map[string]bool, len(f.nodes))
 	for _, n := range f.nodes {
+		there[n.Name] = true
 		s.takeNode(n)
 	}
+	s.takeAbsent(before, there)
 	var errs []error
 	for _, h := range f.hot {
 		errs = append(errs, s.takeHot(h))

@@ -13,6 +13,8 @@ type Keep struct {
 	sqlstore.Retention
 	// Audit is that of the log of who did what. What goes is named in a signed statement of where the log begins.
 	Audit sqlstore.Limit
+	// Retired is that of nodes that were retired; then all that was kept of them goes, but for the audit log.
+	Retired sqlstore.Limit
 }
 
 // DefaultKeep is what is kept when nothing else is said. The bounds are for fleets that change all the time: with them, history
@@ -26,13 +28,14 @@ func DefaultKeep() Keep {
 		History: sqlstore.Limit{Age: 90 * day, Rows: 5_000_000, Node: 20_000},
 		Traits:  sqlstore.Limit{Age: 30 * day, Rows: 5_000_000, Node: 20_000},
 		Facets:  time.Hour, // a node that has one again uploads it again
-	}}
+	}, Retired: sqlstore.Limit{Age: 30 * day, Rows: 200_000}}
 }
 
 // prune forgets what is past its time or beyond its bound. Only the leader does.
 func (s *Service) prune(ctx context.Context) {
 	s.pruneAudit(ctx)
 	s.pruneAccess(ctx)
+	s.forgetRetired(ctx)
 	gone, err := s.DB.Prune(ctx, s.Keep.Retention, s.Now())
 	if err != nil {
 		s.Log.Warn("forgetting what is old", "err", err)

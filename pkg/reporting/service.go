@@ -45,6 +45,8 @@ type Config struct {
 	OIDC LoginVerifier
 	// Keep is for how long what it was told is kept; the zero value: [DefaultKeep].
 	Keep Keep
+	// RetireAfter is how long a node may not be heard of before it is retired, if its token does not say; 0: as long as it likes.
+	RetireAfter time.Duration
 	// Alerts sends what people are told, until [Service.UseReceivers] names others; nil: nobody is.
 	Alerts *deliver.Service
 	// Examine looks at the data folder and the store, for people far away; nil: nobody can.
@@ -71,7 +73,8 @@ type Service struct {
 
 	mu          sync.Mutex
 	nodes       map[string]*node
-	entered     []*node // all of them, see [Service.eachNode]
+	entered     []*node // all of them, and nil where one has left, see [Service.eachNode]
+	vacant      []int   // places of those that have left
 	operators   []sqlstore.Operator
 	channels    map[string]report.ChannelNote
 	commits     map[string]string // bundle digest to commit
@@ -226,6 +229,9 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		if leads && n%3600 == 60 {
 			s.prune(ctx)
+		}
+		if leads && n%60 == 45 {
+			s.retireSilent(ctx)
 		}
 		if leads && n%60 == 30 {
 			s.pruneFeed(ctx)

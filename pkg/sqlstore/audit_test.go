@@ -66,12 +66,12 @@ func testAudit(t *testing.T, fresh opener) {
 	n := enroll(t, d, s, "web-1", "key")
 	must(t, d.PutNode(ctx, n, report.Event{At: now, Node: "web-1", Kind: "node.renewed"}))
 	must(t, d.RevokeToken(ctx, s.ID, now))
-	must(t, d.Retire(ctx, "web-1", now))
+	must(t, d.Retire(ctx, "web-1", "", now))
 	must(t, d.PutOperator(ctx, Operator{ID: "1", Hash: []byte{1}, Name: "joe", Role: identity.RoleViewer}, now))
 	must(t, d.PutOperator(ctx, Operator{ID: "2", Hash: []byte{1}, Name: "joe", Role: identity.RoleAdmin}, now))
 	must(t, d.RemoveOperator(ctx, "joe", now))
 	for what, err := range map[string]error{
-		"removing": d.RemoveOperator(ctx, "joe", now), "revoking": d.RevokeToken(ctx, "nonesuch", now), "retiring": d.Retire(ctx, "nonesuch", now),
+		"removing": d.RemoveOperator(ctx, "joe", now), "revoking": d.RevokeToken(ctx, "nonesuch", now), "retiring": d.Retire(ctx, "nonesuch", "", now),
 	} {
 		if !errors.Is(err, ErrNotFound) {
 			t.Errorf("%s what is not there: %v", what, err)

@@ -31,7 +31,7 @@ func TestCopy(t *testing.T) {
 	d.PutHot(Hot{Node: "web-1", Seen: noon, Facets: map[string]string{"os": "sha256:2"}})
 	settle(t, d)
 	must(t, d.PutTraitHistory(t.Context(), map[int64]*report.HistoryEntry{1: {At: noon, Node: "web-0", Subject: "os", Outcome: report.Changed}}))
-	must(t, d.Retire(t.Context(), "web-2", noon))
+	must(t, d.Retire(t.Context(), "web-2", "", noon))
 	must(t, d.PutOperator(t.Context(), Operator{ID: "a", Name: "jane", Role: "admin", Hash: []byte{1}}, noon))
 	mark(t, d, noon)
 	settle(t, d)

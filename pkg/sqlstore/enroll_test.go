@@ -112,13 +112,13 @@ func testRetire(t *testing.T, fresh opener) {
 	s := secretOf(t, d, identity.Grant{})
 	enroll(t, d, s, "web-1", "old key")
 	d.PutHot(Hot{Node: "web-1", Seen: noon, Counter: 90, Doc: []byte("{}"), Facets: map[string]string{"os": "sha256:1"}})
-	must(t, d.Retire(t.Context(), "web-1", noon))
+	must(t, d.Retire(t.Context(), "web-1", "", noon))
 	for _, name := range []string{"web-1", "web-2"} {
 		if _, err := d.Enroll(t.Context(), s, Node{Name: name, Key: []byte("old key")}, allow(name)); !errors.Is(err, ErrKeyRetired) {
 			t.Errorf("the retired key as %s: %v", name, err)
 		}
 	}
-	if err := d.Retire(t.Context(), "nonesuch", noon); !errors.Is(err, ErrNotFound) {
+	if err := d.Retire(t.Context(), "nonesuch", "", noon); !errors.Is(err, ErrNotFound) {
 		t.Errorf("retiring what is not there: %v", err)
 	}
 	enroll(t, d, s, "web-1", "new key")

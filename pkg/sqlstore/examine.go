@@ -25,6 +25,7 @@ type Findings struct {
 	Gaps          int64            // numbers that are missing in the audit log
 	Newest        time.Time        // the last time that anything here tells of
 	Clock         time.Time        // of the database; zero for a file
+	Retired       int64            // nodes that were retired and are not forgotten yet
 	Expired       int64            // certificates of nodes that are past their time
 	Restored      Restored         // zero: never
 	Audit         func(ctx context.Context, seq int64) (hash string, err error)
@@ -129,6 +130,7 @@ func (e examined) look(ctx context.Context, now time.Time, sizes string) (err er
 	}
 	for into, query := range map[*int64]string{
 		&e.Lacking: "SELECT count(DISTINCT digest) FROM node_facet WHERE digest NOT IN (SELECT digest FROM facet)",
+		&e.Retired: "SELECT count(*) FROM node WHERE retired > 0",
 		&e.Gaps:    "SELECT coalesce(max(seq) - min(seq) + 1 - count(*), 0) FROM audit",
 	} {
 		if *into, err = e.number(ctx, query); err != nil {

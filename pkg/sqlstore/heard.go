@@ -65,9 +65,13 @@ func (t *tx) putHeard(said ...heard) error {
 	return nil
 }
 
-// forgetHeard has what was said under a name until now not count.
-func (t *tx) forgetHeard(name string) error {
-	return t.putHeard(heard{node: name, anew: true, silent: true})
+// forgetHeard has what was said under names until now not count.
+func (t *tx) forgetHeard(names []string) error {
+	said := make([]heard, len(names))
+	for i, name := range names {
+		said[i] = heard{node: name, anew: true, silent: true}
+	}
+	return t.putHeard(said...)
 }
 
 // readHeard returns what the log says in the end of each node that it tells of, and the number of its last row.

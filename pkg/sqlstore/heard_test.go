@@ -43,7 +43,7 @@ func TestHeard(t *testing.T) {
 		switch rnd.IntN(8) {
 		case 0:
 			name := fmt.Sprintf("web-%05d", rnd.IntN(nodes))
-			must(t, d.commit(t.Context(), func(t *tx) error { return t.forgetHot(name) }))
+			must(t, d.commit(t.Context(), func(t *tx) error { return t.forgetHot([]string{name}) }))
 			delete(want, name)
 		case 1, 2:
 			moveOnce(t, d)

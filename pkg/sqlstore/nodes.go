@@ -31,6 +31,8 @@ type Node struct {
 	Enrolled    time.Time         `json:"enrolled"`
 	CertExpires time.Time         `json:"certExpires"`
 	Hub         bool              `json:"hub,omitempty"` // it relays for others
+	// RetireAfter is how long it may not be heard of before it is retired, as its token said; 0: that says nothing of it.
+	RetireAfter time.Duration `json:"retireAfter,omitempty"`
 }
 
 // MayEnroll says whether [DB.Enroll] would keep a node now, and what its token allows. It changes nothing.
@@ -52,8 +54,8 @@ func (d *DB) MayEnroll(ctx context.Context, s identity.Secret, n Node, allow fun
 	return grant, err
 }
 
-// Enroll uses a token once to keep a node. allow is asked with the grant as it is in this very moment; the node's
-// channel and labels are taken from the grant. A node that is there already with the same key and token is answered
+// Enroll uses a token once to keep a node. allow is asked with the grant as it is in this very moment; what
+// the grant says of the node is taken from it. A node that is there already with the same key and token is answered
 // again without using the token up: its first answer was lost. [identity.ErrToken], [ErrTaken], [ErrKeyRetired], or what
 // allow returns.
 func (d *DB) Enroll(ctx context.Context, s identity.Secret, n Node, allow func(identity.Grant) error) (Node, error) {
@@ -62,7 +64,7 @@ func (d *DB) Enroll(ctx context.Context, s identity.Secret, n Node, allow func(i
 		if err != nil {
 			return err
 		}
-		n.Channel, n.Labels, n.Token = grant.Channel, grant.Labels, grant.ID
+		n.Channel, n.Labels, n.Token, n.RetireAfter = grant.Channel, grant.Labels, grant.ID, grant.RetireAfter
 		old, err := t.enrolledBefore(n)
 		if err != nil {
 			return err
@@ -78,8 +80,8 @@ func (d *DB) Enroll(ctx context.Context, s identity.Secret, n Node, allow func(i
 			return fmt.Errorf("using token %s: %w", grant.ID, err)
 		}
 		if old.Key == nil { // what a retired machine of this name said, and how far it counted, is not of this one
-			if err := t.forgetHot(n.Name); err != nil {
-				return err
+			if err := t.forgetHot([]string{n.Name}); err != nil {
+				return fmt.Errorf("forgetting the old %s: %w", n.Name, err)
 			}
 		}
 		if _, err := t.exec("INSERT INTO node (name, key, retired, doc) VALUES (?1, ?2, 0, ?3) ON CONFLICT (name) DO UPDATE SET key = ?2, retired = 0, doc = ?3", n.Name, n.Key, jsonOf(n)); err != nil {
@@ -110,15 +112,18 @@ func enrolment(ctx context.Context, n Node, again bool) audit.Entry {
 	return e
 }
 
-func (t *tx) forgetHot(name string) error {
-	t.d.dropHot(name)
-	for _, query := range []string{"DELETE FROM hot WHERE node = ?", "DELETE FROM account WHERE node = ?", "DELETE FROM node_facet WHERE node = ?", "DELETE FROM silence WHERE node = ?"} {
-		if _, err := t.exec(query, name); err != nil {
-			return fmt.Errorf("forgetting the old %s: %w", name, err)
+// forgetHot forgets what nodes said last.
+func (t *tx) forgetHot(names []string) error {
+	for _, name := range names {
+		t.d.dropHot(name)
+	}
+	for _, table := range []string{"hot", "account", "node_facet", "silence"} {
+		if _, err := t.exec("DELETE FROM "+table+" WHERE node IN {items ?}", string(jsonOf(names))); err != nil {
+			return err
 		}
 	}
 	if t.d.dialect.logs {
-		return t.forgetHeard(name)
+		return t.forgetHeard(names)
 	}
 	return nil
 }
@@ -162,8 +167,8 @@ func (d *DB) PutNode(ctx context.Context, n Node, e report.Event) error {
 	})
 }
 
-// Retire ends a node: its key never enrols again, its name may with another key. [ErrNotFound].
-func (d *DB) Retire(ctx context.Context, name string, now time.Time) error {
+// Retire ends a node: its key never enrols again, its name may with another key. why is for people; "": they know. [ErrNotFound].
+func (d *DB) Retire(ctx context.Context, name, why string, now time.Time) error {
 	return d.commit(ctx, func(t *tx) error {
 		n, err := scanNode(t.row("SELECT name, key, retired, doc FROM node WHERE name = ?", name))
 		if err != nil {
@@ -178,11 +183,15 @@ func (d *DB) Retire(ctx context.Context, name string, now time.Time) error {
 		if _, err := t.exec("INSERT INTO retired_key (key, node, at) VALUES (?1, ?2, ?3) ON CONFLICT (key) DO UPDATE SET node = ?2, at = ?3", n.Key, name, nanos(now)); err != nil {
 			return fmt.Errorf("retiring %s: %w", name, err)
 		}
-		if err := t.audit(audit.By(ctx, audit.NodeRetired, name, map[string]string{"key": identity.KeyID(n.Key)}), now); err != nil {
+		detail := map[string]string{"key": identity.KeyID(n.Key)}
+		if why != "" {
+			detail["why"] = why
+		}
+		if err := t.audit(audit.By(ctx, audit.NodeRetired, name, detail), now); err != nil {
 			return err
 		}
 		t.change.Nodes = append(t.change.Nodes, name)
-		return t.event(report.Event{At: now, Node: name, Kind: "node.retired"})
+		return t.event(report.Event{At: now, Node: name, Kind: "node.retired", Text: why})
 	})
 }
 

@@ -109,10 +109,15 @@ func (d *DB) Dropped(ctx context.Context) (map[string]time.Time, error) {
 // pruneClass forgets the rows of a class that are older than a time, some at a time.
 func (d *DB) pruneClass(ctx context.Context, c class, before time.Time) error {
 	query := fmt.Sprintf("DELETE FROM %s WHERE (%s) IN (SELECT %[2]s FROM %[1]s WHERE %[3]s%[4]s < ? LIMIT ?)", c.table, c.key, c.where, c.at)
+	return d.inParts(ctx, query, nanos(before), pruneAtOnce)
+}
+
+// inParts has a statement that changes at most [pruneAtOnce] rows run until it has changed all.
+func (d *DB) inParts(ctx context.Context, query string, args ...any) error {
 	for {
 		var n int64
 		err := d.commit(ctx, func(t *tx) error {
-			done, err := t.exec(query, nanos(before), pruneAtOnce)
+			done, err := t.exec(query, args...)
 			if err != nil {
 				return err
 			}

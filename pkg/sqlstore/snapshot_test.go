@@ -140,7 +140,7 @@ func TestMarkRestored(t *testing.T) { eachPlace(t, testMarkRestored) }
 func testMarkRestored(t *testing.T, d *DB, file, address string) {
 	secret := stored(t, d)
 	before := snapshotOf(t, d, file, address)
-	must(t, d.Retire(t.Context(), "web-1", noon))
+	must(t, d.Retire(t.Context(), "web-1", "", noon))
 	must(t, d.RemoveOperator(t.Context(), "joe", noon))
 	withdrawn, err := WithdrawnIn(t.Context(), file)
 	if address != "" {

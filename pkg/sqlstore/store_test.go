@@ -169,7 +169,7 @@ func testFacets(t *testing.T, fresh opener) {
 		d.PutHot(Hot{Node: name, Seen: noon, Doc: []byte("{}"), Facets: map[string]string{"os": facet.Digest}})
 	}
 	must(t, d.PutFacets(t.Context(), []trait.Facet{debian, old, debian, retired}, noon))
-	must(t, d.Retire(t.Context(), "gone", noon))
+	must(t, d.Retire(t.Context(), "gone", "", noon))
 	known, err := d.FacetDigests(t.Context())
 	must(t, err)
 	docs, err := d.Facets(t.Context(), []string{debian.Digest, "sha256:unknown"})

@@ -65,6 +65,7 @@ type Config struct {
 	Interval     time.Duration             // nodes are told; 0: what fleet.yaml says
 	Store        string                    // address of a PostgreSQL database; "": a file in Data
 	Keep         reporting.Keep            // for how long what nodes say is kept; the zero value: as usual
+	RetireAfter  time.Duration             // see [reporting.Config]
 	Authority    *identity.External        // nil: one of its own, in Data
 	Approve      func(context.Context, hook.Request) error
 	Alerts       string                  // file that says who is told of alerts; "": nobody
@@ -217,7 +218,7 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 	}
 	s.reports, err = reporting.New(ctx, reporting.Config{DB: s.db, CA: s.ca, Fleet: s.Fleet, Channel: s.Channel, Interval: s.Interval,
 		Registry: []string{reference}, TrustRoot: root, Schema: s.Language.Schema, Log: s.Log, Now: s.Now,
-		Anchor: filepath.Join(s.Data, "audit.checkpoint"), Keep: s.Keep, OIDC: s.OIDC, Approve: s.Approve, Alerts: alerts, Examine: s.Examine})
+		Anchor: filepath.Join(s.Data, "audit.checkpoint"), Keep: s.Keep, RetireAfter: s.RetireAfter, OIDC: s.OIDC, Approve: s.Approve, Alerts: alerts, Examine: s.Examine})
 	return err
 }
 

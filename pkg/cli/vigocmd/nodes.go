@@ -185,6 +185,9 @@ func printNode(env *cli.Env, n report.NodeDetail) error {
 		{"channel", n.Channel}, {"labels", labelText(n.Labels)}, {"agent", orDash(n.Agent)}, {"interval", n.Interval.String()},
 		{"certificate", "until " + n.CertExpires.Local().Format("2006-01-02 15:04")}, {"spooled", fmt.Sprint(n.Spooled)},
 	}
+	if n.RetireAfter > 0 && n.Presence != report.Retired {
+		rows = append(rows, []string{"retires", "by itself, when it is not heard of for " + span.Of(n.RetireAfter)})
+	}
 	if q := n.Quarantine; q != nil {
 		rows = append(rows, []string{"quarantine", fmt.Sprintf("since %s, by the rule %s until %s: %s", stamp(q.Since), q.Rule, q.Until, strings.ReplaceAll(q.Text, "\n", " "))})
 	}

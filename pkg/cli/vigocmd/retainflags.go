@@ -29,7 +29,7 @@ func (o *retainFlags) add(c *cobra.Command) {
 
 // limits are those of the classes, by name.
 func limits(k *reporting.Keep) map[string]*sqlstore.Limit {
-	return map[string]*sqlstore.Limit{"runs": &k.Runs, "quiet": &k.Quiet, "events": &k.Events, "history": &k.History, "traits": &k.Traits, "audit": &k.Audit}
+	return map[string]*sqlstore.Limit{"runs": &k.Runs, "quiet": &k.Quiet, "events": &k.Events, "history": &k.History, "traits": &k.Traits, "audit": &k.Audit, "retired": &k.Retired}
 }
 
 func defaultKeep() string {
@@ -39,7 +39,10 @@ func defaultKeep() string {
 	for _, name := range slices.Sorted(maps.Keys(of)) {
 		text := "all"
 		if l := of[name]; l.Age > 0 {
-			text = fmt.Sprintf("%dd/%d/%d", l.Age/(24*time.Hour), l.Rows, l.Node)
+			text = fmt.Sprintf("%dd/%d", l.Age/(24*time.Hour), l.Rows)
+			if l.Node > 0 {
+				text += fmt.Sprintf("/%d", l.Node)
+			}
 		}
 		words = append(words, name+"="+text)
 	}
@@ -58,8 +61,13 @@ func (o *retainFlags) keep() (reporting.Keep, error) {
 				cmp.Or(fault.DidYouMean(name, slices.Collect(maps.Keys(of))), "there are "+strings.Join(slices.Sorted(maps.Keys(of)), ", "))))
 		}
 		var err error
-		if *at, err = parseLimit(limit); err == nil && name == "audit" && at.Node > 0 {
-			err = errors.New("the log of who did what is not of nodes")
+		if *at, err = parseLimit(limit); err == nil && at.Node > 0 {
+			switch name {
+			case "audit":
+				err = errors.New("the log of who did what is not of nodes")
+			case "retired":
+				err = errors.New("of a node that was retired all is kept, until all goes")
+			}
 		}
 		if err != nil {
 			return k, cli.UsageError(fault.WithHint(fmt.Errorf("--retain %.80q: %w", text, err), "write such as history=90d, history=90d/5000000, history=/5000000 or history=90d//20000"))

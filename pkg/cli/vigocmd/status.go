@@ -22,7 +22,8 @@ func newStatusCommand(env *cli.Env) *cobra.Command {
 		Long: `Show how the fleet is in at most 25 lines: presence, compliance, channels, hubs, problems, worst first. With -o wide all
 of it, and more of each; with -o name only the names of the nodes and channels that have problems.
 
-FLEET has the nodes by presence, the check-ins of a second, and the newest pointer with its age. In the lines of channels,
+FLEET has the nodes by presence, the check-ins of a second, and the newest pointer with its age;
+with -o wide also how many nodes were retired and are not forgotten yet. In the lines of channels,
 STABLE is the commit the channel runs, CANDIDATE the one that is to follow, ROLLOUT how far that is, and NODES how many nodes
 have the stable bundle, the candidate, and an older one; a dash stands for what is not known or not there.
 

@@ -64,6 +64,9 @@ func (v *statusView) fleet() {
 			line += fmt.Sprintf("  %s %s", grouped(part.n), part.word)
 		}
 	}
+	if v.wide && p.Retired > 0 {
+		line += fmt.Sprintf("  (%s retired)", grouped(p.Retired))
+	}
 	line += "      reports " + perSecond(v.Rate)
 	if c := v.newest(); c.Pointer != "" {
 		line += fmt.Sprintf("  pointer %s (%s old)", c.Pointer, span.Of(max(0, v.Now.Sub(c.Issued))))

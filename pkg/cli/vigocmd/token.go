@@ -10,6 +10,7 @@ import (
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/identity"
+	"vigo.dev/pkg/span"
 )
 
 func newTokenCommand(env *cli.Env) *cobra.Command {
@@ -28,6 +29,7 @@ func newTokenCreateCommand(env *cli.Env) *cobra.Command {
 		Short: "Make an enrolment token and print it; it is seen this once",
 		Example: `  vigo token create --label role=web --label environment=production
   vigo token create --names 'kiosk-*' --uses 50 --life 24h --note "lobby screens"
+  vigo token create --uses 0 --life 0 --label pool=workers --retire-after 24h --note "autoscaled"
   vigo token create --hub --names plant-3`,
 		Args: cli.Args(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -57,6 +59,7 @@ func newTokenCreateCommand(env *cli.Env) *cobra.Command {
 	f.BoolVar(&r.Hub, "hub", false, "for a hub instead of a node: what enrols with it may serve a site")
 	f.IntVar(&r.Uses, "uses", 1, "how many nodes may enrol with it; 0: no limit")
 	ageVar(f, &r.Life, "life", time.Hour, "how long it can be used; 0: for ever")
+	ageVar(f, &r.RetireAfter, "retire-after", 0, "retire a node that enrolled with it when it is not heard of for so long, such as 24h or 7d; at least 1h (default: as the service says)")
 	f.StringVar(&r.Note, "note", "", "what it is for")
 	cli.FormatFlag(c, &format, cli.Name, cli.JSON, cli.YAML)
 	return c
@@ -96,8 +99,11 @@ func newTokenListCommand(env *cli.Env) *cobra.Command {
 
 // noteOf is what a token is for.
 func noteOf(g identity.Grant) string {
-	if g.Hub {
+	switch {
+	case g.Hub:
 		return strings.TrimSpace("(hub) " + g.Note)
+	case g.RetireAfter > 0:
+		return strings.TrimSpace(fmt.Sprintf("(retires its nodes after %s) %s", span.Of(g.RetireAfter), g.Note))
 	}
 	return g.Note
 }

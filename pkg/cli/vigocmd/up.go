@@ -14,6 +14,7 @@ import (
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
+	"vigo.dev/pkg/reporting"
 	"vigo.dev/pkg/signin"
 	"vigo.dev/pkg/up"
 	"vigo.dev/pkg/up/doctor"
@@ -25,6 +26,7 @@ type serviceFlags struct {
 	names                                             []string
 	interval                                          time.Duration
 	keep                                              retainFlags
+	retireAfter                                       time.Duration
 	plain                                             bool
 	oidc, store, alerts                               string
 	authority                                         authorityFlags
@@ -43,6 +45,7 @@ func (o *serviceFlags) add(c *cobra.Command) {
 	f.BoolVar(&o.plain, "plain-http", false, "reach --registry without TLS")
 	f.StringVar(&o.store, "store", "", "PostgreSQL database to keep reports in, such as postgres://vigo@db.example.com/vigo; its password comes from PGPASSFILE or PGPASSWORD (default: a file in the data folder)")
 	o.keep.add(c)
+	ageVar(f, &o.retireAfter, "retire-after", 0, "retire a node that is not heard of for so long, such as 7d, unless its token says another time; at least 1h (default: nobody is retired but by people)")
 	o.authority.add(c)
 	f.StringVar(&o.oidc, "oidc", "", "file that says through which identity provider people log in, and who gets which role")
 	f.StringVar(&o.alerts, "alerts", "", "file that says who is told of alerts, and how they are reached (default: nobody is told)")
@@ -59,10 +62,13 @@ func (o *serviceFlags) config(env *cli.Env) (up.Config, error) {
 	if err != nil {
 		return up.Config{}, err
 	}
+	if o.retireAfter != 0 && o.retireAfter < reporting.LeastRetireAfter {
+		return up.Config{}, cli.UsageError(fmt.Errorf("--retire-after %s: at least %s", o.retireAfter, reporting.LeastRetireAfter))
+	}
 	c := up.Config{
 		Data: o.data, Fleet: o.fleet, Listen: o.listen, Advertise: o.advertise, Names: o.names, Registry: o.registry, PlainHTTP: o.plain,
 		Username: env.Getenv("VIGO_REGISTRY_USER"), Password: env.Getenv("VIGO_REGISTRY_PASSWORD"), Access: env.Access(),
-		Channel: o.channel, Interval: o.interval, Store: o.store, Keep: keep, Version: env.Version, Language: language(), Log: serviceLog(env), Now: env.Now,
+		Channel: o.channel, Interval: o.interval, Store: o.store, Keep: keep, RetireAfter: o.retireAfter, Version: env.Version, Language: language(), Log: serviceLog(env), Now: env.Now,
 		Examine: func(ctx context.Context) report.Diagnosis { return doctor.Examine(ctx, o.data, o.store, env.Now()) },
 	}
 	if o.alerts != "" {

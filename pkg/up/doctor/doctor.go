@@ -158,6 +158,7 @@ func (r *examination) store(ctx context.Context, f sqlstore.Findings, now time.T
 	}
 	r.is("references", len(orphans) > 0, report.Failing, "every row is of a node that is there", "rows of nodes that are not there: "+strings.Join(orphans, ", "),
 		"somebody has changed the store by hand, or it is damaged: restore a backup")
+	r.add("retired", report.Well, fmt.Sprintf("%d nodes are kept that were retired, and %d keys that never enrol again", f.Retired, f.Rows["retired_key"]), "")
 	r.is("traits", f.Lacking > 0, report.Warning, "all documents are there", fmt.Sprintf("%d documents are not there", f.Lacking), "the service asks the nodes for them with their next check-in")
 	r.is("audit", f.Gaps > 0, report.Failing, fmt.Sprintf("%d entries without a gap", f.Rows["audit"]), fmt.Sprintf("%d entries are missing", f.Gaps), "`vigo audit verify` says which")
 	r.anchor(ctx, f)
