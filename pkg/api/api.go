@@ -171,10 +171,17 @@ type Admin interface {
 	PutChannels(ctx context.Context, notes []report.ChannelNote) error
 }
 
-// Roster serves controllers: to whom secrets may be sealed.
+// GrantsRequest is all labels that the policies of a controller give to nodes, by branch.
+type GrantsRequest struct {
+	Grants []report.Grants `json:"grants"`
+}
+
+// Roster serves controllers: to whom secrets may be sealed, and which labels the policy gives to whom.
 type Roster interface {
 	// Recipients returns all nodes that are enrolled and not retired, sorted by name.
 	Recipients(ctx context.Context) ([]report.Recipient, error)
+	// PutGrants takes all labels that policies give to nodes; at most [report.MaxGrants].
+	PutGrants(ctx context.Context, told []report.Grants) error
 }
 
 // Staff serves administrators.

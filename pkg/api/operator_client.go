@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -157,6 +158,15 @@ func (c *OperatorClient) Recipients(ctx context.Context) ([]report.Recipient, er
 	var list []report.Recipient
 	err := c.do(ctx, http.MethodGet, "/v1/recipients", nil, &list)
 	return list, err
+}
+
+// PutGrants tells all labels that policies give to nodes. A service that is too old to know of them goes without.
+func (c *OperatorClient) PutGrants(ctx context.Context, told []report.Grants) error {
+	err := c.do(ctx, http.MethodPut, "/v1/grants", GrantsRequest{told}, nil)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // AddOperator makes an operator, or gives one a new token and role, and returns the token; its text is seen only here.

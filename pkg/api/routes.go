@@ -49,6 +49,7 @@ func (s *server) nodeRoutes() []route {
 		{"POST /v1/facets", "node", "Upload trait documents that were asked for", nil, report.Facets{}, nil, s.facets},
 		{"POST /v1/hub", "hub", "Speak for the nodes behind a hub that have nothing new to say", nil, report.HubReport{}, report.HubAnswer{}, s.hub},
 		{"PUT /v1/channels", "publisher", "Take note of what a controller publishes", nil, ChannelsRequest{}, nil, s.putChannels},
+		{"PUT /v1/grants", "publisher", "Take the labels that policies give to nodes", nil, GrantsRequest{}, nil, s.putGrants},
 		{"GET /v1/recipients", "publisher", "List the nodes that secrets may be sealed to", nil, nil, []report.Recipient{}, s.recipients},
 	}
 }

@@ -148,6 +148,17 @@ func (s *server) recipients(_ http.ResponseWriter, r *http.Request) (any, error)
 	return s.Roster.Recipients(r.Context())
 }
 
+func (s *server) putGrants(w http.ResponseWriter, r *http.Request) (any, error) {
+	if err := s.allow(r, identity.RolePublisher); err != nil {
+		return nil, err
+	}
+	var req GrantsRequest
+	if err := read(w, r, MaxNotes, &req); err != nil {
+		return nil, err
+	}
+	return nil, s.Roster.PutGrants(r.Context(), req.Grants)
+}
+
 func read(w http.ResponseWriter, r *http.Request, limit int64, into any) error {
 	data, err := body(w, r, limit)
 	if err != nil {

@@ -89,7 +89,7 @@ func (c *Controller) store(ctx context.Context, commit gitsource.Commit, built A
 		next.Rewrite = &Rewrite{Branch: c.cfg.Git.Branch(), Old: old, New: commit.Hash, At: c.cfg.Now().UTC()}
 		c.cfg.Log.Warn("the branch was rewritten, and the operator allowed the new commit", "branch", next.Rewrite.Branch, "old", old, "new", commit.Hash, "by", commit.Author)
 	}
-	next.Interval, next.Alerts, next.Approvals = built.Interval, built.Alerts, approvals
+	next.Interval, next.Alerts, next.Grants, next.Approvals = built.Interval, built.Alerts, built.Grants, approvals
 	next.Rollouts, next.Windows, next.Modes = built.Rollouts, built.Windows, built.Modes
 	if err := next.save(c.cfg.Data); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/policy"
+	"vigo.dev/pkg/report"
 )
 
 // Bundler is the [Builder] of real policies: it compiles the files of a commit and packs them. Layers whose files did not
@@ -44,6 +45,9 @@ func (b *Bundler) Build(fsys fs.FS, cfg bundle.Config) (Artifact, error) {
 	}
 	a := Artifact{Rollouts: rollouts, Windows: windows, Modes: fleet.Modes,
 		Descriptor: built.Descriptor, Manifest: built.Manifest, Config: built.Config, Interval: fleet.Interval, Alerts: alerts, Layers: layers}
+	for _, g := range fleet.Nodes {
+		a.Grants = append(a.Grants, report.LabelGrant{Match: g.Match, Labels: g.Labels})
+	}
 	for name, channel := range fleet.Channels {
 		if !slices.Contains(cfg.Channels, name) {
 			if a.Sources == nil {

@@ -264,7 +264,7 @@ func (c *Controller) finish(err error) {
 func (c *Controller) refresh(f *Failure) bool {
 	s := Status{
 		Fleet: c.state.Fleet, Source: c.cfg.Git.URL(), Branch: c.cfg.Git.Branch(), Seen: revisionOf(c.seen),
-		Built: c.state.Built, Bundle: c.state.Bundle.Digest, Approvals: c.state.Approvals, Rewrite: c.state.Rewrite, Interval: c.state.Interval, Alerts: c.state.Alerts, Failure: f, Waiting: c.waiting(), Modes: map[string][]Mode{},
+		Built: c.state.Built, Bundle: c.state.Bundle.Digest, Approvals: c.state.Approvals, Rewrite: c.state.Rewrite, Interval: c.state.Interval, Alerts: c.state.Alerts, Grants: c.state.Grants, Failure: f, Waiting: c.waiting(), Modes: map[string][]Mode{},
 	}
 	for _, name := range c.state.Names {
 		if p, ok := c.state.Channels[name]; ok && p.Done {

@@ -36,6 +36,8 @@ type Artifact struct {
 	// Sources are the channels that are fed from elsewhere, and from where.
 	Sources map[string]policy.Origin
 	Alerts  []report.AlertRule // for the report service
+	// Grants are the labels that nodes have by their names, for the report service.
+	Grants []report.LabelGrant
 	// Rollouts are how channels are given what is new, and Windows when; channels that are not named are given it at once.
 	Rollouts map[string]rollout.Spec
 	Windows  map[string]window.Window

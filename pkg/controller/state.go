@@ -35,6 +35,7 @@ type state struct {
 	Sources  map[string]policy.Origin `json:"sources,omitempty"`
 	Interval time.Duration            `json:"interval,omitempty"`
 	Alerts   []report.AlertRule       `json:"alerts,omitempty"`
+	Grants   []report.LabelGrant      `json:"grants,omitempty"`
 	Rollouts map[string]rollout.Spec  `json:"rollouts,omitempty"`
 	Windows  map[string]window.Window `json:"windows,omitempty"`
 	Modes    map[string]bool          `json:"modes,omitempty"`   // as the policy says

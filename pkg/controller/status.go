@@ -42,9 +42,11 @@ type Status struct {
 	// Interval is how often nodes are to check in, as the policy says; 0: nothing was built yet.
 	Interval time.Duration `json:"interval,omitempty"`
 	// Alerts are the rules of alerts of the policy; nil: nothing was built yet.
-	Alerts   []report.AlertRule `json:"alerts,omitempty"`
-	Channels []Channel          `json:"channels"`
-	Waiting  []Wait             `json:"waiting,omitempty"` // for people to approve
+	Alerts []report.AlertRule `json:"alerts,omitempty"`
+	// Grants are the labels that the policy gives to nodes by their names.
+	Grants   []report.LabelGrant `json:"grants,omitempty"`
+	Channels []Channel           `json:"channels"`
+	Waiting  []Wait              `json:"waiting,omitempty"` // for people to approve
 	// Modes are the switches of each channel, as they stand.
 	Modes   map[string][]Mode `json:"modes,omitempty"`
 	Failure *Failure          `json:"failure,omitempty"` // what does not work now

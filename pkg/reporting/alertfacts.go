@@ -116,7 +116,7 @@ func (s *Service) holds(ctx context.Context, r *rule, now time.Time) (map[string
 // subject is a node as rules look at it. The caller holds the lock of the service.
 func (s *Service) subject(n *node, now time.Time) alert.Subject {
 	at := s.presence(n, now)
-	return alert.Subject{Name: n.Name, Behind: n.account.Last.Hub, IsHub: n.Hub, Channel: s.channelOf(n), Labels: n.Labels, Presence: at,
+	return alert.Subject{Name: n.Name, Behind: n.account.Last.Hub, IsHub: n.Hub, Channel: s.channelOf(n), Labels: n.labels, Presence: at,
 		Compliance: n.account.State, Failing: n.account.Failing, Maintained: idOf(s.maintained(n, at, now)),
 		Unsure: !silent(at) && n.seen.Before(s.hearing.back) && silent(report.PresenceAt(now, n.seen, n.told))}
 }

@@ -141,11 +141,12 @@ func (s *Service) find(ctx context.Context, q report.Query, cond *expr.Cond) ([]
 // indexed tells the index what a node says of itself. The caller holds the lock.
 func (s *Service) indexed(n *node) {
 	n.covered = covered{} // its labels may be others
+	n.labels = s.labelling.of(n.Name, s.channelOf(n), n.Labels)
 	if n.Hub || !n.Retired.IsZero() {
 		s.index.Remove(n.Name)
 		return
 	}
-	for _, d := range s.index.Put(n.Name, n.Labels, n.facets) {
+	for _, d := range s.index.Put(n.Name, n.labels, n.facets) {
 		if s.known[d.Digest] { // the node will not send it again
 			s.unread = append(s.unread, d)
 		}

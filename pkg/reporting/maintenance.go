@@ -79,7 +79,7 @@ func (m *maintenance) covers(n *node) bool {
 		return true
 	}
 	vars := map[string]any{"node": n.Name}
-	for name, value := range n.Labels {
+	for name, value := range n.labels {
 		vars[name] = value
 	}
 	holds, err := m.cond.Eval(vars)
@@ -160,7 +160,7 @@ func (s *Service) labelSchema() *expr.Schema {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.nodes {
-		for name := range n.Labels {
+		for name := range n.labels {
 			schema.Label(name)
 		}
 	}

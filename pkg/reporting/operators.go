@@ -62,7 +62,7 @@ func (s *Service) nodeStatus(n *node, now time.Time) report.NodeStatus {
 		Quarantine:  s.quarantine(n.Name),
 		Maintenance: s.maintained(n, at, now).told(),
 		Reboot:      s.rebootTold(n.Name),
-		Name:        n.Name, Channel: s.channelOf(n), Labels: n.Labels, Presence: at, Seen: n.seen, Interval: n.told,
+		Name:        n.Name, Channel: s.channelOf(n), Labels: n.labels, Presence: at, Seen: n.seen, Interval: n.told,
 		Compliance: a.State, Digest: s.digest(n), Bundle: a.Last.Bundle, Commit: s.commits[a.Last.Bundle],
 		Pinned: a.Last.Pinned, Why: a.Last.Why, Pointer: a.Last.Pointer, Agent: a.Last.Agent, Run: a.Last.Run, Failing: a.Failing, Since: a.Since, Spooled: a.Last.Spooled,
 		Reason: a.Reason, Refusals: a.Last.Refusals, Hub: a.Last.Hub,
@@ -137,7 +137,7 @@ func (s *Service) querySchema() *expr.Schema {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.nodes {
-		for name := range n.Labels {
+		for name := range n.labels {
 			schema.Label(name)
 		}
 	}

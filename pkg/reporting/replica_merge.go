@@ -31,6 +31,13 @@ func (s *Service) takeOver(ctx context.Context, c sqlstore.Change) error {
 	if err = errors.Join(err, s.takeAlerts(ctx, c)); err != nil {
 		return fmt.Errorf("taking over what other services have kept: %w", err)
 	}
+	if c.Lost || slices.Contains(c.Notes, grantsKey) {
+		told, err := s.readGrants(ctx)
+		if err != nil {
+			return fmt.Errorf("taking over what other services have kept: %w", err)
+		}
+		s.relabel(told)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if f.operators != nil {

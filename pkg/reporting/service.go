@@ -69,7 +69,8 @@ type Service struct {
 	leases      leases
 	controlDocs controlDocs
 	examiner    examiner
-	upkeep      upkeep // under mu
+	upkeep      upkeep    // under mu
+	labelling   labelling // under mu
 
 	mu          sync.Mutex
 	nodes       map[string]*node
@@ -114,7 +115,8 @@ type node struct {
 	written   time.Time         // when the account was given to the store last
 	account   account
 	covered   covered
-	awaited   string // run after which a rollout waits for another one; empty: for none
+	labels    map[string]string // of its enrolment and of the policy, see [labelling]; set by [Service.indexed]
+	awaited   string            // run after which a rollout waits for another one; empty: for none
 }
 
 // account is what is kept of the last check-in and of how it came to that.
@@ -196,7 +198,9 @@ func (s *Service) loadNotes(ctx context.Context) error {
 	for _, c := range s.channels {
 		s.commits[c.Digest] = c.Commit
 	}
-	return nil
+	told, err := s.readGrants(ctx)
+	s.labelling.use(told)
+	return err
 }
 
 // Run does what nobody asks for: presence events, the mark that the service listens, retention. It returns when ctx ends.

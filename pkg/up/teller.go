@@ -3,6 +3,7 @@ package up
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -113,10 +114,27 @@ func failureText(f controller.Failure) string {
 	return excerpt.Of(strings.Join(lines, "\n"), maxMistakeText)
 }
 
+// Grants turns the status of a controller into what the report service is told of labels, by branch.
+func Grants(s controller.Status) []report.Grants {
+	told := []report.Grants{}
+	for _, branch := range append([]controller.Status{s}, s.Others...) {
+		if len(branch.Grants) == 0 || len(branch.Channels) == 0 {
+			continue
+		}
+		g := report.Grants{Grants: branch.Grants}
+		for _, c := range branch.Channels {
+			g.Channels = append(g.Channels, c.Name)
+		}
+		told = append(told, g)
+	}
+	return told
+}
+
 // A Noter takes what a controller says of its channels, and the rules of alerts: the report service in this process, or its client.
 type Noter interface {
 	PutChannels(ctx context.Context, notes []report.ChannelNote) error
 	PutAlertRules(ctx context.Context, rules []report.AlertRule) error
+	PutGrants(ctx context.Context, told []report.Grants) error
 }
 
 // Teller passes the status of a controller on: when it changes, and every so often, so that a service that was restored
@@ -163,7 +181,7 @@ func (t *Teller) Run(ctx context.Context, to Noter, status func() controller.Sta
 		}
 		err := to.PutChannels(ctx, notes)
 		if err == nil && now.Built.Commit != "" {
-			err = to.PutAlertRules(ctx, now.Alerts)
+			err = errors.Join(to.PutGrants(ctx, Grants(now)), to.PutAlertRules(ctx, now.Alerts)) // rules look at labels
 		}
 		switch {
 		case err != nil && ctx.Err() != nil:
