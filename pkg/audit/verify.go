@@ -52,13 +52,16 @@ type walk struct {
 	hashes   map[int64]string // of the entries that were seen
 	next     int64            // number that comes next
 	prev     string           // hash that the next one names
-	late     map[int64]bool   // numbers that were passed over
+	late     []gap            // numbers that were passed over, in order
 }
+
+// A gap is a run of numbers.
+type gap struct{ first, last int64 }
 
 // Verify walks a log and returns what is wrong with it, first things first; nil when it is whole. check verifies the
 // signatures; kept are checkpoints that came another way and at another time, such as out of a log file or a backup.
 func (l Log) Verify(check Check, kept ...Checkpoint) []Problem {
-	w := &walk{hashes: make(map[int64]string, len(l.Entries)+1), next: 1, prev: genesis, late: map[int64]bool{}}
+	w := &walk{hashes: make(map[int64]string, len(l.Entries)+1), next: 1, prev: genesis}
 	if s := l.Start; s != nil {
 		if err := s.verify(l.Fleet, check); err != nil || !s.Start {
 			w.add(Forged, 1, s.Seq, "the statement that these were forgotten on purpose is not of the authority of the fleet")
@@ -107,7 +110,7 @@ func (w *walk) entry(e Entry) {
 			text = "it is there twice"
 		}
 		w.add(Reordered, e.Seq, e.Seq, text)
-		delete(w.late, e.Seq)
+		w.arrived(e.Seq)
 		if !twice {
 			w.hashes[e.Seq] = e.Hash
 		}
@@ -119,9 +122,7 @@ func (w *walk) entry(e Entry) {
 		w.add(Altered, e.Seq, e.Seq, fmt.Sprintf("its number is far from %d, which was next", w.next))
 		return
 	case e.Seq > w.next:
-		for n := w.next; n < e.Seq; n++ {
-			w.late[n] = true
-		}
+		w.late = append(w.late, gap{w.next, e.Seq - 1})
 	case whole && e.Prev != w.prev && e.Seq > 1:
 		w.add(Altered, e.Seq-1, e.Seq-1, fmt.Sprintf("entry %d was chained to another one", e.Seq))
 	case whole && e.Prev != w.prev:
@@ -136,24 +137,33 @@ func (w *walk) entry(e Entry) {
 // maxGap bounds the numbers that are looked for after a jump.
 const maxGap = 1_000_000
 
+// arrived takes a number that was passed over out of its gap.
+func (w *walk) arrived(n int64) {
+	at, found := slices.BinarySearchFunc(w.late, n, func(g gap, n int64) int {
+		switch {
+		case g.last < n:
+			return -1
+		case g.first > n:
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		return
+	}
+	g := w.late[at]
+	rest := slices.DeleteFunc([]gap{{g.first, n - 1}, {n + 1, g.last}}, func(g gap) bool { return g.first > g.last })
+	w.late = slices.Replace(w.late, at, at+1, rest...)
+}
+
 // passedOver reports runs of numbers that never came.
 func (w *walk) passedOver() {
-	var run []int64
-	numbers := make([]int64, 0, len(w.late))
-	for n := range w.late {
-		numbers = append(numbers, n)
-	}
-	slices.Sort(numbers)
-	for i, n := range numbers {
-		run = append(run, n)
-		if i+1 == len(numbers) || numbers[i+1] != n+1 {
-			text := fmt.Sprintf("entry %d comes after entry %d", n+1, run[0]-1)
-			if run[0] == 1 {
-				text = fmt.Sprintf("the log begins with entry %d", n+1)
-			}
-			w.add(Missing, run[0], n, text)
-			run = nil
+	for _, g := range w.late {
+		text := fmt.Sprintf("entry %d comes after entry %d", g.last+1, g.first-1)
+		if g.first == 1 {
+			text = fmt.Sprintf("the log begins with entry %d", g.last+1)
 		}
+		w.add(Missing, g.first, g.last, text)
 	}
 }
 
