@@ -61,11 +61,6 @@ func (s *spent) made(text string) (string, error) {
 	return text, nil
 }
 
-// FunctionNames are the functions of templates beside those of text/template, sorted.
-func FunctionNames() []string {
-	return []string{"contains", "hasPrefix", "hasSuffix", "include", "indent", "join", "lower", "quote", "replace", "secret", "split", "toJSON", "trim", "upper"}
-}
-
 // funcs are the functions of templates. Those of text/template that make text are among them, so that it is counted.
 func (s *spent) funcs() template.FuncMap {
 	one := func(f func(string) string) func(string) (string, error) {

@@ -44,16 +44,3 @@ func PresenceAt(now, seen time.Time, interval time.Duration) Presence {
 	}
 	return Missing
 }
-
-// NextPresence returns when the presence of such a node changes next if it stays silent; zero when it does not.
-func NextPresence(now, seen time.Time, interval time.Duration) time.Time {
-	switch PresenceAt(now, seen, interval) {
-	case Live:
-		return seen.Add(interval * 3 / 2)
-	case Late:
-		return seen.Add(3 * interval)
-	case Stale:
-		return seen.Add(max(24*time.Hour, 3*interval))
-	}
-	return time.Time{}
-}
