@@ -38,6 +38,7 @@ type Machine struct {
 	runner   *runner
 	packages *packageCache
 	bus      *bus
+	usages   *usages
 }
 
 // New opens a machine; the caller closes it.
@@ -72,6 +73,7 @@ func New(o Options) (*Machine, error) {
 		digests:  newDigests(o.Now, o.Rehash),
 		packages: &packageCache{},
 		bus:      &bus{},
+		usages:   &usages{},
 	}
 	m.runner = &runner{tree: t, now: o.Now, grace: o.Grace}
 	return m, nil
@@ -100,7 +102,7 @@ func (m *Machine) Host() *host.Host {
 		Units:     units,
 		Processes: &processes{fs: fsys},
 		Accounts:  newAccounts(m, fsys),
-		Mounts:    &mounts{fs: fsys, run: m.runner},
+		Mounts:    &mounts{fs: fsys, run: m.runner, usages: m.usages},
 		Kernel:    &kernel{fs: fsys},
 		Fetch:     newFetcher(),
 		Firewall:  &firewall{m: m},

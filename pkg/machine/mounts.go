@@ -16,8 +16,9 @@ import (
 
 // mounts is host.Mounts. Only the running machine mounts; another root folder has what its /proc says, if it has one.
 type mounts struct {
-	fs  *files
-	run *runner
+	fs     *files
+	run    *runner
+	usages *usages
 }
 
 var _ host.Mounts = (*mounts)(nil)
@@ -113,37 +114,30 @@ func (m *mounts) program(ctx context.Context, argv ...string) error {
 	return err
 }
 
-// Usage implements [host.Mounts]. A call that hangs in the kernel cannot be ended: it is left behind, and its thread
-// with it, until the file system answers.
+// Usage implements [host.Mounts].
 func (m *mounts) Usage(ctx context.Context, path string) (host.Usage, error) {
-	type answer struct {
-		st  unix.Statfs_t
-		err error
-	}
-	done := make(chan answer, 1)
-	go func() {
-		var a answer
-		var fd int
-		if fd, a.err = m.fs.tree.open(path, unix.O_PATH); a.err == nil {
-			a.err = unix.Fstatfs(fd, &a.st)
-			unix.Close(fd)
+	a := m.usages.ask(path, func() (st unix.Statfs_t, err error) {
+		fd, err := m.fs.tree.open(path, unix.O_PATH)
+		if err != nil {
+			return st, err
 		}
-		done <- a
-	}()
+		defer unix.Close(fd)
+		return st, unix.Fstatfs(fd, &st)
+	})
 	select {
 	case <-ctx.Done():
 		return host.Usage{}, fmt.Errorf("asking %s for its usage: %w", path, context.Cause(ctx))
-	case a := <-done:
-		if a.err != nil {
-			return host.Usage{}, failed("asking for the usage of", path, a.err)
-		}
-		size := uint64(a.st.Frsize)
-		if size == 0 {
-			size = uint64(a.st.Bsize)
-		}
-		return host.Usage{
-			Bytes: a.st.Blocks * size, BytesFree: a.st.Bfree * size, BytesAvailable: a.st.Bavail * size,
-			Inodes: a.st.Files, InodesFree: a.st.Ffree, ReadOnly: a.st.Flags&unix.ST_RDONLY != 0,
-		}, nil
+	case <-a.done:
 	}
+	if a.err != nil {
+		return host.Usage{}, failed("asking for the usage of", path, a.err)
+	}
+	size := uint64(a.st.Frsize)
+	if size == 0 {
+		size = uint64(a.st.Bsize)
+	}
+	return host.Usage{
+		Bytes: a.st.Blocks * size, BytesFree: a.st.Bfree * size, BytesAvailable: a.st.Bavail * size,
+		Inodes: a.st.Files, InodesFree: a.st.Ffree, ReadOnly: a.st.Flags&unix.ST_RDONLY != 0,
+	}, nil
 }

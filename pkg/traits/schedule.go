@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -33,7 +32,7 @@ type Scheduler struct {
 	collectors []Collector
 	now        func() time.Time
 	last       map[string]*kept
-	set        trait.Set
+	away       map[string]<-chan outcome // of collectors that were left behind: what they say when they come back
 }
 
 type kept struct {
@@ -46,19 +45,21 @@ type kept struct {
 
 // NewScheduler makes a scheduler that has collected nothing yet.
 func NewScheduler(collectors []Collector, now func() time.Time) *Scheduler {
-	return &Scheduler{collectors: collectors, now: now, last: map[string]*kept{}}
+	return &Scheduler{collectors: collectors, now: now, last: map[string]*kept{}, away: map[string]<-chan outcome{}}
 }
 
-// Last returns the set of the last Gather; nil before the first.
-func (s *Scheduler) Last() trait.Set { return s.set }
-
-// Gather collects what is due, all at once, each within its own time, and returns everything.
+// Gather collects what is due, all at once, each within its own time, and returns everything. A collector that hangs, such as
+// in the kernel on a dead disk, keeps its goroutine: it is not started again before it has come back.
 func (s *Scheduler) Gather(ctx context.Context, h *host.Host, about Agent) Gathered {
 	now := s.now()
 	g := Gathered{Set: trait.Set{}, Facets: map[string]trait.Facet{}, Digests: map[string]string{}, Problems: map[string]string{}}
 	var due []Collector
 	stamps := map[string]string{} // taken before the trait is: a change meanwhile makes it due again
 	for _, c := range s.collectors {
+		if s.isAway(c.name) {
+			g.Problems[c.name] = "it has not come back from an earlier time: does a file system hang?"
+			continue
+		}
 		stamps[c.name] = c.stamp(h)
 		k := s.last[c.name]
 		if k == nil || k.stamp != stamps[c.name] || now.Sub(k.at) >= c.every || now.Before(k.at) {
@@ -66,6 +67,9 @@ func (s *Scheduler) Gather(ctx context.Context, h *host.Host, about Agent) Gathe
 		}
 	}
 	for name, r := range collectAll(ctx, h, due) {
+		if r.late != nil {
+			s.away[name] = r.late
+		}
 		if err := s.keep(name, r, now); err != nil {
 			g.Problems[name] = err.Error()
 		}
@@ -84,8 +88,22 @@ func (s *Scheduler) Gather(ctx context.Context, h *host.Host, about Agent) Gathe
 		}
 	}
 	g.Set["agent"] = plain(about)
-	s.set = maps.Clone(g.Set)
 	return g
+}
+
+// isAway says whether a collector that was left behind has not come back. What it has to say then is old.
+func (s *Scheduler) isAway(name string) bool {
+	late, left := s.away[name]
+	if !left {
+		return false
+	}
+	select {
+	case <-late:
+		delete(s.away, name)
+		return false
+	default:
+		return true
+	}
 }
 
 // every is the pace of a class.
@@ -100,8 +118,9 @@ func every(class trait.Class) time.Duration {
 }
 
 type outcome struct {
-	doc json.RawMessage
-	err error
+	doc  json.RawMessage
+	err  error
+	late <-chan outcome // of a collector that was left behind
 }
 
 // collectAll runs collectors side by side. One that does not answer in time is left behind.
@@ -127,13 +146,13 @@ func collectOne(ctx context.Context, h *host.Host, c Collector) outcome {
 	answer := make(chan outcome, 1)
 	go func() {
 		doc, err := c.collect(ctx, h)
-		answer <- outcome{doc, err}
+		answer <- outcome{doc: doc, err: err}
 	}()
 	select {
 	case r := <-answer:
 		return r
 	case <-ctx.Done():
-		return outcome{err: fmt.Errorf("it did not answer within %s", c.timeout)}
+		return outcome{err: fmt.Errorf("it did not answer within %s", c.timeout), late: answer}
 	}
 }
 

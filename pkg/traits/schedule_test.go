@@ -96,6 +96,7 @@ func TestFailuresAreShown(t *testing.T) {
 		var fails atomic.Bool
 		now := clock()
 		hung := make(chan struct{})
+		var started atomic.Int64
 		s := traits.NewScheduler([]traits.Collector{
 			traits.CollectorOf("sometimes", trait.Volatile, func(context.Context, *host.Host) (counted, error) {
 				if fails.Load() {
@@ -110,6 +111,7 @@ func TestFailuresAreShown(t *testing.T) {
 				panic("a bug")
 			}),
 			traits.CollectorOf("hangs", trait.Volatile, func(context.Context, *host.Host) (counted, error) {
+				started.Add(1)
 				<-hung
 				return counted{}, nil
 			}).Within(time.Second),
@@ -127,6 +129,7 @@ func TestFailuresAreShown(t *testing.T) {
 			want := map[string]string{"panics": "the collector panicked", "hangs": "it did not answer within 1s"}
 			if failing {
 				want["sometimes"] = "the disk is gone"
+				want["hangs"] = "it has not come back from an earlier time"
 			}
 			for name, text := range want {
 				if !strings.Contains(got.Problems[name], text) {
@@ -142,7 +145,15 @@ func TestFailuresAreShown(t *testing.T) {
 				}
 			}
 		}
+		if n := started.Load(); n != 1 {
+			t.Errorf("what hangs was started %d times", n)
+		}
 		close(hung)
+		synctest.Wait()
+		got := s.Gather(t.Context(), m.Host(), traits.Agent{})
+		if _, ok := got.Set["hangs"]; !ok || started.Load() != 2 {
+			t.Errorf("what came back was started %d times: %v", started.Load(), got.Problems["hangs"])
+		}
 	})
 }
 
