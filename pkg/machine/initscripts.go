@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -224,11 +225,39 @@ func scriptNames(fsys host.FileReader, dir string) ([]string, error) {
 	own := []string{"functions.sh", "halt", "killprocs", "rc", "rcS", "reboot", "sendsigs", "single", "skeleton"}
 	var names []string
 	for _, e := range entries {
-		if e.Mode&0o111 != 0 && e.Kind != host.Dir && !strings.HasPrefix(e.Name, ".") && !slices.Contains(own, e.Name) {
+		if _, err := unitName(e.Name); err != nil || slices.Contains(own, e.Name) {
+			continue
+		}
+		if e, err = behind(fsys, path.Join(dir, e.Name), e); err != nil {
+			return nil, err
+		}
+		if e.Kind == host.File && e.Mode&0o111 != 0 {
 			names = append(names, e.Name)
 		}
 	}
 	return names, nil
+}
+
+// behind follows the links of a script: it may belong to a program that is installed elsewhere, and a README to the documentation.
+// A link that leads nowhere stays one. The name stays as it is.
+func behind(fsys host.FileReader, name string, is host.Info) (host.Info, error) {
+	const most = 8
+	for i := 0; is.Kind == host.Symlink && i < most; i++ {
+		target := is.Target
+		if !path.IsAbs(target) {
+			target = path.Join(path.Dir(name), target)
+		}
+		next, err := fsys.Stat(path.Clean(target))
+		if errors.Is(err, host.ErrNotFound) {
+			return is, nil
+		}
+		if err != nil {
+			return is, err
+		}
+		next.Name = is.Name
+		name, is = path.Clean(target), next
+	}
+	return is, nil
 }
 
 // pidAlive reads a file with the number of a process; known is false if there is no such file.

@@ -57,7 +57,7 @@ link /run/openrc/started/cron -> /etc/init.d/cron
 command ["/etc/init.d/cron","status"] reads code=3 stdout="cron is not running"
 `
 	void = "link /var/service -> /run/runit/runsvdir/current\ndir /run/runit/runsvdir/current\n" +
-		"file /etc/runit/2 mode=0755\nfile /etc/sv/sshd/run mode=0755\nfile /etc/sv/ntpd/run mode=0755\nfile /etc/sv/held/run mode=0755\n" +
+		"file /etc/runit/2 mode=0755\nfile /etc/sv/sshd/run mode=0755\nfile /etc/sv/ntpd/run mode=0755\nfile /etc/sv/held/run mode=0755\ndir /etc/sv/.hidden\n" +
 		`file /etc/sv/sshd/supervise/status "TTTTTTTTNNNN\f\x00\x00\x00\x00u\x00\x01"` + "\ndir /proc/12\ndir /proc/13\n" +
 		`file /etc/sv/held/supervise/status "TTTTTTTTNNNN\x00\x00\x00\x00\x00u\x00\x00"` + "\nfile /etc/sv/held/down\n" +
 		"link /run/runit/runsvdir/current/sshd -> /etc/sv/sshd\nlink /run/runit/runsvdir/current/held -> /etc/sv/held\n" +
@@ -66,7 +66,11 @@ command ["/etc/init.d/cron","status"] reads code=3 stdout="cron is not running"
 		`command ["sv","-w","30","stop","/var/service/sshd"] creates=/etc/sv/sshd/supervise/status content="TTTTTTTTNNNN\x00\x00\x00\x00\x00d\x00\x00"` + "\n"
 	devuan = `dir /etc/rc2.d
 file /etc/init.d/ssh mode=0755
-file /etc/init.d/cron mode=0755 "#!/bin/sh\ncase \"$1\" in\n  status)\n"
+file /srv/cron mode=0755 "#!/bin/sh\ncase \"$1\" in\n  status)\n"
+link /etc/init.d/cron -> ../../srv/cron
+file /usr/share/doc/README mode=0644 "read me"
+link /etc/init.d/README -> /usr/share/doc/README
+link /etc/init.d/nowhere -> /srv/nowhere
 file /etc/init.d/quota mode=0755 "#!/bin/sh\ncase $1 in\nrestart | \"status\" ) ;;\n"
 file /etc/init.d/old mode=0755 "#!/bin/sh\nhalt # whatever it is told\n"
 file /etc/init.d/gone mode=0755 "#!/bin/sh\ntest -x /usr/sbin/gone || exit 0\ncase $1 in\nstatus)\n"

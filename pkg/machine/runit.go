@@ -36,7 +36,9 @@ func (r *runit) names() ([]string, error) {
 			return nil, err
 		}
 		for _, e := range entries {
-			names = append(names, e.Name)
+			if _, err := unitName(e.Name); err == nil {
+				names = append(names, e.Name)
+			}
 		}
 	}
 	scripts, err := r.scripts.names()

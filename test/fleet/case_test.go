@@ -31,6 +31,7 @@ type typeCase struct {
 	Gone     string    `yaml:"gone"`     // succeeds once they did
 	Packages []string  `yaml:"packages"` // of Debian, that the case needs
 	Programs []string  `yaml:"programs"` // of testdata/programs, by package: they are built and put into /usr/local/bin
+	Init     string    `yaml:"init"`     // openrc, runit or sysv: the case needs a machine with that init system
 	Kernel   string    `yaml:"kernel"`   // own: the case needs a machine with a kernel of its own
 	Played   string    `yaml:"played"`   // what a script of the case stands in for, since it cannot be had; and why
 	Cannot   string    `yaml:"cannot"`   // why no machine here can show it; then nothing else is needed
@@ -109,12 +110,12 @@ func (c typeCase) policy(t *testing.T, resources yaml.Node) map[string]string {
 // ownKernel is what a case says that a container cannot show.
 const ownKernel = "own"
 
-// on lists the cases for a machine with a kernel of its own, or for the other, of those -run asks for.
-func on(cases []typeCase, kernel string) []typeCase {
+// on lists the cases for a machine with that kernel and init system, of those -run asks for.
+func on(cases []typeCase, kernel, init string) []typeCase {
 	_, wanted, _ := strings.Cut(flag.Lookup("test.run").Value.String(), "/")
 	like := regexp.MustCompile(wanted)
 	return slices.DeleteFunc(slices.Clone(cases), func(c typeCase) bool {
-		return c.Kernel != kernel || c.Cannot != "" || !like.MatchString(c.name)
+		return c.Kernel != kernel || c.Init != init || c.Cannot != "" || !like.MatchString(c.name)
 	})
 }
 
@@ -142,7 +143,7 @@ type verdict struct {
 	name                                    string
 	converges, again, dry, repaired, undone string
 	cannot                                  string
-	kernel, played                          string
+	kernel, init, played                    string
 	tried                                   bool
 }
 
@@ -164,6 +165,9 @@ func tableOf(rows []verdict) string {
 		machine := "container"
 		if r.kernel == ownKernel {
 			machine = "own kernel"
+		}
+		if r.init != "" {
+			machine += ", " + r.init
 		}
 		if r.played != "" {
 			machine += "; played: " + r.played

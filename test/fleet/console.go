@@ -122,9 +122,9 @@ func (c *Console) Journal(ctx context.Context, lines int) string {
 	return out
 }
 
-// waitUp waits until systemd has started everything; with the id of a boot, until that of another boot has. It ends early
+// waitUp waits until the init system has started everything; with the id of a boot, until that of another boot has. It ends early
 // with the error that alive has.
-func (c *Console) waitUp(ctx context.Context, notBoot string, alive func() error) error {
+func (c *Console) waitUp(ctx context.Context, notBoot string, started func(context.Context) error, alive func() error) error {
 	return WaitFor(ctx, pollInterval, func(ctx context.Context) error {
 		if err := alive(); err != nil {
 			return errors.Join(ErrFinal, err)
@@ -138,13 +138,18 @@ func (c *Console) waitUp(ctx context.Context, notBoot string, alive func() error
 				return errors.New("it has not gone down yet")
 			}
 		}
-		state, stderr, _, err := c.Exec(ctx, "systemctl", "is-system-running", "--wait")
-		if err != nil {
-			return err
-		}
-		if state = strings.TrimSpace(state); state != "running" && state != "degraded" {
-			return fmt.Errorf("the system is %q: %s", state, strings.TrimSpace(stderr))
-		}
-		return nil
+		return started(ctx)
 	})
+}
+
+// systemdUp waits until systemd has started everything.
+func (c *Console) systemdUp(ctx context.Context) error {
+	state, stderr, _, err := c.Exec(ctx, "systemctl", "is-system-running", "--wait")
+	if err != nil {
+		return err
+	}
+	if state = strings.TrimSpace(state); state != "running" && state != "degraded" {
+		return fmt.Errorf("the system is %q: %s", state, strings.TrimSpace(stderr))
+	}
+	return nil
 }

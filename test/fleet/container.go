@@ -36,8 +36,8 @@ exit $?
 // container is a running systemd-nspawn, below the shell that runs startScript.
 type container struct{ *process }
 
-// startContainer boots the disk in a work directory.
-func startContainer(w *workdir, hostname string, ns *netns) (*container, error) {
+// startContainer boots the disk in a work directory, by systemd or by what is /sbin/init.
+func startContainer(w *workdir, hostname string, ns *netns, systemd bool) (*container, error) {
 	nspawn, err := lookTool("systemd-nspawn")
 	if err != nil {
 		return nil, err
@@ -53,10 +53,15 @@ func startContainer(w *workdir, hostname string, ns *netns) (*container, error) 
 	}
 	defer group.Close()
 	cmd := exec.Command("/bin/sh", "-c", startScript, "sh", ns.path(), nspawn,
-		"--boot", "--register=no", "--keep-unit", "--quiet",
+		"--register=no", "--keep-unit", "--quiet",
 		"--directory="+rootDir, "--machine="+hostname,
 		"--network-namespace-path="+netnsFile, "--capability=CAP_NET_ADMIN", // for its own network only
 		"--console=read-only", "--resolv-conf=off", "--timezone=off", "--link-journal=no")
+	if systemd {
+		cmd.Args = append(cmd.Args, "--boot")
+	} else {
+		cmd.Args = append(cmd.Args, "/sbin/init")
+	}
 	cmd.Dir = w.path
 	cmd.Env = []string{
 		"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TERM=dumb",

@@ -26,6 +26,7 @@ type Options struct {
 	Network *Network          // where its eth0 leads; nil: it has none
 	Files   map[string]string // content by path, in place before it boots, mode 0644
 	Like    *Machine          // one that was stopped and stays so: the disk begins as its disk is
+	Init    string            // its init system: openrc, runit or sysv; default: systemd
 }
 
 // bootTimeout is for a machine that takes seconds.
@@ -36,8 +37,9 @@ type Machine struct {
 	Console
 	*port // of its network; the methods that concern the link need one
 
-	dir *workdir
-	ns  *netns
+	dir  *workdir
+	ns   *netns
+	init string // of the options
 
 	mu    sync.Mutex
 	box   *container    // nil: it is off
@@ -46,7 +48,7 @@ type Machine struct {
 	fault error         // why it could not be started again
 }
 
-// Start boots a machine and waits until systemd has started everything. The machine is gone at the end of the test; if
+// Start boots a machine and waits until its init system has started everything. The machine is gone at the end of the test; if
 // that failed, its console and journal are logged.
 func Start(t testing.TB, o Options) *Machine {
 	t.Helper()
@@ -69,7 +71,7 @@ func StartAll(t testing.TB, options ...Options) []*Machine {
 	errs := make([]error, len(options))
 	var wg sync.WaitGroup
 	for i, o := range options {
-		m := &Machine{port: &port{}}
+		m := &Machine{port: &port{}, init: o.Init}
 		m.Console = Console{hostname: cmp.Or(o.Name, "machine"), run: m.run}
 		machines[i] = m
 		t.Cleanup(func() { m.tearDown(t) })
@@ -110,6 +112,14 @@ func (m *Machine) build(ctx context.Context, cache, image string, o Options) err
 			return fmt.Errorf("machine %s runs: stop it for another to be like it", o.Like.hostname)
 		}
 		layer = filepath.Join(o.Like.dir.path, upperDir)
+	}
+	if o.Init != "" {
+		if layer != "" {
+			return errors.New("a machine is like another, or has an init system of its own")
+		}
+		if layer, err = layerOf(ctx, cache, image, o.Init); err != nil {
+			return err
+		}
 	}
 	if m.dir, err = newWorkdir(ctx, cache, image, layer); err != nil {
 		return err
@@ -193,7 +203,9 @@ func (m *Machine) tearDown(t testing.TB) {
 	defer cancel()
 	if t.Failed() {
 		t.Logf("console of machine %s:\n%s", m.hostname, tail(m.Log(), 60))
-		t.Logf("journal of machine %s:\n%s", m.hostname, m.Journal(ctx, 100))
+		if m.init == "" {
+			t.Logf("journal of machine %s:\n%s", m.hostname, m.Journal(ctx, 100))
+		}
 	}
 	errs := []error{m.PowerCut(), m.whyOff()}
 	if m.dir != nil {

@@ -16,7 +16,7 @@ import (
 // pollInterval is for what a machine gives no event for.
 const pollInterval = 50 * time.Millisecond
 
-// Boot starts a machine that is off, from the disk as it is, and waits until systemd has started everything.
+// Boot starts a machine that is off, from the disk as it is, and waits until its init system has started everything.
 func (m *Machine) Boot(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
 	defer cancel()
@@ -25,7 +25,7 @@ func (m *Machine) Boot(ctx context.Context) error {
 		m.mu.Unlock()
 		return fmt.Errorf("booting machine %s: it is on", m.hostname)
 	}
-	box, err := startContainer(m.dir, m.hostname, m.ns)
+	box, err := startContainer(m.dir, m.hostname, m.ns, m.init == "")
 	if err == nil {
 		m.box, m.off, m.cut = box, make(chan struct{}), false
 		go m.supervise(box, m.off)
@@ -54,7 +54,7 @@ func (m *Machine) supervise(box *container, off chan struct{}) {
 		reboot := box.code == exitReboot && !m.cut
 		box = nil
 		if err == nil && reboot {
-			if box, err = startContainer(m.dir, m.hostname, m.ns); err != nil {
+			if box, err = startContainer(m.dir, m.hostname, m.ns, m.init == ""); err != nil {
 				box = nil
 			}
 		}
@@ -72,7 +72,11 @@ func (m *Machine) whyOff() error {
 
 // waitUp is [Console.waitUp] for as long as the machine is on.
 func (m *Machine) waitUp(ctx context.Context, notBoot string) error {
-	return m.Console.waitUp(ctx, notBoot, func() error {
+	started := m.systemdUp
+	if m.init != "" {
+		started = m.bootedByScripts
+	}
+	return m.Console.waitUp(ctx, notBoot, started, func() error {
 		if m.current() == nil {
 			return errors.Join(errDown, m.whyOff())
 		}
@@ -80,14 +84,25 @@ func (m *Machine) waitUp(ctx context.Context, notBoot string) error {
 	})
 }
 
-// Reboot reboots the machine in order, as its own systemd does it, and waits until it is up again.
+// goDown is the command that reboots the machine or shuts it down in order.
+func (m *Machine) goDown(verb string) []string {
+	switch {
+	case m.init == "":
+		return []string{"systemctl", verb}
+	case verb == "reboot":
+		return []string{"shutdown", "-r", "now"}
+	}
+	return []string{"shutdown", "-h", "now"}
+}
+
+// Reboot reboots the machine in order, as its own init system does it, and waits until it is up again.
 func (m *Machine) Reboot(ctx context.Context) error {
 	before, err := m.BootID(ctx)
 	if err != nil {
 		return err
 	}
 	// The machine may be gone before the command has ended: only the next boot says that it worked.
-	_, stderr, code, err := m.Exec(ctx, "systemctl", "reboot")
+	_, stderr, code, err := m.Exec(ctx, m.goDown("reboot")...)
 	if err == nil && code == 1 && stderr != "" {
 		return fmt.Errorf("rebooting machine %s: %s", m.hostname, strings.TrimSpace(stderr))
 	}
@@ -115,7 +130,7 @@ func (m *Machine) Stop(ctx context.Context) error {
 		return nil
 	}
 	// The machine may be gone before the command has ended.
-	_, stderr, code, err := m.Exec(ctx, "systemctl", "poweroff")
+	_, stderr, code, err := m.Exec(ctx, m.goDown("poweroff")...)
 	if err == nil && code == 1 && stderr != "" {
 		return fmt.Errorf("stopping machine %s: %s", m.hostname, strings.TrimSpace(stderr))
 	}

@@ -61,35 +61,13 @@ func (s *sources) add(uri, release, suite string) {
 }
 
 // fillRepository downloads the packages of the recipe, with all they need that the image lacks, into the local
-// repository of the image. apt runs on this computer, with its configuration, and looks at the package database of the
-// image.
+// repository of the image.
 func (r recipe) fillRepository(ctx context.Context, src sources, root, scratch string) error {
 	repo := filepath.Join(root, "srv/apt")
-	for _, dir := range []string{repo, filepath.Join(scratch, "lists/partial"), filepath.Join(scratch, "debs/partial")} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return fmt.Errorf("making the repository: %w", err)
-		}
-	}
-	list := filepath.Join(scratch, "sources.list")
-	if err := os.WriteFile(list, []byte(src.list), 0o644); err != nil {
+	if err := os.MkdirAll(repo, 0o755); err != nil {
 		return fmt.Errorf("making the repository: %w", err)
 	}
-	options := []string{
-		"-qq", "-o", "Dir::State::status=" + filepath.Join(root, "var/lib/dpkg/status"),
-		"-o", "Dir::State::lists=" + filepath.Join(scratch, "lists"),
-		"-o", "Dir::Cache::archives=" + filepath.Join(scratch, "debs"),
-		"-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
-		"-o", "Dir::Etc::sourcelist=" + list, "-o", "Dir::Etc::sourceparts=/dev/null", "-o", "Dir::Etc::preferencesparts=/dev/null",
-		"-o", "APT::Sandbox::User=root", "-o", "APT::Install-Recommends=false", "-o", "Acquire::Languages=none",
-	}
-	if err := run(build(ctx, "apt-get", append(options, "update")...)); err != nil {
-		return fmt.Errorf("reading the package lists: %w", err)
-	}
-	install := append(options, "install", "--yes", "--download-only", "--reinstall")
-	if err := run(build(ctx, "apt-get", append(install, r.Repo...)...)); err != nil {
-		return fmt.Errorf("downloading packages: %w", err)
-	}
-	debs, err := filepath.Glob(filepath.Join(scratch, "debs", "*.deb"))
+	debs, err := r.download(ctx, src, root, scratch)
 	if err != nil {
 		return err
 	}
@@ -104,6 +82,36 @@ func (r recipe) fillRepository(ctx context.Context, src sources, root, scratch s
 		}
 	}
 	return indexRepository(ctx, repo)
+}
+
+// download gets the packages of the recipe, with all they need that the image lacks. apt runs on this computer, with its
+// configuration, and looks at the package database of the image.
+func (r recipe) download(ctx context.Context, src sources, root, scratch string) ([]string, error) {
+	for _, dir := range []string{filepath.Join(scratch, "lists/partial"), filepath.Join(scratch, "debs/partial")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, fmt.Errorf("downloading packages: %w", err)
+		}
+	}
+	list := filepath.Join(scratch, "sources.list")
+	if err := os.WriteFile(list, []byte(src.list), 0o644); err != nil {
+		return nil, fmt.Errorf("downloading packages: %w", err)
+	}
+	options := []string{
+		"-qq", "-o", "Dir::State::status=" + filepath.Join(root, "var/lib/dpkg/status"),
+		"-o", "Dir::State::lists=" + filepath.Join(scratch, "lists"),
+		"-o", "Dir::Cache::archives=" + filepath.Join(scratch, "debs"),
+		"-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
+		"-o", "Dir::Etc::sourcelist=" + list, "-o", "Dir::Etc::sourceparts=/dev/null", "-o", "Dir::Etc::preferencesparts=/dev/null",
+		"-o", "APT::Sandbox::User=root", "-o", "APT::Install-Recommends=false", "-o", "Acquire::Languages=none",
+	}
+	if err := run(build(ctx, "apt-get", append(options, "update")...)); err != nil {
+		return nil, fmt.Errorf("reading the package lists: %w", err)
+	}
+	install := append(options, "install", "--yes", "--download-only", "--reinstall")
+	if err := run(build(ctx, "apt-get", append(install, r.Repo...)...)); err != nil {
+		return nil, fmt.Errorf("downloading packages: %w", err)
+	}
+	return filepath.Glob(filepath.Join(scratch, "debs", "*.deb"))
 }
 
 // demoControl describes the package fleet-demo: a configuration file and a version, to test upgrades and pins with.

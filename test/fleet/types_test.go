@@ -61,10 +61,10 @@ func TestTypes(t *testing.T) {
 	cases := readCases(t)
 	rows := make([]verdict, len(cases))
 	for i, c := range cases {
-		rows[i] = verdict{name: c.name, kernel: c.Kernel, played: c.Played, converges: no, again: no, dry: no, repaired: no, undone: no, cannot: c.Cannot}
+		rows[i] = verdict{name: c.name, kernel: c.Kernel, init: c.Init, played: c.Played, converges: no, again: no, dry: no, repaired: no, undone: no, cannot: c.Cannot}
 	}
-	try := func(kernel string, start func() machine) {
-		wanted := on(cases, kernel)
+	try := func(kernel, init string, start func() machine) {
+		wanted := on(cases, kernel, init)
 		if len(wanted) == 0 {
 			return
 		}
@@ -82,8 +82,12 @@ func TestTypes(t *testing.T) {
 			t.Run(c.name, func(t *testing.T) { (&trial{typeCase: c, m: m, row: row}).run(t) })
 		}
 	}
-	try("", func() machine { return fleet.Start(t, fleet.Options{Name: "types", Network: fleet.NewNetwork(t)}) })
-	try(ownKernel, func() machine {
+	for _, init := range []string{"", "openrc", "runit", "sysv"} {
+		try("", init, func() machine {
+			return fleet.Start(t, fleet.Options{Name: "types", Network: fleet.NewNetwork(t), Init: init})
+		})
+	}
+	try(ownKernel, "", func() machine {
 		return fleet.StartVM(t, fleet.VMOptions{Name: "types", Arguments: []string{"security=apparmor"}})
 	})
 	table := tableOf(rows)
@@ -101,7 +105,8 @@ func checkDoc(t *testing.T, table string) {
 
 Made by ` + "`go test ./test/fleet -run TestTypes -update`" + ` and checked by the same test. Each type is tried on a Debian 12 that was booted for it: a
 dry run, a run, a second run, a change made by hand, a repair, and the declaration of the opposite. The machine is a container with a systemd
-of its own, on the kernel of the computer; or, where that cannot show it, one with a kernel of its own, Debian's user-mode-linux 6.1.
+of its own, or another init system where the table says so, on the kernel of the computer; or, where that cannot show it, one with a kernel of
+its own, Debian's user-mode-linux 6.1.
 What the host looks like is judged by other programs than Vigo. The programs that Vigo drives are real, from packages of Debian or built from
 their sources; where the table says played, a script stands in for one that cannot be had, and the row shows only that Vigo keeps to the same
 files, arguments and exit codes. For kubernetes_manifest it is apiextensions-apiserver with etcd, which has server-side apply and definitions of

@@ -114,7 +114,7 @@ func (v *VM) waitUp(ctx context.Context, notBoot string) error {
 		}
 	}
 	for range lines { // they are used in turn
-		if err := v.Console.waitUp(ctx, notBoot, alive); err != nil {
+		if err := v.Console.waitUp(ctx, notBoot, v.systemdUp, alive); err != nil {
 			return err
 		}
 	}
