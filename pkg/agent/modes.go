@@ -101,7 +101,7 @@ func (a *Agent) prepare(ctx context.Context, l *loaded, in catalog.Input, stage 
 		missing[name] = slices.DeleteFunc(modules, func(m string) bool { return slices.Contains(l.modules, m) })
 		wanted = append(wanted, missing[name]...)
 	}
-	wanted = append(wanted, a.takenByTwo(l, flips, missing)...)
+	wanted = append(wanted, a.takenTogether(l, in, slices.Sorted(maps.Keys(flips)), missing)...)
 	slices.Sort(wanted)
 	if wanted = slices.Compact(wanted); len(wanted) > 0 {
 		had := len(l.modules)
@@ -138,30 +138,6 @@ func flipped(declared map[string]bool, in catalog.Input, name string) catalog.In
 	}
 	in.Modes[name] = !on
 	return in
-}
-
-// mostPaired is of how many modes the pairs are looked at: 190.
-const mostPaired = 20
-
-// takenByTwo are the modules that this node lacks and that only two modes flipped together take, which missing is given for both. A pair
-// that cannot be together is no fault of either.
-func (a *Agent) takenByTwo(l *loaded, flips map[string]catalog.Input, missing map[string][]string) (wanted []string) {
-	names := slices.Sorted(maps.Keys(flips))
-	if len(names) > mostPaired {
-		return nil
-	}
-	for i, one := range names {
-		for _, other := range names[i+1:] {
-			modules, err := a.Language.Modules(l.policy, flipped(l.policy.Fleet.Modes, flips[one], other))
-			if err != nil {
-				continue
-			}
-			modules = slices.DeleteFunc(modules, func(m string) bool { return slices.Contains(l.modules, m) })
-			missing[one], missing[other] = append(missing[one], modules...), append(missing[other], modules...)
-			wanted = append(wanted, modules...)
-		}
-	}
-	return wanted
 }
 
 // modeDoc is what a node says of modes, in the trait that is about the agent.

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -206,27 +207,56 @@ func TestWhatAModeTakesIsThereBefore(t *testing.T) {
 	}
 }
 
-// TestWhatTwoModesTakeTogetherIsThereBefore, although neither takes it alone: both are flipped at once, with nothing but the pointer there.
-func TestWhatTwoModesTakeTogetherIsThereBefore(t *testing.T) {
+// TestWhatModesTakeTogetherIsThereBefore, although none of them takes it alone: all are flipped at once, with nothing but the pointer there.
+func TestWhatModesTakeTogetherIsThereBefore(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	files := modal(false)
-	files["fleet.yaml"] = strings.Replace(files["fleet.yaml"], "{failover: false}", "{failover: false, contained: false}", 1)
-	files["roles/failover.yaml"] = "kind: Role\nwhen: mode.failover && mode.contained\nmodules: [takeover]\n"
-	built := r.publish(motdPolicy("", files))
-	r.once(r.start())
-	r.carry(built, map[string]bool{"failover": true, "contained": true}, nil)
-	a := r.start(func(c *Config) {
-		var err error
-		if c.Origin, err = ocistore.Cached(&sieve{r.origin, r.shown}, r.state.Path(cacheDir), r.clock); err != nil {
-			t.Fatal(err)
-		}
-	})
-	if run := r.once(a); run.Counts.Changed != 2 {
-		t.Errorf("%+v\n%s", run, r.logged)
+	for _, names := range [][]string{{"contained", "failover"}, {"contained", "failover", "night"}} {
+		t.Run(fmt.Sprint(len(names)), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			flip := map[string]bool{}
+			for _, name := range names {
+				flip[name] = true
+			}
+			files := modal(false)
+			files["fleet.yaml"] = strings.Replace(files["fleet.yaml"], "{failover: false}", "{"+strings.Join(names, ": false, ")+": false}", 1)
+			files["roles/failover.yaml"] = "kind: Role\nwhen: mode." + strings.Join(names, " && mode.") + "\nmodules: [takeover]\n"
+			built := r.publish(motdPolicy("", files))
+			r.once(r.start())
+			r.carry(built, flip, nil)
+			a := r.start(func(c *Config) {
+				var err error
+				if c.Origin, err = ocistore.Cached(&sieve{r.origin, r.shown}, r.state.Path(cacheDir), r.clock); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if run := r.once(a); run.Counts.Changed != 2 {
+				t.Errorf("%+v\n%s", run, r.logged)
+			}
+			if doc := said(t, a); !slices.Equal(doc.Modes, names) || len(doc.Unready) > 0 {
+				t.Errorf("it says %+v", doc)
+			}
+		})
 	}
-	if doc := said(t, a); !slices.Equal(doc.Modes, []string{"contained", "failover"}) || len(doc.Unready) > 0 {
-		t.Errorf("it says %+v", doc)
+}
+
+// TestCombinedModes: all combinations of a few modes are looked at, each once, and of many no more than can be in a cycle.
+func TestCombinedModes(t *testing.T) {
+	t.Parallel()
+	if got := fmt.Sprint(combined([]string{"a", "b", "c"})); got != "[[a b] [a c] [b c] [a b c]]" {
+		t.Error(got)
+	}
+	for n, want := range map[int]int{0: 0, 1: 0, 2: 1, 7: 120, 8: 28 + 56 + 70, 10: 45 + 120, 20: 190, 21: 0, 500: 0} {
+		names, seen := make([]string, n), map[string]bool{}
+		for i := range names {
+			names[i] = fmt.Sprintf("%03d", i)
+		}
+		for _, some := range combined(names) {
+			seen[fmt.Sprint(some)] = true
+		}
+		if got := combined(names); len(got) != want || len(seen) != want {
+			t.Errorf("of %d modes: %d combinations, %d of them differ, want %d", n, len(got), len(seen), want)
+		}
 	}
 }
 
