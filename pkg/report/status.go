@@ -109,7 +109,9 @@ type ChannelNote struct {
 	// Candidate is what is being rolled out: the digest of its bundle, and Trial the commit it was built from; empty: nothing is.
 	Candidate string `json:"candidate,omitempty"`
 	Trial     string `json:"trial,omitempty"`
-	Rollout   string `json:"rollout,omitempty"` // how far it is, in one line; the service fills it in
+	// Dropped is the candidate of the last pointer that had one, when this one has none; the service fills it in.
+	Dropped string `json:"dropped,omitempty"`
+	Rollout string `json:"rollout,omitempty"` // how far it is, in one line; the service fills it in
 	// Modes are the switches of the channel, by name.
 	Modes []Mode `json:"modes,omitempty"`
 	// Interval is how often the policy has nodes check in; 0: not known.

@@ -1,6 +1,7 @@
 package reporting
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -11,12 +12,17 @@ import (
 // rivalry is how long two controllers are told of after they took turns last: each says something every minute.
 const rivalry = 3 * time.Minute
 
-// keepPublished keeps what a channel has when a controller that cannot publish does not say it: it is there still.
+// keepPublished keeps what a channel has when a controller that cannot publish does not say it: it is there still. Otherwise it
+// remembers which candidate the channel has no more.
 func keepPublished(n *report.ChannelNote, old report.ChannelNote) {
 	if n.Pointer != "" || n.Error == "" {
+		n.Dropped = ""
+		if n.Candidate == "" {
+			n.Dropped = cmp.Or(old.Candidate, old.Dropped)
+		}
 		return
 	}
-	n.Pointer, n.Issued, n.Expires, n.Digest, n.Commit, n.Candidate, n.Trial = old.Pointer, old.Issued, old.Expires, old.Digest, old.Commit, old.Candidate, old.Trial
+	n.Dropped, n.Pointer, n.Issued, n.Expires, n.Digest, n.Commit, n.Candidate, n.Trial = old.Dropped, old.Pointer, old.Issued, old.Expires, old.Digest, old.Commit, old.Candidate, old.Trial
 }
 
 // noteRivals finds out that two controllers tell of one channel: one that was followed by another says something again. One that

@@ -28,6 +28,11 @@ func (s *Service) takePlan(ctx context.Context, c *rolling, now time.Time) (told
 	c.meets.use(plan)
 	c.plan = plan
 	known := c.state.ID != ""
+	if back := plan.Stable.Digest; back == plan.Candidate.Digest && known && c.state.Phase == rollout.Running && back == c.state.Stable {
+		var t rollout.Transition
+		c.state, t = c.state.Unwanted(now)
+		return []rollout.Transition{t}, nil
+	}
 	if plan.Stable.Digest == plan.Candidate.Digest || known && (c.state.Candidate == plan.Candidate.Digest || !c.state.Yields()) {
 		return nil, nil
 	}
@@ -57,13 +62,14 @@ func (s *Service) takePlan(ctx context.Context, c *rolling, now time.Time) (told
 	return told, nil
 }
 
-// unstaged ends a rollout that the controller has given up: its pointer, which is newer than the rollout, names something else than what
-// was stable, and no candidate. So it is when the file of the rollout was removed. It returns what is to be told of that.
+// unstaged ends a rollout that the controller has given up, as when its file was removed: its pointer, which is newer than the rollout,
+// has no candidate, and names something else than what was stable, or has shown the candidate before. It returns what is to be told.
 func (s *Service) unstaged(c *rolling, now time.Time) []rollout.Transition {
 	s.mu.Lock()
 	note := s.channels[c.channel]
 	s.mu.Unlock()
-	if c.state.ID == "" || c.state.Phase.Over() || !note.Since.After(c.state.Began) || note.Candidate != "" || note.Digest == "" || note.Digest == c.state.Stable {
+	if c.state.ID == "" || c.state.Phase.Over() || !note.Since.After(c.state.Began) || note.Candidate != "" || note.Digest == "" ||
+		note.Digest == c.state.Stable && note.Dropped != c.state.Candidate {
 		return nil
 	}
 	over, end := c.state.Unstage(now)

@@ -1,6 +1,7 @@
 package reporting
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +14,7 @@ import (
 // TestTheFileOfARolloutIsTakenAway while it is under way: the controller gives everyone what is new, and the rollout says that it is over.
 func TestTheFileOfARolloutIsTakenAway(t *testing.T) {
 	t.Parallel()
-	for name, digest := range map[string]string{"the candidate is given to all": current, "a newer bundle is": newest} {
+	for name, digest := range map[string]string{"the candidate is given to all": current, "a newer bundle is": newest, "what was before is": older} {
 		r := newRig(t)
 		bundles, _ := r.rolling(t)
 		n := note()
@@ -42,6 +43,57 @@ func TestTheFileOfARolloutIsTakenAway(t *testing.T) {
 		must(t, err)
 		if err := rollout.Lawful(rollout.Signed{Stable: digest}, says, next.Candidate.Digest); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestTheBranchIsSetBack to what is stable while the bundle of a newer commit is rolled out: nobody else is given it, those that have it are
+// not sent back without a command, and resuming does not go against what git says.
+func TestTheBranchIsSetBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	bundles, canary := r.rolling(t)
+	back := oneThenAll(older, "0ld")
+	for _, do := range []rollout.Do{"", rollout.DoResume} {
+		if do != "" {
+			_, err := r.CommandRollout(t.Context(), "stable", rollout.Command{Do: do, By: "ada"}, "operator")
+			must(t, err)
+			r.have(t, bundles)
+		}
+		says, err := r.Roll(t.Context(), back)
+		must(t, err)
+		list, err := r.Rollouts(t.Context(), "stable", 1)
+		must(t, err)
+		if s := list[0]; s.Phase != rollout.Paused || s.Reason != rollout.NotWanted || !says.Directive.Paused || len(says.Directive.Revert) > 0 || says.Candidate != current {
+			t.Errorf("after %q it is %s (%s), and the pointer says %+v", do, s.Phase, s.Reason, says.Directive)
+		}
+	}
+	_, err := r.CommandRollout(t.Context(), "stable", rollout.Command{Do: rollout.DoRevert, By: "ada"}, "operator")
+	must(t, err)
+	bundles[canary] = older
+	r.have(t, bundles)
+	if list, err := r.Rollouts(t.Context(), "stable", 1); err != nil || list[0].Phase != rollout.Reverted {
+		t.Errorf("it is %+v, %v", list, err)
+	}
+	says, err := r.Roll(t.Context(), oneThenAll(newer, "f00d"))
+	if err != nil || says.Candidate != newer || says.Directive.Paused {
+		t.Errorf("what is newer then: %+v, %v", says, err)
+	}
+}
+
+// TestAPointerWithoutACandidateThatNeverHadOne ends nothing: the controller may only not have got round to it, whatever else it published
+// meanwhile, and whatever it says of a rollout before.
+func TestAPointerWithoutACandidateThatNeverHadOne(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	bundles, _ := r.rolling(t)
+	n := note()
+	for i, candidate := range []string{"", newest, ""} { // that of a rollout that the service has forgotten
+		n.Pointer, n.Digest, n.Candidate = fmt.Sprint("1.", 8+i), older, candidate
+		r.publish(t, n)
+		r.have(t, bundles)
+		if list, err := r.Rollouts(t.Context(), "stable", 0); err != nil || list[0].Phase != rollout.Running {
+			t.Fatalf("it is %+v, %v", list, err)
 		}
 	}
 }

@@ -49,6 +49,7 @@ const (
 	AbortLost        Reason = "abort:lost"
 	ByNewer          Reason = "newer-bundle"
 	NotStaged        Reason = "not-staged"    // policy has its channel given what is new at once
+	NotWanted        Reason = "not-wanted"    // what policy says now is what is stable
 	WasUnknown       Reason = "was-not-known" // whoever kept it has forgotten it
 	Done             Reason = "done"
 )
@@ -210,6 +211,16 @@ func (s State) Unstage(now time.Time) (State, Transition) {
 	m := machine{s: s.clone(), now: now}
 	if !s.Phase.Over() {
 		m.enter(Superseded, NotStaged, "", "policy has no rollout for the channel any more: everyone is given what is new at once")
+	}
+	return m.s, m.last()
+}
+
+// Unwanted stops a rollout that runs, because policy was set back to what is stable: nobody else is given what nobody wants any more.
+// Who has it keeps it until somebody takes it back, or something newer comes.
+func (s State) Unwanted(now time.Time) (State, Transition) {
+	m := machine{s: s.clone(), now: now}
+	if s.Phase == Running {
+		m.enter(Paused, NotWanted, "", "policy was set back to what is stable: take the new bundle back by rollout revert, or commit what is wanted")
 	}
 	return m.s, m.last()
 }
