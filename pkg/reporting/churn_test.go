@@ -97,7 +97,8 @@ func (c churn) play(t *testing.T, r *rig) {
 		sizes = append(sizes, c.bytes(t, r)-empty)
 		t.Logf("day %2d: %s, %s", day+1, c.size(t, r), time.Since(began).Round(time.Second))
 	}
-	if full, end := sizes[11], sizes[churnDays-1]; end > full*11/10 {
+	// Without an end it would be more than twice as large. VACUUM leaves pages that others look at, and those move on a busy machine.
+	if full, end := sizes[11], sizes[churnDays-1]; end > full*5/4 {
 		t.Errorf("the store goes on growing when the oldest go: %d bytes on day 12, %d on day %d", full, end, churnDays)
 	}
 }
