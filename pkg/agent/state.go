@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"vigo.dev/pkg/atomicfile"
+	"vigo.dev/pkg/fault"
 )
 
 // The files of the state directory. All are written atomically; the directory is 0700.
@@ -51,7 +52,11 @@ type State struct{ dir string }
 // OpenState makes the directory if it is missing.
 func OpenState(dir string) (State, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return State{}, fmt.Errorf("opening the state directory: %w", err)
+		err = fmt.Errorf("opening the state directory: %w", err)
+		if errors.Is(err, fs.ErrPermission) {
+			err = fault.WithHint(err, "run it as root, or give it a folder of its own with --state")
+		}
+		return State{}, err
 	}
 	return State{dir}, nil
 }

@@ -50,6 +50,22 @@ func syntaxError(name string, err error) error {
 
 var executing = regexp.MustCompile(`^template: .*?:(\d+):(\d+): executing ".*?" at <(.*?)>: (?s:(.*))$`)
 
+// plainPath is what is asked for in most places: .item.alias.
+var plainPath = regexp.MustCompile(`^(\.[A-Za-z_][A-Za-z0-9_]*){2,}$`)
+
+// askFirst is how a template asks for a key of a mapping that may lack it: that of .item.alias, with its last word, is an error, and
+// so is {{ with .item.alias }}.
+func askFirst(path, key string) string {
+	above, _, found := strings.Cut(path+".", "."+key+".")
+	if !found {
+		return "ask first: {{ with … }} or when:"
+	}
+	if above == "" {
+		above = "."
+	}
+	return fmt.Sprintf("where it may be missing: {{ with index %s %q }} … {{ end }}", above, key)
+}
+
 // executionError says in the words of a policy what text/template says in those of Go:
 // `template: NAME:LINE:COL: executing "NAME" at <PIPELINE>: message`.
 func executionError(err error) error {
@@ -70,6 +86,9 @@ func executionError(err error) error {
 	if strings.HasPrefix(m[4], "map has no entry for key") || strings.HasPrefix(m[4], "nil pointer evaluating") {
 		e.msg = fmt.Sprintf("{{ %s }} has no value on this node", m[3])
 		e.hint, e.absent = "ask first: {{ with … }} or when:", true
+		if key, found := strings.CutPrefix(m[4], "map has no entry for key "); found && plainPath.MatchString(m[3]) {
+			e.hint = askFirst(m[3], strings.Trim(key, `"`))
+		}
 	}
 	e.absent = e.absent || strings.HasPrefix(m[4], "error calling include: ") && strings.Contains(m[4], "has no value on this node")
 	e.line, _ = strconv.Atoi(m[1])

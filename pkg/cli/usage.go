@@ -72,7 +72,33 @@ func unknownCommand(c *cobra.Command, word string) error {
 			names = append(append(names, sub.Name()), sub.Aliases...)
 		}
 	}
-	return UsageError(fault.WithHint(fmt.Errorf("%s has no command %q", c.CommandPath(), word), orSeeHelp(c, fault.DidYouMean(word, names))))
+	hint := elsewhere(c.Root(), word)
+	if hint == "" {
+		hint = fault.DidYouMean(word, names)
+	}
+	return UsageError(fault.WithHint(fmt.Errorf("%s has no command %q", c.CommandPath(), word), orSeeHelp(c, hint)))
+}
+
+// elsewhere is where a command is that is not where it was looked for.
+func elsewhere(root *cobra.Command, word string) string {
+	if root.Name() == "vigo" {
+		switch word {
+		case "apply", "enroll", "pin", "retry", "run", "unit", "unpin":
+			return "that is done on nodes: vigo-agent " + word
+		}
+	}
+	var found []string
+	for _, group := range root.Commands() {
+		for _, sub := range group.Commands() {
+			if sub.Name() == word && !sub.Hidden && group.Name() != "completion" {
+				found = append(found, sub.CommandPath())
+			}
+		}
+	}
+	if len(found) != 1 { // list is in many
+		return ""
+	}
+	return "did you mean " + found[0] + "?"
 }
 
 // missingFlags finds required flags that were not given.

@@ -124,6 +124,9 @@ func content(t texter, want any) string {
 		return ""
 	}
 	if got != fmt.Sprint(want) {
+		if part, text := want.(string); text && part != "" && strings.Contains(got, part) {
+			return fmt.Sprintf("want %q, got %q (it is in it: write [%q] if that is enough)", want, got, part)
+		}
 		return fmt.Sprintf("want %q, got %q", want, got)
 	}
 	return ""

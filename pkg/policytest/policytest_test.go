@@ -117,6 +117,7 @@ given:
 		"a time of no text":    {strings.Replace(onHost, "  host:", "  now: noon\n  host:", 1) + "expect: {}\n", []string{`given.now: "noon" is not a time`}},
 
 		"another value":      {debian + "expect: {resources: [{service: nginx, running: false}]}\n", []string{"service:nginx: running: want false, got true"}},
+		"part of content":    {debian + "expect: {resources: [{file: /etc/nginx/port, content: listen 80}]}\n", []string{`content: want "listen 80", got "listen 80 for web-1\n" (it is in it: write ["listen 80"] if that is enough)`}},
 		"other content":      {debian + "expect: {resources: [{file: /etc/nginx/port, content: x}]}\n", []string{`content: want "x", got "listen 80 for web-1\n"`}},
 		"what is not there":  {debian + "expect: {resources: [{package: apache2}]}\n", []string{"package:apache2 is not there; there are: package:nginx, "}},
 		"what is there":      {debian + "expect: {absent: [package:nginx]}\n", []string{"package:nginx is there and should not be"}},

@@ -1,7 +1,11 @@
 package vigocmd
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -64,12 +68,31 @@ func compile(dir string) (*policy.Policy, *policy.Content, error) {
 	}
 	p, layers, err := policy.Read(fsys, language().Check)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, withRepository(dir, err)
 	}
 	if err := controller.RulesOf(p.Fleet).Check(fsys); err != nil {
 		return nil, nil, err
 	}
 	return policy.FromLayers(layers)
+}
+
+// withRepository tells who is inside of a repository where it begins.
+func withRepository(dir string, err error) error {
+	var problems fault.Problems
+	errors.As(err, &problems)
+	first := slices.IndexFunc(problems, func(p fault.Problem) bool { return p.Code == "missing-file" && p.Pos.File == "fleet.yaml" })
+	if first < 0 {
+		return err
+	}
+	at, failed := filepath.Abs(dir)
+	for failed == nil && at != filepath.Dir(at) {
+		at = filepath.Dir(at)
+		if _, err := os.Stat(filepath.Join(at, "fleet.yaml")); err == nil {
+			problems[first].Hint = "the repository begins above, at " + at + ": name that folder"
+			return problems
+		}
+	}
+	return err
 }
 
 // problemsOf takes the problems out of an error; another error is returned as it is.

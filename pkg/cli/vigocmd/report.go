@@ -63,6 +63,7 @@ func reportWelcome(ctx context.Context, env *cli.Env, stack *up.Stack) error {
 	if err := keepCredential(ctx, stack, theirs, "https://"+stack.Advertise, api.Operator{Name: "controller", Role: identity.RolePublisher}); err != nil {
 		return err
 	}
+	mine, theirs = anywhere(mine), anywhere(theirs)
 	_, err := fmt.Fprintf(env.Stdout, `the report service is up: fleet %s on https://%s
   vigo controller ... --report %s   # on its machine, with a copy of the file
   export VIGO_CONFIG=%s

@@ -181,6 +181,7 @@ func upWelcome(ctx context.Context, env *cli.Env, stack *up.Stack) error {
 	if err := keepCredential(ctx, stack, path, "https://"+stack.Local(), api.Operator{Name: "admin", Role: identity.RoleAdmin}); err != nil {
 		return err
 	}
+	path = anywhere(path)
 	_, err := fmt.Fprintf(env.Stdout, `vigo is up: fleet %s on https://%s
   export VIGO_CONFIG=%s
   vigo token create                                              # then, on a node:
@@ -188,6 +189,14 @@ func upWelcome(ctx context.Context, env *cli.Env, stack *up.Stack) error {
 in a browser, with the token in %s: https://%s/ui/
 `, stack.Fleet, stack.Advertise, path, stack.Advertise, path, stack.Advertise)
 	return err
+}
+
+// anywhere is a path that holds also for who is in another folder.
+func anywhere(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 // keepCredential sees to it that the file at path lets an operator reach the service: a token that still works stays.
