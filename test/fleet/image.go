@@ -37,7 +37,7 @@ var debian12 = recipe{
 		"systemd-sysv", "udev",
 	},
 	Repo: []string{
-		"acl", "ansible-core", "apparmor", "at", "btrfs-progs", "chrony", "createrepo-c", "crun", "dnf", "docker-compose",
+		"acl", "ansible-core", "apparmor", "at", "btrfs-progs", "chrony", "createrepo-c", "crun", "dnf", "docker-compose", "docker.io",
 		"dosfstools", "etcd-server", "firewalld", "flatpak", "git", "ifupdown", "kubernetes-client", "logrotate", "lvm2",
 		"network-manager", "nfs-kernel-server", "nftables", "nginx-light", "npm", "openrc", "openssh-server", "pacman-package-manager",
 		"podman", "policycoreutils", "policycoreutils-python-utils", "puppet-agent", "puppet-module-puppetlabs-cron-core",
