@@ -59,6 +59,9 @@ func checkNumber(p policy.Param, v any) string {
 		f, ok = float64(n), true
 	}
 	if !ok || p.Type != "float" && f != math.Trunc(f) {
+		if p.Type == "float" {
+			return "must be a number, not " + resource.Describe(v)
+		}
 		return "must be a whole number, not " + resource.Describe(v)
 	}
 	if p.Type == "port" && (f < 1 || f > 65535) {
