@@ -79,7 +79,7 @@ func (o Order) check() error {
 		return bad("it names no fleet or no channel")
 	case o.From.Epoch < 0 || o.From.Seq < 1:
 		return bad("it names a pointer that cannot be")
-	case o.Given.IsZero():
+	case o.Given.IsZero() || !written(o.Given):
 		return bad("it does not say when it was given")
 	case len(o.Note) > maxNote:
 		return bad("its note has more than %d bytes", maxNote)

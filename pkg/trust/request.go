@@ -83,7 +83,7 @@ func (r Request) check() error {
 		return bad(fmt.Sprintf("it names a manifest of %d bytes", r.Bundle.Size))
 	case r.From.Epoch < 0 || r.From.Seq < 0 || (r.From.Seq == 0) != (r.From.Digest == ""):
 		return bad("it names a pointer that cannot be")
-	case r.Requested.IsZero():
+	case r.Requested.IsZero() || !written(r.Requested):
 		return bad("it does not say when it was asked")
 	case len(r.Note) > maxNote:
 		return bad(fmt.Sprintf("its note has more than %d bytes", maxNote))

@@ -134,6 +134,13 @@ const (
 	maxWhen     = 4096 // characters of the condition of a stage
 )
 
+// written says whether a time can be written as it is signed: in UTC, in a year of four digits. One that can be read from JSON
+// may fall out of those by its zone.
+func written(t time.Time) bool {
+	year := t.UTC().Year()
+	return year >= 0 && year <= 9999
+}
+
 func checkPointer(p bundle.Pointer) error {
 	refuse := func(name, detail string) error {
 		return &Refusal{Name: name, Detail: detail, What: "pointer " + p.Version()}
@@ -145,6 +152,8 @@ func checkPointer(p bundle.Pointer) error {
 		return refuse(bundle.BadFormat, "the number of the pointer is not positive")
 	case p.Issued.IsZero() || p.Expires.Before(p.Issued):
 		return refuse(bundle.BadFormat, "the pointer expires before it is issued")
+	case !written(p.Issued) || !written(p.Expires):
+		return refuse(bundle.BadFormat, "the times of the pointer are of no year that can be written")
 	case len(p.Prefetch) > maxPrefetch || len(p.Revoked) > maxRevoked || len(p.Modes) > maxModes:
 		return refuse(bundle.TooLarge, fmt.Sprintf("more than %d bundles to prefetch, %d revoked ones or %d modes", maxPrefetch, maxRevoked, maxModes))
 	}
