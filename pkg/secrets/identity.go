@@ -12,11 +12,12 @@ import (
 	"filippo.io/age"
 
 	"vigo.dev/pkg/atomicfile"
+	"vigo.dev/pkg/excerpt"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/host"
 )
 
-// maxIdentities bounds a file of identities.
+// maxIdentities bounds a file of identities, in bytes: one that is cut would lack its last identities, and nobody would know.
 const maxIdentities = 64 << 10
 
 // IdentityOptions is what reading identities may need.
@@ -53,7 +54,7 @@ func ReadIdentities(ctx context.Context, ref string, o IdentityOptions) ([]age.I
 		}
 		res, err := o.Runner.Run(ctx, host.Command{Argv: argv, Limit: maxIdentities})
 		if err == nil && res.Code != 0 {
-			err = fmt.Errorf("it ended with status %d: %s", res.Code, strings.TrimSpace(string(res.Stderr)))
+			err = fmt.Errorf("it ended with status %d: %s", res.Code, excerpt.Said(res.Stderr))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading an identity from %s: %w", argv[0], err)
@@ -76,7 +77,10 @@ func identityFile(path string) (_ []age.Identity, err error) {
 	if perm := info.Mode().Perm(); info.Mode().IsRegular() && perm&0o077 != 0 {
 		return nil, fault.WithHint(fmt.Errorf("reading an identity: %s has mode %04o: others may read it", path, perm), "chmod 600 "+path)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxIdentities))
+	data, err := io.ReadAll(io.LimitReader(f, maxIdentities+1))
+	if err == nil && len(data) > maxIdentities {
+		err = fmt.Errorf("%s has more than %d bytes", path, maxIdentities)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading an identity: %w", err)
 	}
