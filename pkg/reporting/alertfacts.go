@@ -129,14 +129,21 @@ type witness struct {
 	now time.Time
 }
 
+func (w *witness) lastSeen() string {
+	return fmt.Sprintf("last seen %s (interval %s)", w.n.seen.UTC().Format(time.RFC3339), w.n.told)
+}
+
 // Happens implements alert.Witness.
 func (w *witness) Happens(r *report.AlertRule) (string, bool) {
 	n, a := w.n, &w.n.account
 	switch r.Event {
 	case "":
+		if len(r.Presence) > 0 && silent(w.at) { // the rule is about that, and not about how its last run was
+			return w.lastSeen(), true
+		}
 		return cmp.Or(a.Reason, fmt.Sprintf("%s, %s", w.at, a.State)), true
 	case report.EventStale, report.EventDark:
-		return fmt.Sprintf("last seen %s (interval %s)", n.seen.UTC().Format(time.RFC3339), n.told), !w.s.rebooting(n.Name)
+		return w.lastSeen(), !w.s.rebooting(n.Name)
 	case report.EventSetAside:
 		var texts []string
 		for _, refusal := range a.Last.Refusals {

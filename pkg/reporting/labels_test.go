@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,5 +112,23 @@ func TestGrantsAreBounded(t *testing.T) {
 		if err := r.PutGrants(t.Context(), []report.Grants{told}); fault.CodeOf(err) == fault.OK {
 			t.Errorf("%d grants, the first %+v, are taken", len(told.Grants), told.Grants[0])
 		}
+	}
+}
+
+// TestRulesOfPresenceSaySinceWhen: a rule without an event that asks for silent nodes tells since when they are, and not what
+// failed in their last run.
+func TestRulesOfPresenceSaySinceWhen(t *testing.T) {
+	t.Parallel()
+	r, _ := hooked(t, nil)
+	rule := report.NewAlertRule("gone", "")
+	rule.Presence = []report.Presence{report.Stale}
+	r.rules(t, rule)
+	r.join(t, "web-1")
+	r.fail(t, "web-1", 1)
+	r.alertUntil(t, r.Now().Add(4*half))
+	list, err := r.ListAlerts(t.Context())
+	must(t, err)
+	if len(list.Alerts) != 1 || len(list.Alerts[0].Findings) != 1 || !strings.HasPrefix(list.Alerts[0].Findings[0].Text, "last seen 2026-11-25T12:00:00Z") {
+		t.Errorf("alerts: %+v", list.Alerts)
 	}
 }
