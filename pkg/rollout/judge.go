@@ -115,15 +115,15 @@ func (m *machine) before(n *Node, p *Progress) Word {
 	}
 }
 
-// silent is the word of an adopter that nothing is heard of. When nothing is heard of many, or of its hub, that says nothing
-// of the node, which then has its whole time again to be heard of; it counts as lost an interval late, so that an outage of
+// silent is the word of an adopter that nothing is heard of. When nothing is heard of many, or of its hub, or somebody works on it, that
+// says nothing of the node, which then has its whole time again to be heard of; it counts as lost an interval late, so that an outage of
 // many is seen as one first.
 func (m *machine) silent(n *Node, p *Progress) Word {
 	limit := time.Duration(m.s.Spec.LostAfter+1) * n.Interval
 	if n.Rebooting {
 		limit = max(limit, m.s.Spec.RebootGrace)
 	}
-	if (m.blind || n.Dark) && m.now.Sub(p.Doubt) >= n.Interval { // not at each step: it is written down
+	if (m.blind || n.Dark || n.Muted) && m.now.Sub(p.Doubt) >= n.Interval { // not at each step: it is written down
 		p.Doubt = m.now
 	}
 	heard := n.Seen

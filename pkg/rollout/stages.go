@@ -68,7 +68,7 @@ func (m *machine) membersDark() bool {
 	dark, all := 0, 0
 	for i := range m.in.Nodes {
 		n := &m.in.Nodes[i]
-		if p := &m.kept[i]; p.Members&bit != 0 && p.Adopted {
+		if p := &m.kept[i]; p.Members&bit != 0 && p.Adopted && !n.Muted {
 			all++
 			if n.Dark && !n.Live {
 				dark++

@@ -119,6 +119,9 @@ func (m *machine) isBlind() bool {
 	for i := range m.in.Nodes {
 		n := &m.in.Nodes[i]
 		interval = max(interval, n.Interval)
+		if n.Muted && !n.Live {
+			continue // it is known why
+		}
 		gone := !n.Live && n.Seen.After(m.s.Heard.Before.Add(-3*n.Interval))
 		if !n.Live && !gone {
 			continue // since long ago

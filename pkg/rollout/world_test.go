@@ -56,6 +56,7 @@ type machine struct {
 	bad      bool      // its check does not hold
 	held     time.Time // until when the window of one of its resources is closed
 	pinned   bool
+	muted    bool
 	seen     time.Time
 	said     rollout.Node
 	aside    []string
@@ -235,7 +236,7 @@ func (w *world) snapshot() rollout.Snapshot {
 	in := rollout.Snapshot{Now: w.now, Open: w.calm || w.now.Minute()%20 < 15}
 	for _, m := range w.nodes {
 		n := m.said
-		n.Stages, n.Seen, n.Interval, n.Pinned = m.stages, m.seen, interval, m.pinned
+		n.Stages, n.Seen, n.Interval, n.Pinned, n.Muted = m.stages, m.seen, interval, m.pinned, m.muted
 		n.Live = w.now.Sub(m.seen) <= 3*interval
 		in.Nodes = append(in.Nodes, n)
 	}
@@ -279,6 +280,8 @@ func (w *world) chaos() (commands []rollout.Command) {
 		m.boot++
 	case 14:
 		m.held = w.now.Add(time.Duration(w.rand.IntN(40)) * time.Minute)
+	case 15:
+		m.muted = !m.muted
 	case 13:
 		w.unsure = w.now.Add(time.Duration(w.rand.IntN(10)) * time.Minute)
 	}
