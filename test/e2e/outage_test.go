@@ -20,7 +20,7 @@ import (
 // theCentreIsCutOff from the hub while the trial soaks: nothing is counted and nothing widens, and the nodes go on to keep what they
 // have. When the cable is mended it goes on, as far as somebody has to agree.
 func (p *plant) theCentreIsCutOff(t *testing.T) {
-	spec := strings.NewReplacer("soak: 10s", "soak: 15s", "rest, size: 100%", "rest, size: 100%, approve: {count: 1}, gate: {soak: 3s}").Replace(inTwo)
+	spec := strings.Replace(inTwo("15s"), "rest, size: 100%", "rest, size: 100%, approve: {count: 1}, gate: {soak: 3s}", 1)
 	commit := p.change(t, policy{motd: "three", currency: "CHF", rollout: spec})
 	p.rollsOut(t, commit, "is watched", func(s report.RolloutStatus) bool { return s.Counts[rollout.Applied] == 3 })
 	if err := p.host.CutLink(); err != nil {
@@ -63,7 +63,7 @@ func (p *plant) theCentreIsCutOff(t *testing.T) {
 func (p *plant) aMachineIsLost(t *testing.T) {
 	before := p.text
 	p.hosts.Kill("node-19")
-	commit := p.change(t, policy{motd: "four", currency: "GBP", rollout: strings.Replace(inTwo, "soak: 10s", "soak: 60s", 1)})
+	commit := p.change(t, policy{motd: "four", currency: "GBP", rollout: inTwo("60s")})
 	p.rollsOut(t, commit, "is watched", func(s report.RolloutStatus) bool { return s.Counts[rollout.Applied] == 3 })
 	box := p.boxes[0]
 	if err := box.PowerCut(); err != nil {
@@ -104,7 +104,7 @@ func (p *plant) theServiceIsAway(t *testing.T) {
 	if err := late.PowerCut(); err != nil {
 		t.Fatal(err)
 	}
-	commit := p.change(t, policy{motd: "five", currency: "JPY", rollout: strings.Replace(inTwo, "soak: 10s", "soak: 6s", 1)})
+	commit := p.change(t, policy{motd: "five", currency: "JPY", rollout: inTwo("6s")})
 	eventually(t, "the trial has it", func(context.Context) error { return p.onlyTrial(t, "five") })
 	p.service.End(syscall.SIGKILL)
 	programs.Stays(t, 12*time.Second, "nobody can say that the trial is well", func() error { return p.onlyTrial(t, "five") })

@@ -45,7 +45,7 @@ func newPlant(t *testing.T) *plant {
 	p.floor, p.host = p.host, p.net.NewHost(t)
 	p.addr = p.freeAddress(t)
 	p.run(t, "git", "-C", p.path("policy"), "rm", "-q", "-r", "roles", "modules", "data")
-	p.change(t, policy{motd: "one", currency: "EUR", rollout: inThree})
+	p.change(t, policy{motd: "one", currency: "EUR", rollout: inThree()})
 
 	registry, _ := p.startRegistry(t)
 	p.registry = registry + "/" + repository

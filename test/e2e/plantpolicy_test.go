@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"vigo.dev/pkg/report"
+	"vigo.dev/test/programs"
 )
 
 // policy is one of the plant. On the machines is a ledger, which does not start with a currency that there is not. Two of the
@@ -20,28 +21,15 @@ type policy struct {
 }
 
 // How the plant rolls out what is new.
-const (
-	inThree = `kind: Rollout
-channel: stable
-gate: {soak: 3s, checkins: 2, success: 100%}
-deadline: 3m
-abort: {failed: {percent: 50, min: 2}, lost: {percent: 50, min: 2}}
-stages:
-  - {name: canary, when: stage == "trial", size: 100%}
-  - {name: early, size: 50%}
-  - {name: rest, size: 100%}
-`
-	inTwo = `kind: Rollout
-channel: stable
-gate: {soak: 10s, checkins: 2, success: 100%}
-deadline: 3m
-abort: {failed: {percent: 50, min: 2}, lost: {percent: 30, min: 1}}
-stages:
-  - {name: canary, when: stage == "trial", size: 100%}
-  - {name: rest, size: 100%}
-`
-	atOnce = "kind: Rollout\nchannel: stable\nstrategy: immediate\n"
-)
+func inThree() string {
+	return programs.Stages{Soak: "3s", Failed: "percent: 50, min: 2", Lost: "percent: 50, min: 2", Half: true}.Policy()
+}
+
+func inTwo(soak string) string {
+	return programs.Stages{Soak: soak, Failed: "percent: 50, min: 2", Lost: "percent: 30, min: 1"}.Policy()
+}
+
+const atOnce = "kind: Rollout\nchannel: stable\nstrategy: immediate\n"
 
 func (pol policy) files() map[string]string {
 	interval := pol.interval

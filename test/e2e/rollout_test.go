@@ -31,7 +31,7 @@ func TestRollout(t *testing.T) {
 
 // aGoodChange goes from the trial to half of the plant to all of it by itself.
 func (p *plant) aGoodChange(t *testing.T) {
-	commit := p.change(t, policy{motd: "two", currency: "USD", rollout: inThree})
+	commit := p.change(t, policy{motd: "two", currency: "USD", rollout: inThree()})
 	had := 0
 	s := p.rollsOut(t, commit, "is completed", func(s report.RolloutStatus) bool {
 		for i, most := range []int{3, 12, nodes} {
@@ -57,7 +57,7 @@ func (p *plant) aGoodChange(t *testing.T) {
 
 // aBadChange breaks a service: it stops in the trial, the rest never sees it, and what is said of each node is what it is like.
 func (p *plant) aBadChange(t *testing.T) {
-	commit := p.change(t, policy{motd: "broken", currency: "euros", rollout: inThree})
+	commit := p.change(t, policy{motd: "broken", currency: "euros", rollout: inThree()})
 	s := p.rollsOut(t, commit, "is aborted", func(s report.RolloutStatus) bool { return s.Phase == rollout.Aborted })
 	if s.Reason != rollout.AbortFailed || s.Counts[rollout.Failed] != 2 {
 		t.Errorf("it ends because of %s: %v", s.Reason, s.Counts)

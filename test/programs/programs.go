@@ -65,7 +65,7 @@ func Path(t testing.TB, name string) string {
 func prepare(cmd *exec.Cmd, env []string) *exec.Cmd {
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = 20 * time.Second // on a busy machine what a program printed is read long after its end
 	return cmd
 }
 

@@ -30,7 +30,7 @@ func agentWithClock() int {
 // in it is decided by the clock of a node.
 func TestClocks(t *testing.T) {
 	t.Parallel()
-	f := prepare(t, short)
+	f := prepare(t, short())
 	f.serve()
 	f.clocks = map[string]time.Duration{"node-01": 24 * time.Hour, "node-03": -24 * time.Hour}
 	f.enrol(f.address, 5)

@@ -15,7 +15,7 @@ import (
 // contents for one; people are told; and with one of them stopped all is as before.
 func TestTwoControllers(t *testing.T) {
 	t.Parallel()
-	a := newApart(t, short, 4)
+	a := newApart(t, short(), 4)
 	if out, err := exec.Command("cp", "-a", filepath.Join(a.dir, "controller"), filepath.Join(a.dir, "twin")).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

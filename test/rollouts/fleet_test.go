@@ -44,27 +44,14 @@ type fleet struct {
 const nodes = 20
 
 // quick is a rollout that takes seconds: two canaries, half of the fleet, the rest.
-const quick = `kind: Rollout
-channel: stable
-gate: {soak: 3s, checkins: 2, success: 100%}
-deadline: 60s
-abort: {failed: {percent: 50, min: 2}, lost: {percent: 50, min: 2}}
-stages:
-  - {name: canary, when: stage == "trial", size: 100%}
-  - {name: early, size: 50%}
-  - {name: rest, size: 100%}
-`
+func quick() string {
+	return programs.Stages{Soak: "3s", Failed: "percent: 50, min: 2", Lost: "percent: 50, min: 2", Half: true}.Policy()
+}
 
 // short is one of two stages.
-const short = `kind: Rollout
-channel: stable
-gate: {soak: 3s, checkins: 2, success: 100%}
-deadline: 60s
-abort: {failed: {percent: 50, min: 1}, lost: {percent: 50, min: 1}}
-stages:
-  - {name: canary, when: stage == "trial", size: 100%}
-  - {name: rest, size: 100%}
-`
+func short() string {
+	return programs.Stages{Soak: "3s", Failed: "percent: 50, min: 1", Lost: "percent: 50, min: 1"}.Policy()
+}
 
 // newFleet is `vigo up`, with further options, and twenty nodes that have the first policy.
 func newFleet(t *testing.T, rollouts string, up ...string) *fleet {

@@ -47,7 +47,7 @@ func TestABoardIsAskedAndAnnAgrees(t *testing.T) {
 	if err := os.WriteFile(receivers, []byte("receivers: {board: {webhook: {url: \""+board.URL+"\", plain_http: true}}}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	spec := strings.Replace(quick, "size: 100%}\n  - {name: early, size: 50%}", "size: 100%, approve: {ask: board}, gate: {ask: board}}\n  - {name: early, size: 50%, approve: {count: 1, by: ann, file: rollouts/approvals/stable.yaml, only_commits: true}}", 1)
+	spec := strings.Replace(quick(), "size: 100%}\n  - {name: early, size: 50%}", "size: 100%, approve: {ask: board}, gate: {ask: board}}\n  - {name: early, size: 50%, approve: {count: 1, by: ann, file: rollouts/approvals/stable.yaml, only_commits: true}}", 1)
 	f := newFleet(t, spec, "--alerts", receivers)
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 // on from there, nobody has what was not meant for them, and nobody who has it loses it.
 func TestKilledInEveryState(t *testing.T) {
 	t.Parallel()
-	f := prepare(t, quick)
+	f := prepare(t, quick())
 	f.serve()
 	f.enrol(f.address, 6)
 	f.begin()

@@ -19,7 +19,7 @@ import (
 // back it has what it took.
 func TestALostNode(t *testing.T) {
 	t.Parallel()
-	f := prepare(t, strings.Replace(short, "soak: 3s", "soak: 20s", 1))
+	f := prepare(t, strings.Replace(short(), "soak: 3s", "soak: 20s", 1))
 	f.serve()
 	f.enrol(f.address, 6)
 	f.begin()
@@ -67,7 +67,7 @@ func (f *fleet) awaitNode(what, name string, p report.Presence) {
 // goes on.
 func TestHubCut(t *testing.T) {
 	t.Parallel()
-	f := prepare(t, strings.Replace(short, "soak: 3s", "soak: 5s", 1))
+	f := prepare(t, strings.Replace(short(), "soak: 3s", "soak: 5s", 1))
 	f.serve()
 	uplink := newCable(t, f.address)
 	token := filepath.Join(f.dir, "hub.token")
@@ -103,7 +103,7 @@ func TestHubCut(t *testing.T) {
 // back, the rollout takes up where it was.
 func TestServiceAway(t *testing.T) {
 	t.Parallel()
-	a := newApart(t, short, 6)
+	a := newApart(t, short(), 6)
 	a.kill("node-05")
 	a.awaitNode("node-05 is known to be silent", "node-05", report.Stale)
 	a.commit("two", "")

@@ -91,7 +91,7 @@ func (p *pair) knowsFront(path string) {
 // the other way round.
 func TestTwoServices(t *testing.T) {
 	t.Parallel()
-	p := newPair(t, short)
+	p := newPair(t, strings.Replace(short(), "when: stage == \"trial\", size: 100%", "when: stage == \"trial\", size: 100%, gate: {soak: 15s}", 1))
 	p.controller = p.control("controller")
 	p.enrol(p.front.address, 4)
 	p.begin()

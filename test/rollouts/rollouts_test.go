@@ -12,7 +12,7 @@ import (
 // TestAGoodChange goes from the canaries to half of the fleet to all of it by itself, never further than the stage.
 func TestAGoodChange(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, quick)
+	f := newFleet(t, quick())
 	f.commit("two", "")
 	most := map[string]int{}
 	f.await("the rollout has come to its end", func() string {
@@ -38,7 +38,7 @@ func TestAGoodChange(t *testing.T) {
 // TestABadChange stops in the canary; the rest never sees it, and what is asked about a node of either says why.
 func TestABadChange(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, quick)
+	f := newFleet(t, quick())
 	f.commit("broken", "  - exec: breaks\n    command: [\"false\"]\n    always: true\n")
 	s := f.awaitPhase(rollout.Aborted, "")
 	if s.Reason != rollout.AbortFailed || s.Counts[rollout.Failed] != 2 {
@@ -57,7 +57,7 @@ func TestABadChange(t *testing.T) {
 // TestApproveAndTakeBack: a stage waits for somebody, who may also take everything back.
 func TestApproveAndTakeBack(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, strings.Replace(quick, "size: 50%}", "size: 50%, approve: {count: 1}}", 1))
+	f := newFleet(t, strings.Replace(quick(), "size: 50%}", "size: 50%, approve: {count: 1}}", 1))
 	f.commit("two", "")
 	f.awaitReason(rollout.WaitingApproval, "")
 	if n := f.having("two"); n != 2 {

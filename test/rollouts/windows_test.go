@@ -12,7 +12,7 @@ import (
 // those, they have shown nothing and nobody else gets it; when they come for them, the rollout goes on by itself.
 func TestResourcesWaitForTheirWindow(t *testing.T) {
 	t.Parallel()
-	f := prepare(t, short)
+	f := prepare(t, short())
 	now := time.Now().UTC()
 	hours := now.Add(3*time.Hour).Format("15:04") + "-" + now.Add(9*time.Hour).Format("15:04")
 	f.repo.Put(map[string]string{"fleet.yaml": "kind: Fleet\nname: lab\ninterval: 1s\nlabels: [stage]\nnodes:\n  - {match: \"node-0[01]\", labels: {stage: trial}}\n" +

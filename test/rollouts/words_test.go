@@ -280,7 +280,7 @@ func TestNobodyIsIneligible(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	err := errors.Join(os.Mkdir(filepath.Join(dir, "rollouts"), 0o755), os.WriteFile(filepath.Join(dir, "fleet.yaml"), []byte("kind: Fleet\nname: lab\nlabels: [stage]\n"), 0o644),
-		os.WriteFile(filepath.Join(dir, "rollouts/stable.yaml"), []byte(strings.Replace(short, "{name: rest, size: 100%}", "{name: rest, when: stage == \"rest\", size: 100%}", 1)), 0o644))
+		os.WriteFile(filepath.Join(dir, "rollouts/stable.yaml"), []byte(strings.Replace(short(), "{name: rest, size: 100%}", "{name: rest, when: stage == \"rest\", size: 100%}", 1)), 0o644))
 	if err != nil {
 		t.Fatal(err)
 	}
