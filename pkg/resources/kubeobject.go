@@ -21,7 +21,7 @@ const maxObjects = 1000 // in one manifest
 // kubeObject is an object of Kubernetes as JSON has it.
 type kubeObject map[string]any
 
-// parseManifest reads objects in YAML. Namespaces and definitions of kinds come first.
+// parseManifest reads objects in YAML. Namespaces, definitions of kinds, and what a cluster wants to be there before others come first.
 func parseManifest(text []byte) ([]kubeObject, error) {
 	if len(text) > maxEdit {
 		return nil, fmt.Errorf("the manifest is longer than %d bytes", maxEdit)
@@ -83,8 +83,10 @@ func (o kubeObject) rank() int {
 		return 0
 	case "CustomResourceDefinition":
 		return 1
+	case "ClusterRole", "PriorityClass", "Role", "RuntimeClass", "ServiceAccount", "StorageClass":
+		return 2
 	}
-	return 2
+	return 3
 }
 
 func (o kubeObject) check() error {

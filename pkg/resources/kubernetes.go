@@ -53,6 +53,8 @@ func (c *kubernetes) call(ctx context.Context, call host.Call, into any) error {
 	switch {
 	case answer.Status == http.StatusNotFound:
 		return engineLacks(said.Message)
+	case answer.Status == http.StatusForbidden:
+		return kubeForbids(said.Message)
 	case answer.Status == http.StatusConflict && call.Method == http.MethodPatch:
 		return fault.WithHint(errors.New(said.Message), "force: true takes the fields from their manager")
 	case answer.Status >= 300:
@@ -65,6 +67,18 @@ func (c *kubernetes) call(ctx context.Context, call host.Call, into any) error {
 		return fmt.Errorf("reading the answer of the cluster: %w", err)
 	}
 	return nil
+}
+
+// kubeForbids is a refusal in the words of the cluster: who asks may not do it, or the object may not be as it is.
+type kubeForbids string
+
+func (e kubeForbids) Error() string { return string(e) }
+
+// lacksOther tells whether the cluster refuses an object for what is not there yet, such as the class of its priority. Who may not do
+// it at all is told in other words: User "clerk" cannot patch resource "pods".
+func lacksOther(err error) bool {
+	var f kubeForbids
+	return errors.Is(err, host.ErrNotFound) || errors.As(err, &f) && !strings.Contains(string(f), " cannot ")
 }
 
 // path is where an object is; ErrNotFound if the cluster has no such kind.

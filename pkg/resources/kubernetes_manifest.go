@@ -207,15 +207,17 @@ func (k *KubernetesManifest) planPresent(ctx context.Context, c *kubernetes, o k
 		return err
 	}
 	would, err := c.apply(ctx, at, o, k.Namespace, k.Force, true)
-	if live == nil && errors.Is(err, host.ErrNotFound) && o.insideOneOf(all, k.Namespace) {
-		err = nil // its namespace comes first
+	if live == nil && (errors.Is(err, host.ErrNotFound) && o.insideOneOf(all, k.Namespace) || lacksOther(err) && creates(p)) {
+		err = nil // its namespace comes first, or something else that it needs
 	}
 	if err != nil {
 		return err
 	}
 	apply := func(ctx context.Context) error {
-		_, err := c.apply(ctx, at, o, k.Namespace, k.Force, false)
-		return err
+		if _, err := c.apply(ctx, at, o, k.Namespace, k.Force, false); err != nil {
+			return fmt.Errorf("%s: %w", o, err)
+		}
+		return nil
 	}
 	if live == nil {
 		p.Do(apply, change.Of(o.String(), change.Absent, "present"))
@@ -225,6 +227,11 @@ func (k *KubernetesManifest) planPresent(ctx context.Context, c *kubernetes, o k
 		p.Do(apply, differs...)
 	}
 	return nil
+}
+
+// creates tells whether a plan makes objects that are not there.
+func creates(p *resource.Plan) bool {
+	return slices.ContainsFunc(p.Changes(), func(c change.Change) bool { return c.From == change.Absent })
 }
 
 // applyLate applies an object whose kind was defined a moment ago.

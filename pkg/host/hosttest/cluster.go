@@ -26,7 +26,8 @@ func kindsOf(version string) []map[string]any {
 	}
 	return map[string][]map[string]any{
 		"/api/v1": {kind("namespaces", "Namespace", false), kind("namespaces/status", "Namespace", false),
-			kind("configmaps", "ConfigMap", true), kind("secrets", "Secret", true)},
+			kind("configmaps", "ConfigMap", true), kind("secrets", "Secret", true), kind("pods", "Pod", true)},
+		"/apis/scheduling.k8s.io/v1":    {kind("priorityclasses", "PriorityClass", false)},
 		"/apis/apps/v1":                 {kind("deployments", "Deployment", true), kind("deployments/scale", "Scale", true)},
 		"/apis/apiextensions.k8s.io/v1": {kind("customresourcedefinitions", "CustomResourceDefinition", false)},
 		"/apis/shop.example.com/v1":     {kind("carts", "Cart", true)},
@@ -70,6 +71,9 @@ func (c *cluster) apply(call host.Call, at *url.URL) host.Answer {
 	query, want, is := at.Query(), map[string]any{}, map[string]any{}
 	if call.Header["Content-Type"] != "application/apply-patch+yaml" || json.Unmarshal(call.Body, &want) != nil {
 		return refusal(http.StatusUnsupportedMediaType, "the body of the request was in an unknown format")
+	}
+	if class, _ := valueAt(want, ".spec.priorityClassName").(string); class != "" && c.objects["/apis/scheduling.k8s.io/v1/priorityclasses/"+class] == nil {
+		return refusal(http.StatusForbidden, "pods %q is forbidden: no PriorityClass with name %s was found", path.Base(at.Path), class)
 	}
 	if want["spec"] == "invalid" {
 		return refusal(http.StatusUnprocessableEntity, "spec: Invalid value")
