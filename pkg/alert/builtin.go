@@ -23,6 +23,7 @@ func BuiltIn() []report.AlertRule {
 		{Event: report.EventRolloutApproval, Severity: "info", About: "A rollout waits for somebody to agree: vigo rollout approve."},
 		{Event: report.EventExpiring, About: "These certificates are not renewed; the nodes will be shut out."},
 		{Event: report.EventReboot, About: "These nodes are not back from their reboot, and others wait for their places; vigo reboot says why."},
+		{Event: report.EventExcess, About: "These nodes report without an end: their own history is forgotten early, and the service has to write it all. Which resource changes with each run? vigo history NODE."},
 		{Event: report.EventDisk, For: 5 * time.Minute, About: "A filesystem of these nodes is full."},
 	}
 	for i, r := range rules {

@@ -25,6 +25,7 @@ func alertTestSchema() object {
 				"refuses":     text("What it refuses; empty: nothing any more."),
 				"pointer":     says(object{"enum": []string{"", "frozen", "forked"}}, "What is wrong with its pointer."),
 				"overdue":     boolean("It is not back from its reboot."),
+				"excess":      boolean("It reports more than its share."),
 				"certificate": certificate, "maintenance": boolean("Somebody works on it."),
 			}, "What becomes so of a node."), "Nodes by name; web-1..20 is twenty of them."),
 			"hubs": mapping(strict(nil, object{"presence": presence, "certificate": certificate, "maintenance": boolean("Somebody works on it.")},

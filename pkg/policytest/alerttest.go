@@ -42,6 +42,7 @@ type NodeFacts struct {
 	Refuses     *string           `yaml:"refuses"`     // what it refuses; "": nothing
 	Pointer     *string           `yaml:"pointer"`     // frozen, forked, or "" for a good one
 	Overdue     *bool             `yaml:"overdue"`     // not back from its reboot
+	Excess      *bool             `yaml:"excess"`      // it reports more than its share
 	Certificate *time.Duration    `yaml:"certificate"` // how long it is still valid
 	Maintenance *bool             `yaml:"maintenance"` // somebody works on it
 }

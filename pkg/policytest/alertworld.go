@@ -22,6 +22,7 @@ type known struct {
 	refuses string
 	pointer string
 	overdue bool
+	excess  bool
 	expires time.Time // of its certificate; zero: it is not about that
 	now     time.Time
 }
@@ -33,6 +34,8 @@ func (k *known) Happens(r *report.AlertRule) (string, bool) {
 		return k.refuses, k.refuses != ""
 	case report.EventExpiring:
 		return "valid until " + k.expires.Format(time.RFC3339), !k.expires.IsZero() && k.expires.Sub(k.now) < r.Within
+	case report.EventExcess:
+		return "it says more than its share", k.excess
 	case report.EventReboot:
 		return "is not back from its reboot", k.overdue
 	case report.EventFrozen:
@@ -166,7 +169,7 @@ func (k *known) take(f NodeFacts, now time.Time) error {
 	}
 	k.Presence, k.Compliance = cmp.Or(f.Presence, k.Presence), cmp.Or(f.Compliance, k.Compliance)
 	k.Channel, k.Behind = given(f.Channel, k.Channel), given(f.Hub, k.Behind)
-	k.refuses, k.pointer, k.overdue = given(f.Refuses, k.refuses), given(f.Pointer, k.pointer), given(f.Overdue, k.overdue)
+	k.refuses, k.pointer, k.overdue, k.excess = given(f.Refuses, k.refuses), given(f.Pointer, k.pointer), given(f.Overdue, k.overdue), given(f.Excess, k.excess)
 	if f.Compliance != "" {
 		k.Failing = 0
 		if f.Compliance == report.ComplianceFailed || f.Compliance == report.ComplianceDrift {

@@ -16,6 +16,7 @@ const (
 	EventSetAside  = "node.quarantine"      // a node refuses what it is shown: a rollback, a bad signature, an expired pointer
 	EventFailed    = "node.failed"          // the last run of a node failed
 	EventDrift     = "node.drift"           // the last run of a node found drift and left it
+	EventExcess    = "node.excess"          // a node reports more than its share, and what is beyond is forgotten early, or refused
 	EventDark      = "hub.dark"             // a hub is not heard of
 	EventThreshold = "compliance.threshold" // fewer nodes comply than are to
 	EventFrozen    = "pointer.frozen"       // a node that is well has an old pointer, or that of a channel has expired
@@ -34,7 +35,7 @@ const (
 
 // AlertEvents lists the kinds of events.
 func AlertEvents() []string {
-	return []string{EventStale, EventSetAside, EventFailed, EventDrift, EventDark, EventThreshold, EventFrozen, EventForked, EventChannel, EventExpiring, EventDisk, EventReboot,
+	return []string{EventStale, EventSetAside, EventFailed, EventDrift, EventExcess, EventDark, EventThreshold, EventFrozen, EventForked, EventChannel, EventExpiring, EventDisk, EventReboot,
 		EventRolloutStarted, EventRolloutApproval, EventRolloutPaused, EventRolloutAborted, EventRolloutCompleted}
 }
 

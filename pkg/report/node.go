@@ -72,7 +72,8 @@ type Event struct {
 	Node string    `json:"node,omitempty"`
 	// Kind is node.enrolled, node.renewed, node.retired, node.stale, node.missing, node.back, node.refused (it would not
 	// accept something; Text begins with the name of the refusal), node.settled (it refuses nothing any more),
-	// node.quarantine (a rule of alerts put it in quarantine), node.released (it is out),
+	// node.quarantine (a rule of alerts put it in quarantine), node.released (it is out), node.excess (it reports
+	// more than its share: what is beyond is forgotten early, or refused),
 	// nodes.forgotten (Text names nodes whose retirement was so long ago that all that was kept of them has gone),
 	// request.refused (somebody was turned away; Text begins with the code of the refusal),
 	// token.created, token.revoked, operator.added, operator.removed, channel.published or channel.error.

@@ -159,6 +159,8 @@ func (w *witness) Happens(r *report.AlertRule) (string, bool) {
 		return "valid until " + n.CertExpires.UTC().Format(time.RFC3339), true
 	case report.EventDisk:
 		return fmt.Sprintf("a filesystem is %g %% full or more", r.Full), true
+	case report.EventExcess:
+		return a.Excess.Text, a.Excess.now(w.now)
 	case report.EventReboot:
 		l, _ := w.s.leaseOf(n.Name)
 		return l.Reason, !l.Overdue.IsZero()

@@ -56,6 +56,7 @@ func TestEvents(t *testing.T) {
 	well := report.CheckIn{Node: "web-1", Bundle: current, Pointer: "1.7", Run: run(report.Counts{OK: 1})}
 	for name, c := range map[string]struct {
 		change func(*report.CheckIn)
+		excess string
 		note   func(*report.ChannelNote)
 		wait   time.Duration
 		want   []string
@@ -67,6 +68,7 @@ func TestEvents(t *testing.T) {
 		"quarantine":  {change: func(c *report.CheckIn) { c.Refusals = []report.Refusal{{Name: "rollback"}} }, want: []string{"node-quarantine web-1"}},
 		"frozen":      {change: func(c *report.CheckIn) { c.Pointer = "1.6" }, want: []string{"pointer-frozen web-1"}},
 		"forked":      {change: func(c *report.CheckIn) { c.Bundle, c.Pointer = older, "1.8" }, want: []string{"pointer-forked web-1"}},
+		"excess":      {excess: "it says too much", want: []string{"node-excess web-1"}},
 		"expired":     {note: func(n *report.ChannelNote) { n.Expires = noon }, want: []string{"pointer-frozen channel stable"}},
 		"no compile":  {note: func(n *report.ChannelNote) { n.Error = "no" }, want: []string{"channel-error channel stable"}},
 		"certificate": {note: func(n *report.ChannelNote) { n.Expires = noon.AddDate(0, 1, 0) }, wait: -6 * 24 * time.Hour, want: []string{"certificate-expiring web-1"}},
@@ -92,6 +94,9 @@ func TestEvents(t *testing.T) {
 				r.pass(half)
 				in.Seq = int64(i + 1)
 				r.checkIn(t, in)
+			}
+			if c.excess != "" {
+				r.tooMuch("web-1", c.excess) // nobody else has the service now
 			}
 			r.publish(t, n) // the controller is heard of
 			r.pass(max(0, c.wait))

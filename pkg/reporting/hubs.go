@@ -99,10 +99,35 @@ func (s *Service) HubReport(_ context.Context, name string, r report.HubReport) 
 // vouched is whether the word of a hub is enough for a node: it has shown itself behind that hub, not too long ago, nothing is to
 // be told it, and no rollout waits for another run of it. The caller holds the lock.
 func (s *Service) vouched(n *node, hub string, now time.Time) bool {
-	if run := n.account.Last.Run.ID; n.awaited != "" && (run == "" || run == n.awaited) {
+	if run, after := n.account.Last.Run.ID, n.account.Wish.After; after != "" && (run == "" || run == after) {
 		return false
 	}
 	return !n.Hub && n.account.Last.Hub == hub && now.Sub(n.account.Heard) <= max(proof, 3*n.told) && n.told == s.interval(s.channelOf(n))
+}
+
+// wish is that a node is to show another run of its own: each service has the hub that it is behind hand that on, and tells it the leader.
+type wish struct {
+	At    time.Time `json:"at"`    // when the leader said so last; the newest counts
+	After string    `json:"after"` // the run that it is to show another one after; "": none is awaited
+}
+
+// later is the one of two wishes that was said last.
+func (w wish) later(other wish) wish {
+	if other.At.After(w.At) {
+		return other
+	}
+	return w
+}
+
+// await has a node show a run of its own after one; "": it need not. The caller holds the lock.
+func (s *Service) await(n *node, after string, now time.Time) {
+	if n.account.Wish.After == after || after != "" && n.account.Last.Hub == "" && s.replica.feed == nil {
+		return // known, or nobody but this service hears it
+	}
+	n.account.Wish = wish{At: now.UTC(), After: after}
+	if err := s.keep(n, nil); err != nil {
+		s.Log.Warn("keeping that a run of a node is awaited", "node", n.Name, "err", err)
+	}
 }
 
 // behindDark is whether a node was last heard of through a hub that is not heard of. The caller holds the lock.

@@ -19,7 +19,8 @@ const rewrite = 5 * time.Minute
 // keepHeard has a check-in written with the next group: the account of the node only when it says something else than before,
 // facets came, something happened, or the one that is kept is old. The caller holds the lock.
 func (s *Service) keepHeard(n *node, before *account, facets map[string]string, now time.Time) error {
-	if facets != nil || len(n.news) > 0 || now.Sub(n.written) >= rewrite || now.Before(n.written) || !before.sameAs(&n.account) {
+	awaited := n.account.Wish.After != "" && n.account.Last.Run.ID != before.Last.Run.ID // the leader counts it
+	if awaited || facets != nil || len(n.news) > 0 || now.Sub(n.written) >= rewrite || now.Before(n.written) || !before.sameAs(&n.account) {
 		return s.keep(n, facets)
 	}
 	s.DB.PutHot(sqlstore.Hot{Node: n.Name, Seen: n.seen, Told: n.told, Counter: n.window.Highest()})

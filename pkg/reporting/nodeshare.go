@@ -2,6 +2,8 @@ package reporting
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"vigo.dev/pkg/api"
@@ -46,8 +48,49 @@ func (s *Service) keepShare(ctx context.Context, name string, added int64) {
 	if !due {
 		return
 	}
-	if err := s.DB.PruneNode(ctx, name, s.Keep.Retention); err != nil && ctx.Err() == nil {
+	over, err := s.DB.PruneNode(ctx, name, s.Keep.Retention)
+	if err != nil && ctx.Err() == nil {
 		s.Log.Warn("forgetting what a node has too much of", "node", name, "err", err)
+	}
+	if len(over) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tooMuch(name, overText(over))
+}
+
+// excessHolds is for how long a node counts as one that reports too much after something of it was forgotten for that, or refused: as
+// long as it goes on, that happens again within an hour.
+const excessHolds = 2 * time.Hour
+
+// excess is that a node reports more than its share.
+type excess struct {
+	At   time.Time `json:"at"` // when something was forgotten for that, or refused, last
+	Text string    `json:"text"`
+}
+
+// now is whether it still does.
+func (e *excess) now(now time.Time) bool { return !e.At.IsZero() && now.Sub(e.At) < excessHolds }
+
+func overText(classes []string) string {
+	return "it says more than its share, and the oldest of it is forgotten early: " + strings.Join(classes, ", ")
+}
+
+// tooMuch takes note that a node reports more than its share, with an event when it begins to. The caller holds the lock.
+func (s *Service) tooMuch(name, text string) {
+	n, err := s.active(name)
+	if err != nil {
+		return
+	}
+	now := s.Now()
+	if e := &n.account.Excess; !e.now(now) {
+		n.news = append(n.news, report.Event{At: now.UTC(), Node: name, Kind: report.EventExcess, Text: text})
+		s.Log.Warn("a node reports too much", "node", name, "what", text)
+	}
+	n.account.Excess = excess{At: now.UTC(), Text: text}
+	if err := s.keep(n, nil); err != nil {
+		s.Log.Warn("keeping that a node reports too much", "node", name, "err", err)
 	}
 }
 
@@ -68,6 +111,7 @@ func (s *Service) keepShares(ctx context.Context, entries map[int64]*report.Hist
 func (s *Service) admitDocuments(n *node, documents []trait.Facet, now time.Time) error {
 	for _, f := range documents {
 		if n.documents.add(now, len(f.Doc)) > maxDocuments {
+			s.tooMuch(n.Name, fmt.Sprintf("it has sent more than %d MiB of trait documents in an hour, and more are refused", maxDocuments>>20))
 			return api.Refuse(api.ErrTooMany, "more than %d MiB of trait documents in an hour", maxDocuments>>20)
 		}
 	}

@@ -3,6 +3,7 @@ package reporting
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,7 @@ func TestTalkativeNode(t *testing.T) {
 	}
 	put("web-2", 1, 20)
 	put("web-1", 40, 20)
+	settle(t, r) // the event is on disk
 	for node, want := range map[string]int{"web-1": 50, "web-2": 20} {
 		runs, err := r.DB.Runs(t.Context(), node, 10_000, true)
 		must(t, err)
@@ -43,6 +45,10 @@ func TestTalkativeNode(t *testing.T) {
 		must(t, err)
 		if told := !d.Dropped["runs"].IsZero() && !d.Dropped["history"].IsZero(); told != (node == "web-1") {
 			t.Errorf("what the status of %s says was forgotten early: %v", node, d.Dropped)
+		}
+		kinds := r.eventKinds(t, node)
+		if n := len(slices.DeleteFunc(slices.Clone(kinds), func(kind string) bool { return kind != report.EventExcess })); n != map[string]int{"web-1": 1}[node] {
+			t.Errorf("the events of %s are %q", node, kinds)
 		}
 		h, err := r.History(t.Context(), report.HistoryQuery{Node: node, Limit: 1000})
 		must(t, err)

@@ -168,6 +168,9 @@ func (s *Service) takeHot(h sqlstore.Hot) error {
 		s.describe(n, s.index.Shared(h.Facets))
 	}
 	n.account.merge(theirs, newer)
+	if w := n.account.Wish; w.After != "" && w.At.After(theirs.Wish.At) && s.Leads() {
+		return s.keep(n, nil) // another service heard of the node before it knew, and has written over it
+	}
 	return nil
 }
 
@@ -176,6 +179,10 @@ func (s *Service) takeHot(h sqlstore.Hot) error {
 // elsewhere.
 func (a *account) merge(b account, newer bool) {
 	failed, reason, whole, hub := a.Failed, a.Reason, a.Whole, a.Report
+	excess, wish := a.Excess, a.Wish.later(b.Wish)
+	if b.Excess.At.After(excess.At) {
+		excess = b.Excess
+	}
 	if b.Whole.After(a.Whole) || b.Whole.Equal(a.Whole) && a.Failed == nil {
 		failed, reason, whole = b.Failed, b.Reason, b.Whole
 	}
@@ -185,5 +192,5 @@ func (a *account) merge(b account, newer bool) {
 	if b.Heard.After(a.Heard) {
 		*a = b
 	}
-	a.Failed, a.Reason, a.Whole, a.Report = failed, reason, whole, hub
+	a.Failed, a.Reason, a.Whole, a.Report, a.Excess, a.Wish = failed, reason, whole, hub, excess, wish
 }

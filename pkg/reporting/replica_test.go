@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/expr"
@@ -158,6 +159,48 @@ func TestReplicasLost(t *testing.T) {
 	must(t, err)
 	if !slices.Contains(found.Counts, report.ValueCount{Value: "debian", Nodes: 1}) || found.Lacking != 0 {
 		t.Errorf("b finds %+v", found)
+	}
+}
+
+// TestReplicasAwait: that a rollout waits for a run of one node behind a hub is known to the service that the hub reports to, whichever
+// that is; also when that one has heard of the node meanwhile.
+func TestReplicasAwait(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	a, b := p.a, p.b
+	a.hub(t, "plant")
+	a.join(t, "web-1")
+	a.passTo(t, b)
+	seq := int64(0)
+	says := func(to *rig, run string, spooled int) {
+		seq++
+		p.pass(time.Second)
+		to.checkIn(t, report.CheckIn{Node: "web-1", Seq: seq, Hub: "plant", Spooled: spooled, Run: report.Summary{ID: run, Counts: report.Counts{OK: 1}}})
+	}
+	says(b, "run-1", 0)
+	b.passTo(t, a)
+	if answer := b.hubReport(t, "plant", "web-1"); len(answer.Verbatim) > 0 {
+		t.Fatalf("nothing is awaited, and the hub is asked for %v", answer.Verbatim)
+	}
+	a.mu.Lock()
+	a.await(a.nodes["web-1"], "run-1", p.Now())
+	a.mu.Unlock()
+	must(t, a.DB.PutNote(t.Context(), "settled", 1))
+	says(b, "run-1", 1) // before it knows, and it writes over what a has kept
+	b.passTo(t, a)
+	a.passTo(t, b)
+	for name, s := range map[string]*rig{"a": a, "b": b} {
+		if answer := s.hubReport(t, "plant", "web-1"); !slices.Equal(answer.Verbatim, []string{"web-1"}) {
+			t.Errorf("%s asks the hub for %v", name, answer.Verbatim)
+		}
+	}
+	says(b, "run-2", 1)
+	if answer := b.hubReport(t, "plant", "web-1"); len(answer.Verbatim) > 0 {
+		t.Errorf("run-2 is there, and the hub is asked for %v", answer.Verbatim)
+	}
+	b.passTo(t, a)
+	if answer := a.hubReport(t, "plant", "web-1"); len(answer.Verbatim) > 0 {
+		t.Errorf("run-2 is there, and a asks the hub for %v", answer.Verbatim)
 	}
 }
 

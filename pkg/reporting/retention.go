@@ -2,6 +2,8 @@ package reporting
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"vigo.dev/pkg/audit"
@@ -40,9 +42,16 @@ func (s *Service) prune(ctx context.Context) {
 	if err != nil {
 		s.Log.Warn("forgetting what is old", "err", err)
 	}
+	over, err := s.DB.PruneNodes(ctx, s.Keep.Retention, s.Now())
+	if err != nil && ctx.Err() == nil {
+		s.Log.Warn("forgetting what nodes have too much of", "err", err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.forgot(gone)
+	for _, name := range slices.Sorted(maps.Keys(over)) {
+		s.tooMuch(name, overText(over[name]))
+	}
 }
 
 // pruneAudit forgets entries that are older than they are to be kept, or beyond their bound, behind a signed statement of where

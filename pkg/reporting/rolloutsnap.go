@@ -118,7 +118,8 @@ func (s *Service) evidence(c *rolling, n *node, checked measured, now time.Time)
 	out.PutAside = slices.ContainsFunc(last.Refusals, func(r report.Refusal) bool { return r.Name == "aside" && r.What == c.state.Candidate })
 	if s.adopted(c, n) {
 		p := c.state.Nodes[n.Name]
-		out.Seen, n.awaited = checked.of(n, p), p.Await
+		out.Seen = checked.of(n, p)
+		s.await(n, p.Await, now)
 	}
 	for i, bad := range checked.failing {
 		if bad[n.Name] {

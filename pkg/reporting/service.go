@@ -116,7 +116,6 @@ type node struct {
 	account   account
 	covered   covered
 	labels    map[string]string // of its enrolment and of the policy, see [labelling]; set by [Service.indexed]
-	awaited   string            // run after which a rollout waits for another one; empty: for none
 }
 
 // account is what is kept of the last check-in and of how it came to that.
@@ -132,7 +131,9 @@ type account struct {
 	Whole   time.Time         `json:"whole,omitzero"`   // start of the run that Failed and Reason are of
 	Ahead   time.Time         `json:"ahead,omitzero"`   // since when it has a pointer the service was not told of
 	Heard   time.Time         `json:"heard,omitzero"`   // its own last check-in, not the word of a hub
-	Report  report.HubReport  `json:"report,omitzero"`  // of a hub: its last one, without sightings
+	Wish    wish              `json:"wish,omitzero"`
+	Excess  excess            `json:"excess,omitzero"`
+	Report  report.HubReport  `json:"report,omitzero"` // of a hub: its last one, without sightings
 }
 
 // defaultInterval is what nodes are told when neither the configuration nor a policy has said anything.

@@ -16,21 +16,26 @@ const rowBytes = 4 << 10
 // droppedOf is the key of the note of what was forgotten of one node because it had too much.
 const droppedOf = droppedKey + "/"
 
-// PruneNode forgets what a node has beyond its share of each class, oldest first, and notes until when that was.
-func (d *DB) PruneNode(ctx context.Context, node string, r Retention) error {
+// PruneNode forgets what a node has beyond its share of each class, oldest first, notes until when that was, and returns the names of
+// the classes that it had too much of.
+func (d *DB) PruneNode(ctx context.Context, node string, r Retention) (over []string, err error) {
 	for _, c := range r.classes() {
 		if c.limit.Node <= 0 {
 			continue
 		}
-		if err := d.boundNode(ctx, c, node); err != nil {
-			return fmt.Errorf("forgetting %s of %s: %w", c.name, node, err)
+		beyond, err := d.boundNode(ctx, c, node)
+		if err != nil {
+			return over, fmt.Errorf("forgetting %s of %s: %w", c.name, node, err)
+		}
+		if beyond {
+			over = append(over, c.name)
 		}
 	}
-	return nil
+	return over, nil
 }
 
-// boundNode is [DB.PruneNode] of one class.
-func (d *DB) boundNode(ctx context.Context, c class, node string) error {
+// boundNode is [DB.PruneNode] of one class, and reports whether there was too much.
+func (d *DB) boundNode(ctx context.Context, c class, node string) (beyond bool, err error) {
 	size := "0"
 	if c.doc {
 		size = "length(doc)"
@@ -42,9 +47,9 @@ func (d *DB) boundNode(ctx context.Context, c class, node string) error {
 	var id any // a number or a text
 	switch err := d.queryRow(ctx, query, node, c.limit.Node, c.limit.Node*rowBytes).Scan(&last, &id); {
 	case errors.Is(err, sql.ErrNoRows):
-		return nil
+		return false, nil
 	case err != nil:
-		return err
+		return false, err
 	}
 	remove := fmt.Sprintf("DELETE FROM %s WHERE (%s) IN (SELECT %[2]s FROM %[1]s WHERE %[3]s node = ? AND (%[4]s, id) <= (?, ?) LIMIT ?)", c.table, c.key, c.where, c.at)
 	for n := int64(pruneAtOnce); n == pruneAtOnce; {
@@ -59,10 +64,10 @@ func (d *DB) boundNode(ctx context.Context, c class, node string) error {
 			return t.noteDropped(node, c.name, timeOf(last+1))
 		})
 		if err != nil {
-			return err
+			return true, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 func (t *tx) noteDropped(node, class string, until time.Time) error {
@@ -93,8 +98,9 @@ func (d *DB) DroppedOf(ctx context.Context, node string) (map[string]time.Time, 
 	return of, nil
 }
 
-// pruneNodes is [DB.PruneNode] of every node that may have too much, and forgets the notes of what would have gone by now.
-func (d *DB) pruneNodes(ctx context.Context, r Retention, now time.Time) error {
+// PruneNodes is [DB.PruneNode] of every node that may have too much, by name, and forgets the notes of what would have gone by now.
+func (d *DB) PruneNodes(ctx context.Context, r Retention, now time.Time) (over map[string][]string, err error) {
+	over = map[string][]string{}
 	most, least := map[string]bool{}, map[string]int64{} // by table
 	for _, c := range r.classes() {
 		if n := c.limit.Node; n > 0 && (least[c.table] == 0 || n < least[c.table]) {
@@ -104,18 +110,22 @@ func (d *DB) pruneNodes(ctx context.Context, r Retention, now time.Time) error {
 	for table, n := range least {
 		names, err := d.digests(ctx, "SELECT node FROM "+table+" WHERE node <> '' GROUP BY node HAVING count(*) > ?", n)
 		if err != nil {
-			return fmt.Errorf("looking for nodes with too many rows of %s: %w", table, err)
+			return over, fmt.Errorf("looking for nodes with too many rows of %s: %w", table, err)
 		}
 		for _, name := range names {
 			most[name] = true
 		}
 	}
 	for name := range most {
-		if err := d.PruneNode(ctx, name, r); err != nil {
-			return err
+		classes, err := d.PruneNode(ctx, name, r)
+		if err != nil {
+			return over, err
+		}
+		if len(classes) > 0 {
+			over[name] = classes
 		}
 	}
-	return d.forgetDropped(ctx, r, now)
+	return over, d.forgetDropped(ctx, r, now)
 }
 
 // forgetDropped forgets the notes that say nothing any more: what is as old is gone of every node.

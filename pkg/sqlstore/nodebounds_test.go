@@ -29,8 +29,14 @@ func testNodeBounds(t *testing.T, fresh opener) {
 		}
 	}
 	keep := Retention{Runs: Limit{Node: 3, Age: time.Hour}, Quiet: Limit{Node: 4, Age: time.Hour}, Events: Limit{Node: 5, Age: time.Hour}, History: Limit{Node: 6, Age: time.Hour}}
-	must(t, d.PruneNode(t.Context(), "web-1", keep))
-	_, err := d.Prune(t.Context(), keep, at(20))
+	over, err := d.PruneNode(t.Context(), "web-1", keep)
+	if err != nil || fmt.Sprint(over) != "[runs quiet events history]" {
+		t.Errorf("too much of %v, %v", over, err)
+	}
+	if over, err := d.PruneNode(t.Context(), "web-2", keep); err != nil || len(over) > 0 {
+		t.Errorf("of the other one too much of %v, %v", over, err)
+	}
+	_, err = d.Prune(t.Context(), keep, at(20))
 	must(t, err)
 	for node, want := range map[string]string{"web-1": "7 5 6", "web-2": "6 3 3"} {
 		runs, err := d.Runs(t.Context(), node, 100, true)
@@ -56,8 +62,13 @@ func testNodeBounds(t *testing.T, fresh opener) {
 	if dropped, err := d.DroppedOf(t.Context(), "web-2"); err != nil || len(dropped) > 0 {
 		t.Errorf("of the other one: %v, %v", dropped, err)
 	}
-	_, err = d.Prune(t.Context(), keep, at(20).Add(time.Hour))
-	must(t, err)
+	tight := Retention{Events: Limit{Node: 1}}
+	if all, err := d.PruneNodes(t.Context(), tight, at(20)); err != nil || fmt.Sprint(all) != "map[web-1:[events] web-2:[events]]" {
+		t.Errorf("too much is %v, %v", all, err)
+	}
+	if all, err := d.PruneNodes(t.Context(), keep, at(20).Add(time.Hour)); err != nil || len(all) > 0 {
+		t.Errorf("those have too much: %v, %v", all, err)
+	}
 	if dropped, err := d.DroppedOf(t.Context(), "web-1"); err != nil || len(dropped) > 0 {
 		t.Errorf("when all of that time is gone: %v, %v", dropped, err)
 	}
@@ -75,7 +86,9 @@ func testLargeRuns(t *testing.T, fresh opener) {
 		large := report.Result{ID: "a/file:/b", Outcome: report.Failed, Reason: base64.StdEncoding.EncodeToString(noise)}
 		must(t, d.PutRuns(t.Context(), "web-1", []report.Run{{ID: fmt.Sprint("run-", i), Results: []report.Result{large}}}, noon.Add(time.Duration(i)*time.Second)))
 	}
-	must(t, d.PruneNode(t.Context(), "web-1", Retention{Runs: Limit{Node: 10}}))
+	if over, err := d.PruneNode(t.Context(), "web-1", Retention{Runs: Limit{Node: 10}}); err != nil || fmt.Sprint(over) != "[runs]" {
+		t.Errorf("too much of %v, %v", over, err)
+	}
 	runs, err := d.Runs(t.Context(), "web-1", 100, true)
 	must(t, err)
 	if len(runs) < 5 || len(runs) > 9 || runs[0].ID != "run-9" {

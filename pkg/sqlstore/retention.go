@@ -65,9 +65,6 @@ func (d *DB) Prune(ctx context.Context, r Retention, now time.Time) ([]string, e
 			}
 		}
 	}
-	if err := d.pruneNodes(ctx, r, now); err != nil {
-		return nil, err
-	}
 	if r.Facets <= 0 {
 		return nil, nil
 	}
