@@ -175,8 +175,11 @@ func (s *initScripts) act(ctx context.Context, name, verb, doing string, want bo
 }
 
 // looks is how often a service is looked at before it is said not to have done what it was told: a script may be done before the
-// service has gone, or has left a trace.
-const looks = 10
+// service has gone, or has left a trace. One that has failed may be started again by what supervises it, a second later.
+const (
+	looks       = 10
+	looksFailed = 4
+)
 
 // outcome is the state of a service after a command. One that was started has first had time to end: a script is done as soon as
 // there is a process, which may not like its configuration.
@@ -189,7 +192,7 @@ func (s *initScripts) outcome(ctx context.Context, name string, want bool) (host
 		}
 		s.scripts.forget(name)
 		is, err := s.system.describe(ctx, name)
-		if err != nil || is.Running == want || is.Failed || is.Unknown || i == looks {
+		if err != nil || is.Running == want || is.Unknown || is.Failed && i >= looksFailed || i == looks {
 			return is, err
 		}
 	}

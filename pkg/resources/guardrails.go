@@ -23,7 +23,8 @@ func UsualAgent() Agent {
 	return Agent{
 		Unit: "vigo-agent", Packages: []string{"vigo-agent", "vigo"}, Users: []string{"root", "vigo-agent"},
 		Files: []string{"/usr/bin/vigo-agent", "/usr/local/bin/vigo-agent", "/etc/default/vigo-agent",
-			"/etc/systemd/system/vigo-agent.service", "/usr/lib/systemd/system/vigo-agent.service", "/lib/systemd/system/vigo-agent.service"},
+			"/etc/systemd/system/vigo-agent.service", "/usr/lib/systemd/system/vigo-agent.service", "/lib/systemd/system/vigo-agent.service",
+			"/etc/init.d/vigo-agent", "/etc/sv/vigo-agent"},
 		State: "/var/lib/vigo-agent",
 	}
 }

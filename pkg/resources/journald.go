@@ -3,6 +3,7 @@ package resources
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/resource"
@@ -53,6 +54,9 @@ func validateConf(name, ensure string, settings map[string]string) error {
 func (j *Journald) Plan(ctx context.Context, h *host.Host) (resource.Plan, error) {
 	f := gone("/etc/systemd/journald.conf.d/vigo-" + j.Name + ".conf")
 	if j.Ensure != "absent" {
+		if err := needSystemd(h); err != nil {
+			return resource.Plan{}, fmt.Errorf("planning options of the journal: %w", err)
+		}
 		f = ownedFile(f.Path, ownedMark+"[Journal]\n"+settingLines(j.Settings, "="))
 	}
 	return ownedPlan(ctx, h, f, func(ctx context.Context) error { return restartIfRunning(ctx, h, "systemd-journald") })

@@ -18,7 +18,8 @@ import (
 // Reboot boots the machine again when that is due: because an update asks for it, or a resource that notifies this one has
 // changed. It is ordered once, after everything else in the run, with a delay in which the report of the run is sent. The
 // key window, which every resource has, bounds when it may be; it is looked at again before the order, and must still be open
-// when the delay is over. Where reboots: in fleet.yaml has nodes take turns, it waits for that of this node.
+// when the delay is over. Where reboots: in fleet.yaml has nodes take turns, it waits for that of this node. On a machine without
+// systemd a process waits for the delay; /run/vigo-reboot.pid has its number, and to kill it calls the reboot off.
 //
 //	resources:
 //	  - reboot: for updates
@@ -79,7 +80,7 @@ func (r *Reboot) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
 	if err != nil || early {
 		return p, err
 	}
-	if is, err := look(h, "/run/systemd/shutdown/scheduled"); err != nil || is != nil {
+	if ordered, err := rebootOrdered(h); err != nil || ordered {
 		return p, err
 	}
 	p.Do(func(context.Context) error { r.order(h, reason); return nil }, change.Of("reboot", "due: "+reason, "at the end of the run"))
@@ -204,7 +205,7 @@ func (r *Reboot) Finish(ctx context.Context, h *host.Host) error {
 	}
 	err := r.open(h, delay)
 	if err == nil {
-		err = runProgram(ctx, h, "shutdown", "-r", fmt.Sprintf("+%d", int(delay.Minutes())), message)
+		err = orderReboot(ctx, h, delay, message)
 	}
 	if err == nil {
 		return nil

@@ -141,6 +141,9 @@ func (u *SystemdUnit) Plan(ctx context.Context, h *host.Host) (resource.Plan, er
 
 // unitFilePlan plans a file that belongs to a unit, and that systemd has read it.
 func unitFilePlan(ctx context.Context, h *host.Host, unit string, f *File) (resource.Plan, error) {
+	if err := needSystemd(h); err != nil {
+		return resource.Plan{}, fmt.Errorf("planning unit %s: %w", unit, err)
+	}
 	p, err := f.Plan(ctx, h)
 	if err != nil || !p.Empty() {
 		return owing(h, p), err
@@ -154,6 +157,19 @@ func unitFilePlan(ctx context.Context, h *host.Host, unit string, f *File) (reso
 	}
 	p.Do(func(context.Context) error { h.Units.Owe(); return nil }, change.Of("loaded", "an older version", "as the files are"))
 	return p, nil
+}
+
+// needSystemd is an error on a machine that is known to have another init system: what is written for systemd would do nothing.
+func needSystemd(h *host.Host) error {
+	is, err := host.FindInit(h.FS)
+	if err != nil {
+		return fmt.Errorf("looking for the init system: %w", err)
+	}
+	if is == "" || is == host.Systemd {
+		return nil
+	}
+	err = fmt.Errorf("the init system of this machine is %s, not systemd: %w", is, errors.ErrUnsupported)
+	return fault.WithHint(err, `declare it with when: os.init == "systemd"`)
 }
 
 // unitFileGone plans that a unit and its file go.
