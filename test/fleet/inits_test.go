@@ -37,7 +37,6 @@ func TestOtherInitSystems(t *testing.T) {
 	for i, m := range fleet.StartAll(t, options...) {
 		m.CopyIn(t, filepath.Join(bin, "vigo-agent"), "/usr/local/bin/vigo-agent", 0o755)
 		t.Run(names[i], func(t *testing.T) {
-			t.Parallel()
 			if facts := m.MustExec(t, "vigo-agent", "traits", "os", "services"); !strings.Contains(facts, "init: "+names[i]+"\n") || !strings.Contains(facts, "cron:") {
 				t.Errorf("the facts are\n%s", facts)
 			}
