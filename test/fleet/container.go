@@ -55,7 +55,7 @@ func startContainer(w *workdir, hostname string, ns *netns, systemd bool) (*cont
 	cmd := exec.Command("/bin/sh", "-c", startScript, "sh", ns.path(), nspawn,
 		"--register=no", "--keep-unit", "--quiet",
 		"--directory="+rootDir, "--machine="+hostname,
-		"--system-call-filter=bpf @keyring", // as on a real machine: Docker's runc lets a container have devices, and gives it a keyring
+		"--system-call-filter=bpf @keyring",                                 // as on a real machine: Docker's runc lets a container have devices, and gives it a keyring
 		"--network-namespace-path="+netnsFile, "--capability=CAP_NET_ADMIN", // for its own network only
 		"--console=read-only", "--resolv-conf=off", "--timezone=off", "--link-journal=no")
 	if systemd {
