@@ -190,7 +190,7 @@ func TestCrashedServiceOfOpenRCIsForgottenFirst(t *testing.T) {
 	if err := rc.SetRunning(t.Context(), "sshd", true); err == nil || !strings.Contains(err.Error(), "now crashed") {
 		t.Error(err)
 	}
-	if log := strings.Join(m.Log(), "\n"); strings.Index(log, "zap") < 0 || strings.Index(log, "zap") > strings.Index(log, "start") {
+	if log := strings.Join(m.Log(), "\n"); !strings.Contains(log, "zap") || strings.Index(log, "zap") > strings.Index(log, "start") {
 		t.Errorf("the commands were\n%s", log)
 	}
 }
