@@ -39,21 +39,40 @@ func (s *Sim) silence() time.Time {
 	return s.Now()
 }
 
-// wait goes on with the others until every silent node is stale, or should long be.
-func (s *Sim) wait(ctx context.Context, p *play, since time.Time) {
-	told := max(s.told, s.Interval)
-	rest := since.Add(3*told + 3*time.Second).Sub(s.Now())
+// overdue is for how long a service that is late with what it finds out is waited for.
+const overdue = time.Minute
+
+// wait goes on with the others until every silent node is stale, or should long be. A service that is late shows in how late it was.
+func (s *Sim) wait(ctx context.Context, p *play, since time.Time) error {
+	rest := since.Add(3*max(s.told, s.Interval) + 3*time.Second).Sub(s.Now())
 	if rest > 0 {
 		s.say("waiting %s for %d silent nodes to be found stale", rest.Round(time.Second), s.Silent+s.Dark)
 		p.run(ctx, "waiting", rest, s.Changes)
 	}
+	for end := s.Now().Add(overdue); ctx.Err() == nil && s.Now().Before(end); {
+		list, err := s.stale(ctx)
+		if err != nil || len(list) >= s.Silent+s.Dark {
+			return err
+		}
+		p.run(ctx, "waiting", min(s.Interval, time.Second), s.Changes)
+	}
+	return nil
+}
+
+// stale are the nodes of the fleet that the service says are.
+func (s *Sim) stale(ctx context.Context) ([]report.NodeStatus, error) {
+	list, err := s.People.Nodes(ctx, report.Query{Presence: report.Stale, Name: s.Prefix + "-*"})
+	if err != nil {
+		return nil, fmt.Errorf("asking who is stale: %w", err)
+	}
+	return list, nil
 }
 
 // judge compares what the service said of nodes since a moment with what it knew of them.
 func (s *Sim) judge(ctx context.Context, f *Figures, since time.Time) error {
-	list, err := s.People.Nodes(ctx, report.Query{Presence: report.Stale, Name: s.Prefix + "-*"})
+	list, err := s.stale(ctx)
 	if err != nil {
-		return fmt.Errorf("asking who is stale: %w", err)
+		return err
 	}
 	events, err := s.since(ctx, since)
 	if err != nil {

@@ -97,7 +97,9 @@ func (s *Sim) figure(ctx context.Context, play *play, intro counts) (Figures, er
 		return f, ctx.Err()
 	}
 	if s.Silent+s.Dark > 0 {
-		s.wait(ctx, play, silence)
+		if err := s.wait(ctx, play, silence); err != nil {
+			return f, err
+		}
 	}
 	stop()
 	f.Outages = <-heard
