@@ -39,7 +39,7 @@ resources:
 
 const (
 	crisis = 15 * time.Second // interval of the plant
-	busy   = 3 * time.Second  // that a computer with much else to do may take for what is at once
+	busy   = 12 * time.Second // that a computer with much else to do may take for what is at once
 )
 
 // aDisaster: two people have all nodes that can be reached change over within one interval, and back. One that is off meanwhile

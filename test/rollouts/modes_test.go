@@ -46,7 +46,7 @@ func (f *fleet) all(motd string, of int) time.Duration {
 // was there before. A node that is off meanwhile is named, and follows when it is back.
 func TestADisaster(t *testing.T) {
 	t.Parallel()
-	const interval, busy = 15 * time.Second, 3 * time.Second // of a machine that does much else
+	const interval, busy = 15 * time.Second, 12 * time.Second // of a machine that does much else
 	var root string
 	var keys [2]string
 	f := newFleetAfter(t, func(data string) {
