@@ -247,7 +247,7 @@ func (c *Controller) finish(err error) {
 	c.metrics.outcome(f)
 	switch {
 	case f != nil && (before == nil || before.Message != f.Message):
-		c.cfg.Log.Error("publishing does not work", "kind", f.Kind, "commit", f.Commit, "err", err)
+		c.complain(f, err)
 	case f == nil && before != nil:
 		c.cfg.Log.Info("publishing works again", "commit", c.state.Built.Commit)
 	}
@@ -257,6 +257,18 @@ func (c *Controller) finish(err error) {
 	}
 	if changed && c.cfg.Listener != nil {
 		c.cfg.Listener.Note(c.Status())
+	}
+}
+
+// complain logs what does not work. Each mistake of a policy has a line of its own, so that people can read them.
+func (c *Controller) complain(f *Failure, err error) {
+	if len(f.Problems) == 0 {
+		c.cfg.Log.Error("publishing does not work", "kind", f.Kind, "commit", f.Commit, "err", err)
+		return
+	}
+	c.cfg.Log.Error("publishing does not work: the policy has mistakes", "kind", f.Kind, "commit", f.Commit, "by", f.Author)
+	for _, p := range f.Problems {
+		c.cfg.Log.Error("mistake", "err", p)
 	}
 }
 

@@ -113,6 +113,9 @@ func TestBadCommitChangesNothing(t *testing.T) {
 	if s.Failure == nil || s.Failure.Kind != FailedPolicy || s.Failure.Commit != bad || len(s.Failure.Problems) != 1 || s.Failure.Problems[0].Pos != want || s.Failure.Author == "" {
 		t.Fatalf("failure: %+v", s.Failure)
 	}
+	if line := `level=ERROR msg=mistake err="bad:3:7: is bad (make it good)"` + "\n"; strings.Count(r.log.String(), line) != 1 {
+		t.Errorf("the log does not have the mistake once, on a line of its own:\n%s", r.log.String())
+	}
 	if s.Built.Commit != good || s.Seen.Commit != bad || r.pointer("staging").Seq != 1 {
 		t.Errorf("status: %+v", s)
 	}
