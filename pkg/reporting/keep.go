@@ -42,7 +42,8 @@ func (s *Service) keep(n *node, facets map[string]string) error {
 // pointer was then, and which run that found the same it speaks of. Of which run a failure is, is a difference.
 func (a *account) sameAs(b *account) bool {
 	return sameWord(&a.Last, &b.Last) && a.State == b.State && a.Since.Equal(b.Since) && a.Failing == b.Failing && a.Reason == b.Reason && a.First.Equal(b.First) &&
-		a.Changed.Equal(b.Changed) && maps.Equal(a.Failed, b.Failed) && (a.well() || a.Whole.Equal(b.Whole)) && a.Ahead.Equal(b.Ahead) && sameReport(&a.Report, &b.Report)
+		a.Changed.Equal(b.Changed) && maps.Equal(a.Failed, b.Failed) && (a.well() || a.Whole.Equal(b.Whole)) && a.Ahead.Equal(b.Ahead) && sameReport(&a.Report, &b.Report) &&
+		a.Wish.At.Equal(b.Wish.At) && a.Wish.After == b.Wish.After && a.Excess.At.Equal(b.Excess.At) && a.Excess.Text == b.Excess.Text
 }
 
 // well is whether nothing is known to be wrong.
