@@ -43,6 +43,9 @@ func titleOf(name string) string {
 	return strings.TrimSuffix(fmt.Sprintf("[%s](reference/resources/%[1]s.md) %s", kind, about), " ")
 }
 
+// takenPort finds a port of the machine that a case takes.
+var takenPort = regexp.MustCompile(`(?:127\.0\.0\.1:|LocalPort => )(\d{4,5})`)
+
 // readCases reads the cases of all types, by type.
 func readCases(t *testing.T) []typeCase {
 	t.Helper()
@@ -51,6 +54,7 @@ func readCases(t *testing.T) []typeCase {
 		t.Fatal(err)
 	}
 	var cases []typeCase
+	ports := map[string]string{} // by whom they are taken; what one case starts may be there while the next is tried
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
@@ -76,6 +80,12 @@ func readCases(t *testing.T) []typeCase {
 			if line := judgesNothing(script); line != "" {
 				t.Errorf("%s: %q is not the last line, so sh -e goes on if it fails: write || exit 1 behind it", path, line)
 			}
+		}
+		for _, found := range takenPort.FindAllStringSubmatch(string(data), -1) {
+			if other, taken := ports[found[1]]; taken && other != path {
+				t.Errorf("%s and %s take the port %s", other, path, found[1])
+			}
+			ports[found[1]] = path
 		}
 		cases = append(cases, c)
 	}
