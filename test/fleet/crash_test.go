@@ -25,10 +25,7 @@ const envVictim = "VIGO_FLEET_VICTIM"
 func TestKilledRunLeavesNothing(t *testing.T) {
 	fleet.Require(t)
 	warm(t)
-	cache, err := fleet.CacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
+	cache := cacheOfItsOwn(t)
 	mounts, links, before := readMounts(t), readLinks(t), machineDirs(t, cache)
 
 	victim := exec.Command(os.Args[0], "-test.run=^TestVictim$", "-test.v")
@@ -68,6 +65,26 @@ func TestKilledRunLeavesNothing(t *testing.T) {
 	if now := readLinks(t); now != links {
 		t.Errorf("interfaces before: %s, after: %s", links, now)
 	}
+}
+
+// cacheOfItsOwn has the test keep its machines apart from those of tests that run at the same time, which also remove what is left
+// of dead processes.
+func cacheOfItsOwn(t *testing.T) string {
+	t.Helper()
+	shared, err := fleet.CacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := fleet.Image(t.Context(), shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := t.TempDir()
+	if err := os.Symlink(image, filepath.Join(own, filepath.Base(image))); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(fleet.EnvCache, own)
+	return own
 }
 
 // TestVictim is the process to be killed; by itself it does nothing.

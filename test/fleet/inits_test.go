@@ -72,10 +72,13 @@ func runningDemo(t *testing.T, m *fleet.Machine) string {
 func keptRunning(t *testing.T, m *fleet.Machine) {
 	m.MustExec(t, "touch", "/etc/demo.broken")
 	policyOf(t, m, initsDir, demoService)
-	run, _ := applyOn(t, m, initsDir)
-	if run.Counts.Failed != 1 || !strings.Contains(run.Results[0].Reason, "starting service demo: ") {
-		t.Errorf("a service that does not start: %s", brief(run))
-	}
+	waitFor(t, "a run that finds a service that does not start", func(context.Context) error { // it may have a process for a moment
+		run, _ := applyOn(t, m, initsDir)
+		if run.Counts.Failed != 1 || !strings.Contains(run.Results[0].Reason, "starting service demo: ") {
+			return errors.New(brief(run))
+		}
+		return nil
+	})
 	m.MustExec(t, "rm", "/etc/demo.broken")
 	if run, code := applyOn(t, m, initsDir); code != 0 {
 		t.Errorf("after it was mended: %s", brief(run))
