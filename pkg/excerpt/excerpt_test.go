@@ -1,6 +1,7 @@
 package excerpt_test
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -46,6 +47,7 @@ func TestOf(t *testing.T) {
 func FuzzSaid(f *testing.F) {
 	f.Add([]byte("E: Unable to locate package x\n"))
 	f.Add([]byte(strings.Repeat("a secret ", 100) + "\nend"))
+	f.Add([]byte("…\u2009\xe2"))
 	f.Fuzz(func(t *testing.T, output []byte) {
 		got := excerpt.Said(output)
 		if len(got) > 510 || strings.Contains(got, "\n") || !utf8.ValidString(got) {
@@ -59,7 +61,8 @@ func FuzzSaid(f *testing.F) {
 				}
 			}
 		}
-		if first, _, _ := strings.Cut(got, " "); strings.HasPrefix(got, "…") && strings.Trim(first, "…;") != "" {
+		own := bytes.Contains(output, []byte("…")) // the sign may be the program's
+		if first, _, _ := strings.Cut(got, " "); !own && strings.HasPrefix(got, "…") && strings.Trim(first, "…;") != "" {
 			t.Errorf("an excerpt begins within a word: %.40q", got)
 		}
 	})
