@@ -155,6 +155,7 @@ func FuzzIniTwice(f *testing.F) {
 	f.Add("k 1\n\tk\t2", "", "k", "v w", "\t", false)
 	f.Add("[a]\r\nk:1\r\n", "a", "l", "", ":", true)
 	f.Add("\ufeffk = 1 \\\n  2\n", "", "k", "x", "", true)
+	f.Add("k = 1\\", "", "l", "x", "", false)
 	f.Fuzz(func(t *testing.T, content, section, key, value, separator string, absent bool) {
 		i := &Ini{Name: "x", Path: "/etc/x", Section: section, Key: key, Value: &value, Separator: separator}
 		if absent {

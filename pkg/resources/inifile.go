@@ -172,7 +172,15 @@ func (f *iniFile) set(section, key string, lines []string) {
 	for n := range made {
 		made[n].section = section
 	}
+	if at > 0 && f.entries[at-1].goesOn() {
+		made = slices.Insert(made, 0, iniEntry{raw: []string{""}, section: section})
+	}
 	f.entries = slices.Insert(f.entries, at, made...)
+}
+
+// goesOn is whether the next line would be part of a setting: the last of a file may end with a backslash.
+func (e *iniEntry) goesOn() bool {
+	return e.kind == iniSetting && strings.HasSuffix(e.raw[len(e.raw)-1], `\`)
 }
 
 // placeOf says where a new key of a section goes, and makes the section: behind a comment that shows the key, else behind
