@@ -201,7 +201,7 @@ func (s *site) knowsWhoIsSilent(t *testing.T, silent, other *node) {
 		return hasProblem(st, silent.Name(), "stale", "last seen")
 	})
 	after := st.Now.Sub(silent.detail(t).Seen)
-	if after < 3*interval || after > 3*interval+20*time.Second {
+	if after < 3*interval || after > 3*interval+2*time.Second {
 		t.Errorf("%s is stale %s after it was heard of last, want 3 x %s", silent.Name(), after, interval)
 	}
 	if err := hasProblem(st, other.Name(), "", ""); err == nil {
