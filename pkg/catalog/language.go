@@ -5,11 +5,12 @@
 package catalog
 
 import (
-	"path"
+	"maps"
 	"slices"
 	"sort"
 
 	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/glob"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/resource"
 	"vigo.dev/pkg/trait"
@@ -37,18 +38,26 @@ type Input struct {
 	Watch   Watch // nil: nothing is told
 }
 
-// Labels returns the labels that fleet.yaml grants to a node; a later grant wins over an earlier one.
+// Labels returns the labels that fleet.yaml grants to a node; a later grant wins over an earlier one. Who asks for many nodes of
+// one policy uses [Language.Labelling].
 func (l Language) Labels(p *policy.Policy, node string) map[string]string {
-	labels := map[string]string{}
-	for _, g := range p.Fleet.Nodes {
-		if ok, err := path.Match(g.Match, node); err != nil || !ok {
-			continue // a bad glob was refused by Check
-		}
-		for name, value := range g.Labels {
-			labels[name] = value
-		}
+	return l.Labelling(p)(node)
+}
+
+// Labelling returns [Language.Labels] of a policy, for many nodes.
+func (l Language) Labelling(p *policy.Policy) func(node string) map[string]string {
+	patterns := make([]string, len(p.Fleet.Nodes))
+	for i, g := range p.Fleet.Nodes {
+		patterns[i] = g.Match
 	}
-	return labels
+	list := glob.NewList(patterns) // a bad glob was refused by Check
+	return func(node string) map[string]string {
+		labels := map[string]string{}
+		for _, at := range list.Matching(node) {
+			maps.Copy(labels, p.Fleet.Nodes[at].Labels)
+		}
+		return labels
+	}
 }
 
 // Channel returns the channel a node belongs to by its labels: the first, by name, whose selector holds. With a single

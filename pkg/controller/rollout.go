@@ -114,12 +114,12 @@ func (c *Controller) grants(ctx context.Context, name string, t bundle.Target) (
 	if err != nil {
 		return nil, failed(FailedRollout, fmt.Errorf("asking which nodes there are: %w", err))
 	}
-	grants := map[string]map[string]string{}
+	grants, labels := map[string]map[string]string{}, s.Language.Labelling(p)
 	for _, r := range roster {
 		if r.Channel != name {
 			continue
 		}
-		given := maps.Clone(s.Language.Labels(p, r.Node))
+		given := labels(r.Node)
 		maps.DeleteFunc(given, func(label, value string) bool { return r.Labels[label] == value })
 		if len(given) > 0 {
 			grants[r.Node] = given

@@ -100,12 +100,12 @@ func (c *Controller) sealed(ctx context.Context, name, slot string, t bundle.Tar
 	if err != nil {
 		return before, failed(FailedSecrets, fmt.Errorf("asking which nodes there are: %w", err))
 	}
-	needs := map[string]need{}
+	needs, given := map[string]need{}, s.Language.Labelling(p)
 	for _, r := range roster {
 		if r.Channel != name {
 			continue
 		}
-		if n := needOf(s.Language, p, content, r); len(n.names) > 0 {
+		if n := needOf(s.Language, p, content, r, given(r.Node)); len(n.names) > 0 {
 			needs[r.Node] = n
 		}
 	}
@@ -126,12 +126,12 @@ type need struct {
 	names []string
 }
 
-func needOf(l catalog.Language, p *policy.Policy, content *policy.Content, r report.Recipient) need {
+func needOf(l catalog.Language, p *policy.Policy, content *policy.Content, r report.Recipient, given map[string]string) need {
 	labels := maps.Clone(r.Labels)
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	maps.Copy(labels, l.Labels(p, r.Node)) // the signed policy has the last word, as on the node
+	maps.Copy(labels, given) // the signed policy has the last word, as on the node
 	return need{key: r.Key, names: l.SecretsOf(p, content, r.Node, labels)}
 }
 

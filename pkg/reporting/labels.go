@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"vigo.dev/pkg/api"
+	"vigo.dev/pkg/glob"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
 )
@@ -19,36 +20,45 @@ const grantsKey = "grants"
 // labelling is which labels the policies of the channels give to nodes, beside those of enrolment. The lock of the service guards it.
 type labelling struct {
 	told []report.Grants // never changed, only replaced
-	by   map[string][]report.LabelGrant
+	by   map[string]granted
 	// shared are the labels that nodes with the same ones have in common, by what they say.
 	shared map[string]map[string]string
 }
 
+// granted is what one policy grants, and to whom.
+type granted struct {
+	grants []report.LabelGrant
+	to     glob.List
+}
+
 // use takes over what policies grant.
 func (l *labelling) use(told []report.Grants) {
-	*l = labelling{told: told, by: map[string][]report.LabelGrant{}, shared: map[string]map[string]string{}}
-	for _, g := range told {
-		for _, channel := range g.Channels {
-			l.by[channel] = g.Grants
+	*l = labelling{told: told, by: map[string]granted{}, shared: map[string]map[string]string{}}
+	for _, t := range told {
+		patterns := make([]string, len(t.Grants))
+		for i, g := range t.Grants {
+			patterns[i] = g.Match
+		}
+		all := granted{t.Grants, glob.NewList(patterns)}
+		for _, channel := range t.Channels {
+			l.by[channel] = all
 		}
 	}
 }
 
 // of are the labels of a node: those of its enrolment, and those of the policy, which has the last word.
 func (l *labelling) of(name, channel string, enrolled map[string]string) map[string]string {
-	var all map[string]string
-	for _, g := range l.by[channel] {
-		if ok, err := path.Match(g.Match, name); err != nil || !ok {
-			continue
-		}
-		if all == nil {
-			all = make(map[string]string, len(enrolled)+len(g.Labels))
-			maps.Copy(all, enrolled)
-		}
-		maps.Copy(all, g.Labels)
-	}
-	if all == nil {
+	policy := l.by[channel]
+	matching := policy.to.Matching(name)
+	if len(matching) == 0 {
 		return enrolled
+	}
+	all := maps.Clone(enrolled)
+	if all == nil {
+		all = map[string]string{}
+	}
+	for _, at := range matching {
+		maps.Copy(all, policy.grants[at].Labels)
 	}
 	key := ""
 	for _, label := range slices.Sorted(maps.Keys(all)) {

@@ -13,7 +13,7 @@ var floors = []struct {
 }{
 	{"pkg/fault", 0}, {"pkg/change", 0}, {"pkg/trait", 0}, {"pkg/host", 0}, {"pkg/bundle", 0}, {"pkg/report", 0},
 	{"pkg/rollout", 0}, {"pkg/netdev", 0}, {"pkg/atomicfile", 0}, {"pkg/redact", 0}, {"pkg/window", 0},
-	{"pkg/superblock", 0}, {"pkg/lease", 0}, {"pkg/excerpt", 0}, {"pkg/span", 0},
+	{"pkg/superblock", 0}, {"pkg/lease", 0}, {"pkg/excerpt", 0}, {"pkg/span", 0}, {"pkg/glob", 0},
 
 	{"pkg/audit", 1}, {"pkg/resource", 1}, {"pkg/policy", 1}, {"pkg/expr", 1}, {"pkg/seal", 1}, {"pkg/sigstore", 1},
 
