@@ -144,8 +144,9 @@ func (h *Hub) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// Close closes the registry; Run must have returned.
+// Close ends what is being fetched for nodes, and closes the registry; Run must have returned.
 func (h *Hub) Close() error {
+	h.mirror.Close()
 	h.client.Close()
 	return h.registry.Close()
 }

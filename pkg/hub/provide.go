@@ -37,23 +37,29 @@ func (a *Absent) Error() string {
 // Unwrap returns why.
 func (a *Absent) Unwrap() error { return a.Why }
 
-var errStillFetching = errors.New("it is being fetched and takes longer than one request may; ask again")
+var (
+	errStillFetching = errors.New("it is being fetched and takes longer than one request may; ask again")
+	errStops         = errors.New("the hub is being stopped; ask again")
+)
 
 // demand is the layers that are being fetched.
 type demand struct {
 	mu      sync.Mutex
+	closed  bool
 	pending map[string]*errand // by digest
 	turns   chan struct{}
+	all     sync.WaitGroup
 }
 
 // An errand is one layer that is being fetched for all who ask.
 type errand struct {
+	stop context.CancelFunc
 	done chan struct{}
 	err  error
 }
 
 // Provide makes sure that a layer which a mirrored bundle names is in the local store, and fetches it when it is not. It goes on
-// to do so when ctx ends. Only an [*Absent] says that the layer is one of them and is not there.
+// to do so when ctx ends, until Close. Only an [*Absent] says that the layer is one of them and is not there.
 func (m *Mirror) Provide(ctx context.Context, digest string) (fetched bool, err error) {
 	p, known, err := m.shelf.find(ctx, digest)
 	if err != nil || !known {
@@ -69,7 +75,10 @@ func (m *Mirror) Provide(ctx context.Context, digest string) (fetched bool, err 
 	if there {
 		return false, nil
 	}
-	e := m.errand(ctx, p)
+	e, err := m.errand(ctx, p)
+	if err != nil {
+		return false, &Absent{p.module, p.bundle, err}
+	}
 	timer := time.NewTimer(provideTime)
 	defer timer.Stop()
 	select {
@@ -104,28 +113,51 @@ func (m *Mirror) holds(ctx context.Context, d bundle.Descriptor) (bool, error) {
 }
 
 // errand returns the fetching of a layer, which it starts if nobody has.
-func (m *Mirror) errand(ctx context.Context, p place) *errand {
+func (m *Mirror) errand(ctx context.Context, p place) (*errand, error) {
 	m.demand.mu.Lock()
 	defer m.demand.mu.Unlock()
-	if e, pending := m.demand.pending[p.Digest]; pending {
-		return e
+	if m.demand.closed {
+		return nil, errStops
 	}
-	e := &errand{done: make(chan struct{})}
+	if e, pending := m.demand.pending[p.Digest]; pending {
+		return e, nil
+	}
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), syncTime)
+	e := &errand{stop: stop, done: make(chan struct{})}
 	m.demand.pending[p.Digest] = e
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), syncTime)
-	go func() {
-		defer cancel()
-		m.demand.turns <- struct{}{}
-		if e.err = m.fetch(ctx, p); e.err != nil {
+	m.demand.all.Go(func() {
+		defer stop()
+		if e.err = m.fetchInTurn(ctx, p); e.err != nil {
 			m.Log.Warn("fetching on demand", "module", p.module, "bundle", p.bundle, "err", e.err)
 		}
-		<-m.demand.turns
 		m.demand.mu.Lock()
 		delete(m.demand.pending, p.Digest)
 		m.demand.mu.Unlock()
 		close(e.done)
-	}()
-	return e
+	})
+	return e, nil
+}
+
+// Close ends what is being fetched on demand and waits for it: nothing is written to the local store after that. Provide
+// fetches nothing from then on.
+func (m *Mirror) Close() {
+	m.demand.mu.Lock()
+	m.demand.closed = true
+	for _, e := range m.demand.pending {
+		e.stop()
+	}
+	m.demand.mu.Unlock()
+	m.demand.all.Wait()
+}
+
+func (m *Mirror) fetchInTurn(ctx context.Context, p place) error {
+	select {
+	case m.demand.turns <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-m.demand.turns }()
+	return m.fetch(ctx, p)
 }
 
 // fetch copies one layer from the first upstream that has it. Its digest is that of a manifest that was verified, and it is
