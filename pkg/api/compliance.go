@@ -15,9 +15,6 @@ type Compliance interface {
 }
 
 func (s *server) controls(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.reader(r); err != nil {
-		return nil, err
-	}
 	return s.Compliance.Controls(r.Context(), r.URL.Query().Get("control"))
 }
 

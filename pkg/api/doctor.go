@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
 )
 
@@ -15,14 +14,12 @@ type Doctor interface {
 	Diagnose(ctx context.Context) (report.Diagnosis, error)
 }
 
+// It reads all of the store: not for every screen on a wall.
 func (s *server) doctorRoutes() []route {
 	return []route{{"GET /v1/doctor", "operator", "Examine the data folder and the store of the service; ask again while it is not done", nil, nil, report.Diagnosis{}, s.doctor}}
 }
 
 func (s *server) doctor(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.allow(r, identity.RoleOperator); err != nil { // it reads all of the store: not for every screen on a wall
-		return nil, err
-	}
 	return s.Doctor.Diagnose(r.Context())
 }
 

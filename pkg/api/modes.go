@@ -21,9 +21,6 @@ func (s *server) modeRoutes() []route {
 }
 
 func (s *server) modes(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.reader(r); err != nil {
-		return nil, err
-	}
 	return s.Modes.Modes(r.Context(), r.URL.Query().Get("channel"))
 }
 

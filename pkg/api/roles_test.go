@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,19 +72,65 @@ func TestRoles(t *testing.T) {
 	refusedAs(t, "a node that is not there", err, ErrNotFound)
 }
 
+// TestEveryRouteHasItsRoles: what the list of routes says of a route is so, and a route is for nobody who shows nothing. None of
+// these requests reaches the backend, which has no part for most of them.
+func TestEveryRouteHasItsRoles(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.cert = tls.Certificate{}
+	all := map[string][]identity.Role{
+		"viewer":    {identity.RolePublisher},
+		"operator":  {identity.RoleViewer, identity.RolePublisher},
+		"publisher": {identity.RoleViewer, identity.RoleOperator},
+		"admin":     {identity.RoleViewer, identity.RoleOperator, identity.RolePublisher},
+		"anyone":    {},
+	}
+	ask := func(route route, token string) (*http.Response, *Error) {
+		method, path, _ := strings.Cut(pathOf(route), " ")
+		req, err := http.NewRequestWithContext(t.Context(), method, r.server.URL+path, strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", token)
+		return r.raw(t, req)
+	}
+	for _, route := range (&server{}).routes() {
+		refused, forPeople := all[route.who]
+		if !forPeople {
+			if !slices.Contains([]string{"token", "node", "hub", "nobody"}, route.who) {
+				t.Errorf("%s is for %q: who is that?", route.pattern, route.who)
+			}
+			continue
+		}
+		if resp, said := ask(route, ""); resp.StatusCode != http.StatusUnauthorized || said == nil {
+			t.Errorf("%s of nobody: %s %+v", route.pattern, resp.Status, said)
+		}
+		for _, role := range refused {
+			if resp, said := ask(route, "Bearer "+r.operators[role].Text()); resp.StatusCode != http.StatusForbidden || said == nil || said.Code != ErrForbidden.Code {
+				t.Errorf("%s as %s: %s %+v", route.pattern, role, resp.Status, said)
+			}
+		}
+	}
+}
+
+// pathOf is the pattern of a route with something in the places of its parameters.
+func pathOf(r route) string { return regexp.MustCompile(`\{[a-z]+\}`).ReplaceAllString(r.pattern, "x") }
+
 // TestNodeIsNoOperator: the certificate of a node opens no operator route, and an operator token no route of nodes.
 func TestNodeIsNoOperator(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	for _, route := range []string{"GET /v1/status", "GET /v1/nodes", "GET /v1/nodes/web-1", "DELETE /v1/nodes/web-1", "GET /v1/traits", "GET /v1/events",
-		"GET /v1/tokens", "POST /v1/tokens", "DELETE /v1/tokens/x", "PUT /v1/channels", "GET /v1/recipients", "GET /v1/operators", "PUT /v1/operators/x", "DELETE /v1/operators/x", "GET /v1/doctor", "GET /v1/reboots", "DELETE /v1/reboots/x"} {
-		method, path, _ := strings.Cut(route, " ")
+	for _, route := range (&server{}).routes() {
+		if slices.Contains([]string{"token", "node", "hub", "nobody"}, route.who) {
+			continue
+		}
+		method, path, _ := strings.Cut(pathOf(route), " ")
 		req, err := http.NewRequestWithContext(t.Context(), method, r.server.URL+path, strings.NewReader("{}"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if resp, said := r.raw(t, req); resp.StatusCode != http.StatusForbidden || said == nil || said.Code != ErrWrongNode.Code {
-			t.Errorf("%s with a node's certificate: %s %+v", route, resp.Status, said)
+			t.Errorf("%s with a node's certificate: %s %+v", route.pattern, resp.Status, said)
 		}
 	}
 	r.cert = tls.Certificate{}

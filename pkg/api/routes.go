@@ -12,11 +12,26 @@ import (
 // A route is one request that can be made. The server and its description are made of the same list.
 type route struct {
 	pattern string // of http.ServeMux
-	who     string // may ask, in one word or two: who signs, or the least of the roles
+	who     string // may ask: what signs, or the least of the roles; see roles
 	about   string
 	params  []param // in the address, beside those of the path
 	in, out any     // values of the types of the bodies; nil: none
-	serve   func(http.ResponseWriter, *http.Request) (any, error)
+	serve   handler
+}
+
+// handler answers a request with a value that is sent as JSON, or an error.
+type handler func(http.ResponseWriter, *http.Request) (any, error)
+
+// roles are those of people and controllers that may ask, beside admins; none for a route whose handler finds out itself who
+// asks. A word that is none of these is for admins alone.
+func (r route) roles() []identity.Role {
+	switch r.who {
+	case "token", "node", "hub", "anyone", "nobody":
+		return nil
+	case string(identity.RoleViewer):
+		return []identity.Role{identity.RoleViewer, identity.RoleOperator}
+	}
+	return []identity.Role{identity.Role(r.who)}
 }
 
 // param is a parameter in the address of a request.

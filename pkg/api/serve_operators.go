@@ -12,6 +12,20 @@ import (
 	"vigo.dev/pkg/report"
 )
 
+// guarded returns the handler of a route, for those alone who may ask.
+func (s *server) guarded(known route) handler {
+	roles := known.roles()
+	if len(roles) == 0 {
+		return known.serve
+	}
+	return func(w http.ResponseWriter, r *http.Request) (any, error) {
+		if err := s.allow(r, roles...); err != nil {
+			return nil, err
+		}
+		return known.serve(w, r)
+	}
+}
+
 // allow finds who asks, by operator token or operator certificate, and whether one of the roles is theirs. An admin may
 // do everything.
 func (s *server) allow(r *http.Request, roles ...identity.Role) error {
@@ -41,21 +55,11 @@ func (s *server) operator(r *http.Request) (Operator, error) {
 	return Operator{Name: t.Operator, Role: t.Role}, err
 }
 
-func (s *server) reader(r *http.Request) error {
-	return s.allow(r, identity.RoleViewer, identity.RoleOperator)
-}
-
 func (s *server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.reader(r); err != nil {
-		return nil, err
-	}
 	return s.Operators.Status(r.Context(), number(r, "problems", 10, 1000))
 }
 
 func (s *server) nodes(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.reader(r); err != nil {
-		return nil, err
-	}
 	q, err := query(r)
 	if err != nil {
 		return nil, err
@@ -64,16 +68,10 @@ func (s *server) nodes(_ http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (s *server) node(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.reader(r); err != nil {
-		return nil, err
-	}
 	return s.Operators.Node(r.Context(), r.PathValue("name"))
 }
 
 func (s *server) traits(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.reader(r); err != nil {
-		return nil, err
-	}
 	q, err := query(r)
 	if err != nil {
 		return nil, err
@@ -82,30 +80,18 @@ func (s *server) traits(_ http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (s *server) events(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.reader(r); err != nil {
-		return nil, err
-	}
 	return s.Operators.Events(r.Context(), number(r, "limit", 100, 10000))
 }
 
 func (s *server) retire(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.allow(r, identity.RoleOperator); err != nil {
-		return nil, err
-	}
 	return nil, s.Admin.Retire(r.Context(), r.PathValue("name"))
 }
 
 func (s *server) tokens(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.allow(r, identity.RoleOperator); err != nil {
-		return nil, err
-	}
 	return s.Admin.ListTokens(r.Context())
 }
 
 func (s *server) createToken(w http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.allow(r, identity.RoleOperator); err != nil {
-		return nil, err
-	}
 	var req TokenRequest
 	if err := read(w, r, MaxSmall, &req); err != nil {
 		return nil, err
@@ -114,16 +100,10 @@ func (s *server) createToken(w http.ResponseWriter, r *http.Request) (any, error
 }
 
 func (s *server) revokeToken(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.allow(r, identity.RoleOperator); err != nil {
-		return nil, err
-	}
 	return nil, s.Admin.RevokeToken(r.Context(), r.PathValue("id"))
 }
 
 func (s *server) putChannels(w http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.allow(r, identity.RolePublisher); err != nil {
-		return nil, err
-	}
 	var req ChannelsRequest
 	if err := read(w, r, MaxNotes, &req); err != nil {
 		return nil, err
@@ -142,16 +122,10 @@ func (s *server) putChannels(w http.ResponseWriter, r *http.Request) (any, error
 }
 
 func (s *server) recipients(_ http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.allow(r, identity.RolePublisher); err != nil {
-		return nil, err
-	}
 	return s.Roster.Recipients(r.Context())
 }
 
 func (s *server) putGrants(w http.ResponseWriter, r *http.Request) (any, error) {
-	if err := s.allow(r, identity.RolePublisher); err != nil {
-		return nil, err
-	}
 	var req GrantsRequest
 	if err := read(w, r, MaxNotes, &req); err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ type relayServer struct {
 func NewRelayServer(b RelayBackend) http.Handler {
 	s := &relayServer{newServer(Backend{Fleet: b.Fleet, Log: b.Log, Now: b.Now, Observe: b.Observe}), b}
 	mux := http.NewServeMux()
-	for path, h := range map[string]func(http.ResponseWriter, *http.Request) (any, error){
+	for path, h := range map[string]handler{
 		"/v1/enroll": s.pass(MaxSmall, "enroll", b.Relay.Enroll),
 		"/v1/renew":  s.pass(MaxSmall, "enroll", b.Relay.Pass),
 		"/v1/reboot": s.pass(MaxSmall, "enroll", b.Relay.Pass),
@@ -87,7 +87,7 @@ func (s *relayServer) member(r *http.Request) (identity.Peer, error) {
 }
 
 // pass serves what is handed on as it is: the service checks it.
-func (s *relayServer) pass(limit int64, what string, do func(context.Context, Relayed) (Said, error)) func(http.ResponseWriter, *http.Request) (any, error) {
+func (s *relayServer) pass(limit int64, what string, do func(context.Context, Relayed) (Said, error)) handler {
 	return func(w http.ResponseWriter, r *http.Request) (any, error) {
 		peer, err := s.member(r)
 		if err != nil {

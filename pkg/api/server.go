@@ -96,18 +96,16 @@ const (
 func NewServer(b Backend) http.Handler {
 	s := newServer(b)
 	mux := http.NewServeMux()
-	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request) (any, error)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(pattern, h, w, r) })
-	}
-	for _, r := range s.routes() {
-		handle(r.pattern, r.serve)
+	for _, known := range s.routes() {
+		h := s.guarded(known)
+		mux.HandleFunc(known.pattern, func(w http.ResponseWriter, r *http.Request) { s.serve(known.pattern, h, w, r) })
 	}
 	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) { s.refuse(w, r, Refuse(ErrNotFound, "no such route")) })
 	return mux
 }
 
 // serve answers one request with what h returns, as JSON.
-func (s *server) serve(route string, h func(http.ResponseWriter, *http.Request) (any, error), w http.ResponseWriter, r *http.Request) {
+func (s *server) serve(route string, h handler, w http.ResponseWriter, r *http.Request) {
 	began := s.Now()
 	status := http.StatusOK
 	r, done := prepare(r, isQuick(route))
@@ -136,7 +134,7 @@ func prepare(r *http.Request, quick bool) (*http.Request, context.CancelFunc) {
 }
 
 // work runs h in one of the slots.
-func (s *server) work(quick bool, h func(http.ResponseWriter, *http.Request) (any, error), w http.ResponseWriter, r *http.Request) (any, error) {
+func (s *server) work(quick bool, h handler, w http.ResponseWriter, r *http.Request) (any, error) {
 	slots := s.waiting
 	if quick {
 		slots = s.quick
