@@ -131,7 +131,7 @@ func (c *Certificate) Validate() error {
 		return err
 	}
 	for _, name := range c.Names {
-		if _, err := netip.ParseAddr(name); err == nil {
+		if ip, err := netip.ParseAddr(name); err == nil && ip.Zone() == "" {
 			continue
 		}
 		if !plainWord(strings.TrimPrefix(name, "*."), ".") {

@@ -60,7 +60,7 @@ func parsePublished(text string) (published, error) {
 	rest = rest[:at]
 	if at = strings.LastIndex(rest, ":"); at >= 0 {
 		addr, err := netip.ParseAddr(strings.Trim(rest[:at], "[]"))
-		if err != nil || addr.Is6() != strings.HasPrefix(rest, "[") {
+		if err != nil || addr.Zone() != "" || addr.Is6() != strings.HasPrefix(rest, "[") {
 			return p, wrong
 		}
 		p.address = addr.String()

@@ -106,6 +106,7 @@ func FuzzBlockTwice(f *testing.F) {
 func FuzzHostEntryTwice(f *testing.F) {
 	f.Add("127.0.0.1 localhost\n::1 localhost\n", "10.0.0.1", "localhost", "l", false)
 	f.Add("bad localhost\n10.0.0.1\tx x#x\n", "::ffff:10.0.0.1", "x", "y", false)
+	f.Add("fe80::1%eth0 x\n", "fe80::1%eth0#", "x", "y", false)
 	f.Fuzz(func(t *testing.T, content, ip, name, alias string, absent bool) {
 		e := &HostEntry{Entry: name, IP: ip, Aliases: []string{alias}}
 		if absent {
@@ -156,6 +157,7 @@ func FuzzIniTwice(f *testing.F) {
 	f.Add("[a]\r\nk:1\r\n", "a", "l", "", ":", true)
 	f.Add("\ufeffk = 1 \\\n  2\n", "", "k", "x", "", true)
 	f.Add("k = 1\\", "", "l", "x", "", false)
+	f.Add("k = 1\n", "", "\ufeffk", "x", "", false)
 	f.Fuzz(func(t *testing.T, content, section, key, value, separator string, absent bool) {
 		i := &Ini{Name: "x", Path: "/etc/x", Section: section, Key: key, Value: &value, Separator: separator}
 		if absent {
@@ -175,6 +177,8 @@ func FuzzReplaceTwice(f *testing.F) {
 	f.Add("a\nb\n", "b$", "c", "", "")
 	f.Add("a\r\nb\r\n", "(a)", "$1$1", "x", "^")
 	f.Add("a\r\nb", `\n`, "", "", "b")
+	f.Add("a\nb\n", `\n`, "x", "", "")
+	f.Add("a\nb", "[^\r\n]$", "\r", "", "")
 	f.Fuzz(func(t *testing.T, content, match, with, from, to string) {
 		r := &Replace{Name: "x", Path: "/etc/x", Match: match, With: with, From: from, To: to}
 		if r.Validate() != nil {

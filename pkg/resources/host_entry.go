@@ -48,7 +48,7 @@ func (e *HostEntry) Validate() error {
 	if e.IP == "" && e.Ensure != "absent" {
 		return errors.New("needs the key \"ip\"")
 	}
-	if _, err := netip.ParseAddr(e.IP); e.IP != "" && err != nil {
+	if _, ok := parseAddress(e.IP); e.IP != "" && !ok {
 		return fmt.Errorf("ip: %q is not an IP address", e.IP)
 	}
 	for _, name := range append([]string{e.canonical()}, e.Aliases...) {

@@ -118,7 +118,8 @@ func (i *Ini) check(key string, values []string) error {
 		bad += "="
 	}
 	switch {
-	case key == "" || strings.TrimSpace(key) != key || strings.ContainsAny(key, bad) || strings.ContainsAny(key[:1], "#;["):
+	case key == "" || strings.TrimSpace(key) != key || strings.ContainsAny(key, bad) || strings.ContainsAny(key[:1], "#;[") ||
+		strings.HasPrefix(key, "\ufeff") || len(values) == 0 && i.Ensure != "absent" && strings.HasSuffix(key, `\`):
 		return fmt.Errorf("key: %q cannot be the name of a setting", key)
 	case strings.Trim(i.Separator, " \t=:~<>|,") != "":
 		return fmt.Errorf("separator: %q cannot stand between key and value", i.Separator)

@@ -102,7 +102,7 @@ func (n *NetworkInterface) Validate() error {
 	seen := map[bool]bool{}
 	for _, g := range n.Gateways {
 		addr, err := netip.ParseAddr(g)
-		if err != nil {
+		if err != nil || addr.Zone() != "" {
 			return fmt.Errorf("gateways: %q is not an address", g)
 		}
 		if seen[addr.Is4()] {
@@ -114,7 +114,7 @@ func (n *NetworkInterface) Validate() error {
 		}
 	}
 	for _, s := range n.DNS {
-		if _, err := netip.ParseAddr(s); err != nil {
+		if _, ok := parseAddress(s); !ok {
 			return fmt.Errorf("dns: %q is not an address", s)
 		}
 	}

@@ -92,10 +92,13 @@ func (r *Replace) Plan(_ context.Context, h *host.Host) (resource.Plan, error) {
 		return resource.Plan{}, err
 	}
 	return textEdit{Path: r.Path, Validation: r.Validation, Edit: wholeText(func(old string) (string, error) {
-		edited := r.edit(old, p)
-		if r.edit(edited, p) != edited {
+		edited := ended(r.edit(old, p))
+		if ended(r.edit(edited, p)) != edited {
 			return "", fault.WithHint(errors.New("the replacement would be replaced again by the next run"),
 				"make the pattern narrower, so that it does not match what it made")
+		}
+		if strings.Count(edited, "\r\n") > strings.Count(old, "\r\n") {
+			return "", fault.WithHint(errors.New("the replacement makes a carriage return the end of a line"), "line ends stay those of the file")
 		}
 		return edited, nil
 	})}.plan(h)
@@ -119,6 +122,14 @@ func (r *Replace) edit(s string, p [3]*pattern) string {
 		to = from + at[0]
 	}
 	return s[:from] + p[0].ReplaceAllString(s[from:to], r.With) + s[to:]
+}
+
+// ended gives the last line its end, as the file will have it.
+func ended(text string) string {
+	if text == "" || strings.HasSuffix(text, "\n") {
+		return text
+	}
+	return text + "\n"
 }
 
 // mustBeThere says that a file is missing that nobody makes.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 
 	"vigo.dev/pkg/host"
@@ -51,7 +50,7 @@ func (r *Resolver) Validate() error {
 		return errors.New("servers: want at least one")
 	}
 	for _, s := range r.Servers {
-		if _, err := netip.ParseAddr(s); err != nil {
+		if _, ok := parseAddress(s); !ok {
 			return fmt.Errorf("servers: %q is not an address", s)
 		}
 	}
