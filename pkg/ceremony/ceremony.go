@@ -122,8 +122,12 @@ func (p *Proposal) readSignatures() error {
 	return nil
 }
 
-// Save writes the proposal, and the root document in force beside it, so that the folder is all that a signer needs.
+// Save writes the proposal, and the root document in force beside it, so that the folder is all that a signer needs. It makes
+// the folder when there is none.
 func (p *Proposal) Save() error {
+	if err := os.MkdirAll(p.dir, 0o755); err != nil {
+		return fmt.Errorf("keeping the proposal: %w", err)
+	}
 	for _, root := range []trust.Root{p.Old, p.Next} {
 		data, err := root.Marshal()
 		if err != nil {

@@ -59,8 +59,10 @@ type Config struct {
 	Listener Listener // optional
 	// Retention says what is removed from Store by and by; zero: nothing.
 	Retention Retention
-	Log       *slog.Logger
-	Now       func() time.Time
+	// Marks are where the channels stand as the report service knows it, for a controller that has lost its state and the registry.
+	Marks map[string]Mark
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Validate fills in what may be left out and says what is missing.
@@ -139,6 +141,9 @@ func newController(cfg Config, lead *Controller, from policy.Origin) (*Controlle
 		return nil, fmt.Errorf("starting the controller: %w", err)
 	}
 	st, err := loadState(cfg.Data)
+	if err == nil && st.remember(cfg.Marks) {
+		err = st.save(cfg.Data)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -23,8 +23,10 @@ const (
 	bundleKeyName  = "bundle.key"
 	channelKeyName = "channel.key"
 	rootKeyName    = "root.key" // not needed day by day: its place is a safe
-	rootName       = "root.json"
 )
+
+// RootName is the file of the root document in force, in the folder of a keyring.
+const RootName = "root.json"
 
 // KeyringOptions says where the keys of a controller are.
 type KeyringOptions struct {
@@ -65,7 +67,7 @@ func OpenKeyring(ctx context.Context, dir string, o KeyringOptions) (*Keyring, e
 	if err := errors.Join(atomicfile.Sweep(dir), atomicfile.Sweep(filepath.Join(dir, lineageDir))); err != nil {
 		return nil, fmt.Errorf("opening the keys: %w", err)
 	}
-	document, err := os.ReadFile(filepath.Join(dir, rootName))
+	document, err := os.ReadFile(filepath.Join(dir, RootName))
 	if errors.Is(err, fs.ErrNotExist) {
 		if document, err = makeKeyring(ctx, dir, o); err != nil {
 			return nil, fmt.Errorf("making the keys: %w", err)
@@ -75,7 +77,7 @@ func OpenKeyring(ctx context.Context, dir string, o KeyringOptions) (*Keyring, e
 	}
 	k := &Keyring{document: document, now: o.Now}
 	if k.root, err = trust.ParseRoot(document); err != nil {
-		return nil, fmt.Errorf("reading %s: %w", rootName, err)
+		return nil, fmt.Errorf("reading %s: %w", RootName, err)
 	}
 	if k.lineage, err = readLineage(dir, k.root); err != nil {
 		return nil, err
@@ -140,7 +142,7 @@ func makeKeyring(ctx context.Context, dir string, o KeyringOptions) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	return document, atomicfile.Write(filepath.Join(dir, rootName), document, 0o644)
+	return document, atomicfile.Write(filepath.Join(dir, RootName), document, 0o644)
 }
 
 // makeKey makes a key in a file, with its public half beside it.
@@ -161,10 +163,14 @@ func makeKey(dir, name string) (*trust.Signer, error) {
 }
 
 func openSigner(ctx context.Context, dir, name, ref string, o keys.Options) (*trust.Signer, error) {
-	if ref == "" {
-		ref = "file:" + filepath.Join(dir, name)
+	if ref != "" {
+		return keys.Open(ctx, ref, o)
 	}
-	return keys.Open(ctx, ref, o)
+	signer, err := keys.Open(ctx, "file:"+filepath.Join(dir, name), o)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fault.WithHint(err, "put the backup of the folder keys there, or say where the key is with --"+strings.TrimSuffix(name, ".key")+"-key; if it is lost, docs/trust.md says what to do")
+	}
+	return signer, err
 }
 
 // Root returns the root document, as nodes pin it at enrolment.

@@ -90,7 +90,7 @@ func (o *owned) succeed() {
 // amend installs the next root, which change has changed.
 func (o *owned) amend(change func(next *trust.Root)) {
 	o.t.Helper()
-	data, err := os.ReadFile(filepath.Join(o.dir, rootName))
+	data, err := os.ReadFile(filepath.Join(o.dir, RootName))
 	if err != nil {
 		o.t.Fatal(err)
 	}

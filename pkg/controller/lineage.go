@@ -54,10 +54,10 @@ func readLineage(dir string, inForce trust.Root) (lineage, error) {
 		root, err = root.VerifySuccessor(signatures)
 	}
 	if err == nil && !sameRoot(root, inForce) {
-		err = fmt.Errorf("they lead to another root %d than %s", root.Version, rootName)
+		err = fmt.Errorf("they lead to another root %d than %s", root.Version, RootName)
 	}
 	if err != nil {
-		return l, fault.WithHint(fmt.Errorf("reading the earlier root documents: %w", err), "restore "+filepath.Join(dir, lineageDir)+" and "+rootName+" from the same backup")
+		return l, fault.WithHint(fmt.Errorf("reading the earlier root documents: %w", err), "restore "+filepath.Join(dir, lineageDir)+" and "+RootName+" from the same backup")
 	}
 	return l, nil
 }
@@ -82,7 +82,7 @@ func (l lineage) publish(ctx context.Context, store bundle.Store) error {
 // follow the one there. It is published by the controller that is started next. The same again changes nothing. The caller
 // sees to it that no controller runs meanwhile.
 func InstallRoot(dir string, signatures [][]byte) (trust.Root, error) {
-	name := filepath.Join(dir, rootName)
+	name := filepath.Join(dir, RootName)
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return trust.Root{}, fmt.Errorf("reading the root document in force: %w", err)

@@ -135,6 +135,12 @@ func (c *Controller) sign(ctx context.Context, name string, prev published, i in
 	now := c.cfg.Now().UTC().Truncate(time.Second)
 	p := bundle.Pointer{Fleet: c.state.Fleet, Channel: name, Epoch: c.cfg.Keys.Epoch(), Seq: 1, Stable: i.stable, Secrets: i.secrets,
 		Candidate: i.candidate, CandidateSecrets: i.candidateSecrets, Rollout: i.directive, Modes: i.modes, Order: i.order, Prev: prev.Payload}
+	if prev.Pointer.Seq == 0 {
+		var err error
+		if p.Epoch, p.Seq, err = c.beyond(name, now); err != nil {
+			return published{}, err
+		}
+	}
 	if p.Epoch <= prev.Pointer.Epoch {
 		p.Epoch, p.Seq, p.Revoked = prev.Pointer.Epoch, prev.Pointer.Seq+1, prev.Pointer.Revoked
 		if now.Before(prev.Pointer.Issued) { // the clock went back; time in pointers does not

@@ -29,6 +29,7 @@ type rig struct {
 	allow  string // hash of a tip of a rewritten branch
 	log    strings.Builder
 	notes  []Status
+	marks  map[string]Mark
 	c      *Controller
 }
 
@@ -69,7 +70,7 @@ func (r *rig) start() *Controller {
 	}
 	r.t.Cleanup(func() { _ = src.Close() })
 	r.c, err = New(Config{
-		Data: r.data, Git: src, Store: r.store, Keys: r.keys, Builder: testBuilder{&r.builds}, HookToken: "hush", Listener: r, Rules: r.rules, Forge: r.forge, Follow: r.follow,
+		Data: r.data, Git: src, Store: r.store, Keys: r.keys, Builder: testBuilder{&r.builds}, HookToken: "hush", Listener: r, Rules: r.rules, Forge: r.forge, Follow: r.follow, Marks: r.marks,
 		Log: slog.New(slog.NewTextHandler(&r.log, nil)), Now: func() time.Time { return r.now },
 	})
 	if err != nil {

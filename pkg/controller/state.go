@@ -47,6 +47,8 @@ type state struct {
 	Channels  map[string]published `json:"channels"`
 	// Promoted is, by channel, where it was when what people approved last was asked for: no older approval counts again.
 	Promoted map[string]trust.Base `json:"promoted,omitempty"`
+	// Marks are where channels stood before the state was lost, as others knew it.
+	Marks map[string]Mark `json:"marks,omitempty"`
 }
 
 // published is the newest pointer of a channel, as signed.

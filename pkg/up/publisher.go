@@ -38,7 +38,8 @@ type PublisherConfig struct {
 	// Forges finds the forge of another repository that feeds a channel; nil: none is known.
 	Forges    func(url string) (controller.Forge, error)
 	Retention controller.Retention
-	Version   string // of this program
+	Marks     map[string]controller.Mark // see [controller.Config]
+	Version   string                     // of this program
 	Listener  controller.Listener
 	Log       *slog.Logger
 	Now       func() time.Time
@@ -76,7 +77,7 @@ func NewPublisher(c PublisherConfig) (*Publisher, error) {
 		Data: filepath.Join(c.Data, "controller"), Git: git, Store: c.Store, Keys: c.Keys, Builder: &controller.Bundler{Check: c.Language},
 		Witness: c.Keys, Gates: c.Keys, Orders: c.Keys, Secrets: c.Secrets, Judge: c.Judge, Version: c.Version,
 		Rules: controller.PolicyRules, Follow: c.follow,
-		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Retention: c.Retention, Listener: c.Listener, Log: c.Log, Now: c.Now,
+		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Retention: c.Retention, Marks: c.Marks, Listener: c.Listener, Log: c.Log, Now: c.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, git.Close())

@@ -128,8 +128,14 @@ func Open(ctx context.Context, c Config) (s *Stack, err error) {
 	if err = s.openCA(ctx); err != nil {
 		return s, err
 	}
+	if s.db, err = openStore(ctx, s.Data, s.Store); err != nil {
+		return s, err
+	}
 	if s.Git == "" {
 		return s, s.openReports(ctx, c.TrustRoot, s.reference())
+	}
+	if err = s.keysThere(ctx); err != nil {
+		return s, err
 	}
 	c.Keys.Now = c.Now
 	keys, err := Keys(ctx, c.Data, c.Keys)
@@ -148,7 +154,7 @@ func Open(ctx context.Context, c Config) (s *Stack, err error) {
 		sealer = &controller.Sealer{Opener: c.Secrets, Roster: s.reports, Language: c.Language}
 	}
 	s.publish, err = NewPublisher(PublisherConfig{Secrets: sealer, Judge: s.reports, Data: c.Data, Keys: keys, Git: c.Git, Branch: c.Branch, AllowRewrite: c.AllowRewrite, Store: store, Language: c.Language,
-		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Forges: c.Forges, Retention: c.Retention, Version: c.Version, Listener: s.teller, Log: c.Log, Now: c.Now})
+		Poll: c.Poll, PointerTTL: c.PointerTTL, HookToken: c.HookToken, Forge: c.Forge, Forges: c.Forges, Retention: c.Retention, Marks: marks(s.reports.Published()), Version: c.Version, Listener: s.teller, Log: c.Log, Now: c.Now})
 	return s, err
 }
 
@@ -202,13 +208,10 @@ func fleetName(ctx context.Context, c Config) (string, error) {
 	return name, errors.Join(err, git.Close())
 }
 
-// openReports opens the store and the report service. It takes the trust root as bytes to hand on, and no keys.
+// openReports opens the report service on the store. It takes the trust root as bytes to hand on, and no keys.
 func (s *Stack) openReports(ctx context.Context, root []byte, reference string) (err error) {
 	if _, err := trust.ParseRoot(root); err != nil {
 		return fault.WithHint(err, "the trust root is keys/root.json in the data folder of the controller")
-	}
-	if s.db, err = openStore(ctx, s.Data, s.Store); err != nil {
-		return err
 	}
 	var alerts *deliver.Service
 	if s.Alerts != "" {

@@ -22,7 +22,7 @@ type changeOptions struct {
 }
 
 func (o *changeOptions) add(c *cobra.Command) {
-	c.Flags().StringVar(&o.dir, "dir", ".", "folder of the proposal; one that lies there unsigned is changed further")
+	c.Flags().StringVar(&o.dir, "dir", ".", "folder of the proposal, made when there is none; a proposal that lies there unsigned is changed further")
 	c.Flags().IntVar(&o.threshold, "threshold", 0, "how many keys of the role must sign (default: as before; 1 for a new role)")
 	cli.FormatFlag(c, &o.format, cli.Table, cli.JSON, cli.YAML)
 }
