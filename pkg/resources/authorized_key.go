@@ -161,15 +161,32 @@ func (k *AuthorizedKey) edit(lines []string) []string {
 	return edited
 }
 
-// in reports whether a line holds the key: the base64 text is long and random enough to be looked for as a word.
-func (k *AuthorizedKey) in(line string) bool {
-	if strings.HasPrefix(strings.TrimSpace(line), "#") {
-		return false
-	}
-	for _, w := range strings.Fields(line) {
-		if w == k.Key {
-			return true
+// in reports whether a line lets the key in.
+func (k *AuthorizedKey) in(line string) bool { return keyOnLine(line) == k.Key }
+
+// keyOnLine is the key that a line lets in; "" if it lets nobody in. It is read as sshd(8) does: type and key, or options and then
+// type and key. What follows is a comment, which may hold anything, also the key of somebody else.
+func keyOnLine(line string) string {
+	line = strings.Trim(line, " \t\r")
+	for _, from := range []int{0, endOfOptions(line)} {
+		words := strings.FieldsFunc(line[from:], func(r rune) bool { return r == ' ' || r == '\t' })
+		if len(words) > 1 && checkPublicKey(words[0], words[1]) == nil {
+			return words[1]
 		}
 	}
-	return false
+	return ""
+}
+
+// endOfOptions is the first white space outside of quotes.
+func endOfOptions(line string) int {
+	quoted, i := false, 0
+	for ; i < len(line) && (quoted || line[i] != ' ' && line[i] != '\t'); i++ {
+		switch {
+		case strings.HasPrefix(line[i:], `\"`):
+			i++
+		case line[i] == '"':
+			quoted = !quoted
+		}
+	}
+	return i
 }

@@ -48,7 +48,11 @@ func planTwice(t *testing.T, res resource.Resource, name, content string, keep f
 	// Which CR belong to the end of a line depends on the other lines, so they do not count here.
 	rest := textOf(string(after)).lines
 	for _, old := range textOf(content).lines {
-		if bare := strings.TrimRight(old, "\r"); !keep(old) || !keep(bare) {
+		kept := keep(old)
+		for bare := old; kept && strings.HasSuffix(bare, "\r"); kept = keep(bare) {
+			bare = strings.TrimSuffix(bare, "\r")
+		}
+		if !kept {
 			continue
 		}
 		at := 0

@@ -28,7 +28,9 @@ type knownHost struct {
 func parseKnownHost(line string) (l knownHost, ok bool) {
 	f := strings.Fields(line)
 	if len(f) > 0 && strings.HasPrefix(f[0], "@") {
-		l.marker, f = f[0][1:], f[1:]
+		if l.marker, f = f[0][1:], f[1:]; l.marker == "" {
+			return l, false
+		}
 	}
 	if len(f) < 3 || strings.HasPrefix(f[0], "#") {
 		return l, false
@@ -100,7 +102,7 @@ func saltFor(machine []byte, name string) []byte {
 // checkPublicKey says what is wrong with an SSH public key. RFC 4253 section 6.6: the blob starts with the name of the type.
 func checkPublicKey(keyType, key string) error {
 	raw, err := base64.StdEncoding.DecodeString(key)
-	if err != nil {
+	if err != nil || strings.ContainsAny(key, "\r\n") { // which base64 passes over
 		return fault.WithHint(errors.New("key: is not base64"), "only the second column of the .pub file belongs here")
 	}
 	if len(raw) < 4 || uint64(binary.BigEndian.Uint32(raw)) > uint64(len(raw)-4) ||

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"vigo.dev/pkg/change"
@@ -41,7 +42,8 @@ var (
 	_ resource.Validator = (*Locale)(nil)
 	_ resource.Requirer  = (*Locale)(nil)
 
-	localeName = regexp.MustCompile(`^(C|POSIX|[a-z]{2,3}(_[A-Z]{2})?)(\.[A-Za-z0-9-]+)?(@[a-z]+)?$`)
+	localeName    = regexp.MustCompile(`^(C|POSIX|[a-z]{2,3}(_[A-Z]{2})?)(\.[A-Za-z0-9-]+)?(@[a-z]+)?$`)
+	localeSetting = regexp.MustCompile(`^(LC_[A-Z]+|LANGUAGE)$`)
 )
 
 const localeGen = "/etc/locale.gen"
@@ -55,7 +57,7 @@ func (l *Locale) Validate() error {
 		return errors.New("a locale that is to be absent is not the default")
 	}
 	for key, value := range l.Settings {
-		if !strings.HasPrefix(key, "LC_") && key != "LANGUAGE" || !localeName.MatchString(strings.Split(value, ":")[0]) {
+		if !localeSetting.MatchString(key) || !isLocaleList(key, value) {
 			return fmt.Errorf("settings: %s=%q is not a setting of a locale", key, value)
 		}
 	}
@@ -63,6 +65,15 @@ func (l *Locale) Validate() error {
 		return errors.New("settings are for the default")
 	}
 	return nil
+}
+
+// isLocaleList reports whether a value is a locale or, as LANGUAGE has it, several with colons between them; it may end in one.
+func isLocaleList(key, value string) bool {
+	names := []string{value}
+	if key == "LANGUAGE" {
+		names = strings.Split(strings.TrimSuffix(value, ":"), ":")
+	}
+	return !slices.ContainsFunc(names, func(n string) bool { return !localeName.MatchString(n) })
 }
 
 // Requires implements [resource.Requirer].

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"vigo.dev/pkg/fault"
@@ -163,8 +164,8 @@ func (t *TimeSync) quiet(lines []string) ([]string, error) {
 		case l == "# vigo end time_sync":
 			own = false
 		}
-		word, _, _ := strings.Cut(strings.TrimSpace(l), " ")
-		if out[i] = l; !own && (word == "server" || word == "pool" || word == "peer") {
+		words := strings.Fields(strings.ToLower(l)) // chrony takes any white space and any case
+		if out[i] = l; !own && len(words) > 0 && slices.Contains([]string{"server", "pool", "peer"}, words[0]) {
 			out[i] = "# " + l
 		}
 	}

@@ -61,5 +61,5 @@ func (u *User) strange(line string) bool {
 	if line == "" || strings.HasPrefix(line, "#") {
 		return false
 	}
-	return !slices.ContainsFunc(u.keys, func(key string) bool { return slices.Contains(strings.Fields(line), key) })
+	return !slices.Contains(u.keys, keyOnLine(line))
 }
