@@ -46,8 +46,14 @@ type batchAnswer struct {
 
 // fitsBatch is whether a request can be part of a batch.
 func fitsBatch(r Relayed) bool {
-	return r.Path == checkInPath && len(r.Body) <= MaxSmall && bytes.IndexByte(r.Body, '\n') < 0 && r.Received.Year() < 10_000 &&
+	return r.Path == checkInPath && len(r.Body) <= MaxSmall && bytes.IndexByte(r.Body, '\n') < 0 && written(r.Received) &&
 		max(len(r.Digest), len(r.Input), len(r.Signature), len(r.Hub)) <= identity.MaxHeader
+}
+
+// written is whether a time can be written: in UTC, in a year of four digits. One that can be read may fall out of those by its zone.
+func written(t time.Time) bool {
+	year := t.UTC().Year()
+	return year >= 0 && year < 10_000
 }
 
 // appendCheckIn adds a check-in that fits to a batch.
@@ -80,7 +86,10 @@ func parseBatch(data []byte) ([]Relayed, error) {
 				return nil, Refuse(ErrBadRequest, "check-in %d of the batch: %s", n, err)
 			}
 		}
-		all = append(all, Relayed{Path: checkInPath, Digest: head.Digest, Input: head.Input, Signature: head.Signature, Received: head.Received, Hub: head.Hub, Body: body})
+		if !written(head.Received) {
+			return nil, Refuse(ErrBadRequest, "check-in %d of the batch: it was received at no time that there is", n)
+		}
+		all = append(all, Relayed{Path: checkInPath, Digest: head.Digest, Input: head.Input, Signature: head.Signature, Received: head.Received.UTC(), Hub: head.Hub, Body: body})
 		data = rest
 	}
 	if len(all) == 0 {

@@ -134,6 +134,9 @@ func FuzzBatch(f *testing.F) {
 	f.Add(batchOf(f, one))
 	f.Add(batchOf(f, one, checkInAt("", "")))
 	f.Add([]byte("{}\n\n{}\n{}"))
+	for _, at := range []string{"2026-11-25T12:00:00+01:00", "9999-12-31T23:59:59-23:00", "0000-01-01T00:00:00+23:00"} {
+		f.Add([]byte(`{"received":"` + at + `"}` + "\n{}\n"))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		all, err := parseBatch(data)
 		if err != nil {

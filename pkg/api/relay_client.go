@@ -27,8 +27,8 @@ type Relayed struct {
 func RelayedOf(r *http.Request, body []byte, hub string, fromHub bool, now time.Time) Relayed {
 	out := Relayed{Path: r.URL.EscapedPath(), Digest: r.Header.Get("Content-Digest"), Input: r.Header.Get("Signature-Input"),
 		Signature: r.Header.Get("Signature"), Received: now.UTC(), Hub: hub, Body: body}
-	if received, err := time.Parse(time.RFC3339Nano, r.Header.Get(headerReceived)); err == nil && fromHub {
-		out.Received = received
+	if received, err := time.Parse(time.RFC3339Nano, r.Header.Get(headerReceived)); err == nil && fromHub && written(received) {
+		out.Received = received.UTC()
 	}
 	if nearest := r.Header.Get(headerHub); fromHub && identity.CheckName(nearest) == nil {
 		out.Hub = nearest

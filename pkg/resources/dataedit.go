@@ -247,6 +247,7 @@ func (e *dataEditing) becomes(text string, err error, want any, at dataPlace) er
 	if err != nil {
 		return fmt.Errorf("editing %s: %w", at, err)
 	}
+	text = ended(text)
 	got, err := e.parse(text)
 	if err != nil || !equalData(got, want) {
 		return fault.WithHint(fmt.Errorf("editing %s: the file has a form that cannot be edited in place", at),
