@@ -104,6 +104,7 @@ func Open(ctx context.Context, c Config) (h *Hub, err error) {
 		return nil, err
 	}
 	h.metrics = newMetrics(h)
+	h.metrics.registry.MustRegister(h.registry)
 	if err := h.openMirror(ctx); err != nil {
 		return nil, errors.Join(err, h.registry.Close())
 	}
@@ -169,7 +170,7 @@ func (h *Hub) TLS() *tls.Config {
 //	/v1/          enrolment, check-ins and uploads of nodes, and of hubs behind this one
 //	/v2/          the mirrored bundles and pointers, for everybody to pull
 //	GET /healthz  200 while the hub looks at its upstream, whether or not that answers
-//	GET /metrics  Prometheus
+//	GET /metrics  Prometheus: of the hub and of its registry
 func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", api.NewRelayServer(api.RelayBackend{Relay: h, Hub: h.Enrolment.Name, Fleet: h.Enrolment.Fleet, Log: h.Log, Now: h.Now, Observe: h.metrics.observe}))

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -156,4 +157,18 @@ func (c *central) startHub() (*programs.Process, string) {
 	p := (&place{}).start(c.t, self.Command(c.t, "vigo", "hub", "--data", filepath.Join(c.dir, "hub"), "--listen", "127.0.0.1:0", "--name", "plant",
 		"--server", "https://"+c.address, "--token-file", path))
 	return p, p.Says(c.t, "plant of fleet acme on https://", patience)
+}
+
+// metrics asks a hub what it tells Prometheus, by the one name that its certificate has.
+func (c *central) metrics(address string) string {
+	c.t.Helper()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: c.ca.Pool(), ServerName: identity.ServerName}}
+	defer transport.CloseIdleConnections()
+	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet, "https://"+address+"/metrics", http.NoBody)
+	c.must(err)
+	answer, err := transport.RoundTrip(request)
+	c.must(err)
+	text, err := io.ReadAll(answer.Body)
+	c.must(errors.Join(err, answer.Body.Close()))
+	return string(text)
 }

@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -105,6 +106,12 @@ func TestACrowdBehindOneHub(t *testing.T) {
 	t.Logf("%d nodes told the centre in %d requests (of all kinds)", crowdSize, c.requests.Load()-before)
 	if c.batches.Load() == 0 {
 		t.Error("no check-ins have gone together")
+	}
+	said := c.metrics(address)
+	for _, name := range []string{"vigo_hub_uplink_up 1", `vigo_registry_requests_total{method="GET",outcome="ok"}`, "vigo_registry_used_bytes"} {
+		if !strings.Contains(said, "\n"+name) {
+			t.Errorf("the metrics of the hub lack %s", name)
+		}
 	}
 	rss, peak := memory(t, hub)
 	t.Logf("memory of the hub: %.1f MB, at most %.1f MB", float64(rss)/(1<<20), float64(peak)/(1<<20))
