@@ -14,6 +14,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -268,7 +269,7 @@ func (c *Controller) finish(err error) {
 // complain logs what does not work. Each mistake of a policy has a line of its own, so that people can read them.
 func (c *Controller) complain(f *Failure, err error) {
 	if len(f.Problems) == 0 {
-		c.cfg.Log.Error("publishing does not work", "kind", f.Kind, "commit", f.Commit, "err", err)
+		c.cfg.Log.Error("publishing does not work", "kind", f.Kind, "commit", f.Commit, "err", err, "hint", strings.Join(f.Hints, "; "))
 		return
 	}
 	c.cfg.Log.Error("publishing does not work: the policy has mistakes", "kind", f.Kind, "commit", f.Commit, "by", f.Author)

@@ -282,6 +282,9 @@ func TestRewriteIsAFailureOfGit(t *testing.T) {
 	if err := r.c.Step(t.Context()); !errors.Is(err, gitsource.ErrRewritten) || r.c.Status().Failure.Kind != FailedGit {
 		t.Errorf("got %v, %+v", err, r.c.Status().Failure)
 	}
+	if !strings.Contains(r.log.String(), "start with --allow-rewrite") {
+		t.Errorf("the log does not say what to do:\n%s", &r.log)
+	}
 }
 
 func TestEndpoints(t *testing.T) {

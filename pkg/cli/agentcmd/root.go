@@ -63,7 +63,7 @@ EXIT STATUS
 	env.AccessFlags(root)
 	cobra.CheckErr(root.MarkPersistentFlagDirname("root"))
 	cobra.CheckErr(root.MarkPersistentFlagDirname("state"))
-	root.AddCommand(adoptcmd.New(env, &g.root, nil), newApplyCommand(g), newEnrollCommand(g), newPinCommand(g), newRetryCommand(g), newRunCommand(g), newStatusCommand(g), newTraitsCommand(g), newUnitCommand(g), newUnpinCommand(g), cli.NewVersionCommand(env))
+	root.AddCommand(adoptcmd.New(env, &g.root, nil), newApplyCommand(g), newEnrollCommand(g), newMoveCommand(g), newPinCommand(g), newRetryCommand(g), newRunCommand(g), newStatusCommand(g), newTraitsCommand(g), newUnitCommand(g), newUnpinCommand(g), cli.NewVersionCommand(env))
 	return root
 }
 
