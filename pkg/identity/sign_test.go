@@ -228,6 +228,7 @@ func FuzzVerify(f *testing.F) {
 	}
 	good := [3]string{req.Header.Get(headerDigest), req.Header.Get(headerInput), req.Header.Get(headerSignature)}
 	f.Add(good[0], good[1], good[2])
+	f.Add(good[0], good[1], strings.Replace(good[2], "=:", "=:\n", 1))
 	f.Fuzz(func(t *testing.T, digest, input, signature string) {
 		r := httptest.NewRequest(http.MethodPost, "/v1/checkin", bytes.NewReader(body))
 		r.Header = http.Header{headerDigest: {digest}, headerInput: {input}, headerSignature: {signature}}

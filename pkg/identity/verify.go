@@ -137,8 +137,9 @@ func (p Proof) parts() (params string, sig []byte, err error) {
 	if text, ok = cutSuffix(text, ":", ok); !ok {
 		return "", nil, fmt.Errorf("no signature labelled %s: %w", signatureLabel, ErrSignature)
 	}
-	sig, err = base64.StdEncoding.Strict().DecodeString(text)
-	if err != nil || len(sig) != ed25519.SignatureSize {
+	sig, err = base64.StdEncoding.DecodeString(text)
+	// There is one way to write it: decoding alone passes over line ends, and over bits behind the last byte.
+	if err != nil || len(sig) != ed25519.SignatureSize || base64.StdEncoding.EncodeToString(sig) != text {
 		return "", nil, fmt.Errorf("the signature is not %d bytes in base64: %w", ed25519.SignatureSize, ErrSignature)
 	}
 	return params, sig, nil
