@@ -126,7 +126,7 @@ func (c *cluster) apply(call host.Call, at *url.URL) host.Answer {
 
 func (c *cluster) print(b *strings.Builder) {
 	for _, at := range sortedKeys(c.objects) {
-		fmt.Fprintf(b, "object %s\n", at)
+		fmt.Fprintf(b, "object %s\n", bare(at))
 		printKeys(b, c.objects[at])
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -80,12 +81,12 @@ func (d *device) fill(words []string) error {
 			d.size = size
 			continue
 		}
-		at, err := strconv.ParseInt(key, 0, 64)
+		at, err := strconv.ParseUint(key, 0, 63)
 		part, hexErr := hex.DecodeString(value)
 		if err := errors.Join(err, hexErr); err != nil {
 			return fmt.Errorf("%q is not OFFSET:HEX: %w", w, err)
 		}
-		d.parts[at] = string(part)
+		d.parts[int64(at)] = string(part)
 	}
 	return nil
 }
@@ -93,11 +94,15 @@ func (d *device) fill(words []string) error {
 // sizeOf reads bytes, with K, M, G or T behind them.
 func sizeOf(text string) (int64, error) {
 	number := strings.TrimRight(text, "KMGT")
-	n, err := strconv.ParseInt(number, 10, 64)
-	if unit := strings.TrimPrefix(text, number); unit != "" {
-		n <<= 10 * (strings.Index("KMGT", unit) + 1)
+	n, err := strconv.ParseUint(number, 10, 63)
+	if unit := strings.TrimPrefix(text, number); unit != "" && err == nil {
+		power := 10 * (strings.Index("KMGT", unit) + 1)
+		if power == 0 || n > math.MaxInt64>>power {
+			return 0, fmt.Errorf("%q is not a size", text)
+		}
+		n <<= power
 	}
-	return n, err
+	return int64(n), err
 }
 
 func (d *device) print(b *strings.Builder, name string) {

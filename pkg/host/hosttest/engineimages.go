@@ -87,7 +87,7 @@ func (e *engine) print(b *strings.Builder) {
 	sorted := slices.Clone(e.containers)
 	slices.SortFunc(sorted, func(a, b *container) int { return strings.Compare(a.name, b.name) })
 	for _, c := range sorted {
-		fmt.Fprintf(b, "container %s state=%s image=%s", c.name, c.state, bare(c.image))
+		fmt.Fprintf(b, "container %s state=%s image=%s", bare(c.name), bare(c.state), bare(c.image))
 		attr(b, "code", strconv.Itoa(c.code), "0")
 		attr(b, "health", c.health, "")
 		attr(b, "networks", strings.Join(c.networks, ","), "")

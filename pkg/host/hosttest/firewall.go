@@ -146,6 +146,9 @@ func (p *parser) table(l *line) error {
 	if err := l.want(3, 3, "table FAMILY NAME FINGERPRINT"); err != nil {
 		return err
 	}
+	if !plainName.MatchString(l.args[0]) || !plainName.MatchString(l.args[1]) {
+		return fmt.Errorf("%q %q is not the name of a table", l.args[0], l.args[1])
+	}
 	p.m.tables[l.args[0]+" "+l.args[1]] = l.args[2]
 	return nil
 }

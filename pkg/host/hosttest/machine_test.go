@@ -176,6 +176,13 @@ command ["say","..."] stdout="hi" reads
 func FuzzPrintParse(f *testing.F) {
 	f.Add(canonical)
 	f.Add("file /a \"\\x00\"\nlink /b -> \"a b\"\nsysctl a \"b=c\"")
+	f.Add("quota /home user\t 1000\nquota /home \"\"\nstale \"a \"\nobject \"\"\ncontainer \"a=b\" state=\"a b\"\nfile /a\nxattr /a \"\" x")
+	f.Add("user root uid=5\nfile /a owner=root:root")
+	f.Add("table \"\" \"a b\" c")
+	f.Add("quota /home user 1 blocks=-1/0")
+	f.Add("device /b holds=-5:00")
+	f.Add("file /a links=-2")
+	f.Add("file /a\n-- fs/../b --\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		m, err := hosttest.Parse([]byte(text))
 		if err != nil {

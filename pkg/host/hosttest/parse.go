@@ -160,6 +160,10 @@ func takesName(word string) bool {
 
 // content sets the content of a file given as a section of the archive.
 func (p *parser) content(name, body string) {
+	if err := clean(name); err != nil {
+		p.errs = append(p.errs, err)
+		return
+	}
 	if n := p.m.nodes[name]; n != nil && n.kind != "file" {
 		p.errs = append(p.errs, fmt.Errorf("fs%s: is a %s", name, n.kind))
 		return
@@ -173,7 +177,8 @@ func (p *parser) content(name, body string) {
 
 // finish settles what names accounts.
 func (p *parser) finish() {
-	for name, u := range p.m.users {
+	for _, name := range sortedKeys(p.m.users) {
+		u := p.m.users[name]
 		if _, taken := p.m.groups[name]; !taken && p.m.groupOf(u.GID) == "" {
 			p.m.groups[name] = &group{gid: u.GID}
 		}

@@ -45,7 +45,7 @@ func (m *Machine) String() string {
 		m.services[name].print(&b)
 	}
 	for _, name := range sortedKeys(m.stale) {
-		fmt.Fprintf(&b, "stale %s\n", name)
+		fmt.Fprintf(&b, "stale %s\n", bare(name))
 	}
 	for _, p := range m.processes {
 		p.print(&b)
@@ -102,7 +102,7 @@ func (m *Machine) printNode(b *strings.Builder, name string, n *node) {
 	}
 	n.printContent(b)
 	for _, attr := range sortedKeys(n.xattrs) {
-		fmt.Fprintf(b, "xattr %s %s %q\n", bare(name), attr, n.xattrs[attr])
+		fmt.Fprintf(b, "xattr %s %s %q\n", bare(name), bare(attr), n.xattrs[attr])
 	}
 	if n.flags != (host.FileFlags{}) {
 		fmt.Fprintf(b, "flags %s%s\n", bare(name), flagWords(n.flags))

@@ -102,10 +102,10 @@ func (m *Machine) printQuotas(b *strings.Builder) {
 		return cmp.Or(cmp.Compare(x.path, y.path), cmp.Compare(x.kind, y.kind))
 	})
 	for _, k := range sorted {
-		fmt.Fprintf(b, "quota %s %s\n", bare(k.path), k.kind)
+		fmt.Fprintf(b, "quota %s %s\n", bare(k.path), bare(k.kind))
 		for _, id := range slices.Sorted(maps.Keys(k.limits)) {
 			l := k.limits[id]
-			fmt.Fprintf(b, "quota %s %s %d blocks=%d/%d inodes=%d/%d\n", bare(k.path), k.kind, id, l.BlockSoft, l.BlockHard, l.InodeSoft, l.InodeHard)
+			fmt.Fprintf(b, "quota %s %s %d blocks=%d/%d inodes=%d/%d\n", bare(k.path), bare(k.kind), id, l.BlockSoft, l.BlockHard, l.InodeSoft, l.InodeHard)
 		}
 	}
 }

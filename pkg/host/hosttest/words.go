@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -42,8 +43,8 @@ func (p *parser) file(l *line) error {
 		return err
 	}
 	links, err := l.number("links", 1)
-	if err != nil {
-		return err
+	if err != nil || links < 0 {
+		return cmp.Or(err, errors.New("links is less than none"))
 	}
 	n.links = uint64(links)
 	if written := l.attr("mtime", ""); written != "" {
@@ -114,6 +115,9 @@ func (p *parser) user(l *line) error {
 	gid, err := l.number("gid", uid)
 	if err != nil {
 		return err
+	}
+	if name == "root" && uid != 0 {
+		return errors.New("root has the number 0")
 	}
 	p.m.users[name] = &host.User{Name: name, UID: uid, GID: gid, Comment: l.attr("comment", ""),
 		Home: l.attr("home", "/home/"+name), Shell: l.attr("shell", "/bin/sh"),
