@@ -21,20 +21,25 @@ func newExplainCommand(env *cli.Env) *cobra.Command {
 	var o planOptions
 	var dir string
 	c := &cobra.Command{
-		Use:   "explain [TYPE | TRAIT | NODE MODULE.PARAM]",
-		Short: "Show the manual of a resource type or trait, or where a parameter gets its value from",
+		Use:   "explain [TYPE | TRAIT | MODULE | ROLE | NODE MODULE.PARAM]",
+		Short: "Show the manual of a resource type or trait, what a module or role is, or where a parameter gets its value from",
 		Long: `Show the manual of a resource type or trait, or list them. A trait is named
 trait:NAME; the prefix may be left out where no resource type has the name.
+
+With module:NAME or role:NAME, show what that is in the policy: the parameters and resources of a module and the roles that give
+it, or the condition and the modules of a role. In the folder of a policy the prefix may be left out where neither a resource
+type nor a trait has the name; a module comes before a role.
 
 With a node and a parameter, show each place that gives the parameter a value on that node, with file and line, and
 which one wins: roles, then the data hierarchy, then the default. Nothing is asked of any machine; the node is described
 as for "vigo plan". Secrets are not shown.
 
 EXIT STATUS
-  0  shown    1  there is no such type, trait or parameter, or the policy has mistakes`,
+  0  shown    1  there is no such type, trait, module, role or parameter, or the policy has mistakes`,
 		Example: `  vigo explain
   vigo explain file
   vigo explain trait:os
+  vigo explain module:sshd --policy policies-example
   vigo explain web-1.example.com sshd.port --policy . --label site=ams1`,
 		Args: cli.Args(0, 2),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -51,9 +56,14 @@ EXIT STATUS
 			if len(args) == 2 {
 				return runExplainParam(env, o, dir, args[0], args[1])
 			}
+			if len(args) == 1 && ofPolicy(args[0], dir) {
+				if known, err := runExplainPolicy(env, o.format, dir, args[0]); known || err != nil {
+					return err
+				}
+			}
 			for _, flag := range []string{"policy", "label", "traits", "output"} {
 				if c.Flags().Changed(flag) {
-					return cli.UsageError(fault.WithHint(fmt.Errorf("--%s is for parameters", flag), "write vigo explain NODE MODULE.PARAM"))
+					return cli.UsageError(fault.WithHint(fmt.Errorf("--%s is for what is in a policy", flag), "write vigo explain NODE MODULE.PARAM, or module:NAME"))
 				}
 			}
 			return runManual(env, args)
