@@ -78,6 +78,7 @@ type Agent struct {
 	told   string          // signature of the last run, to tell a failure only once
 	failed bool            // the last run found something that is not as declared
 	worked time.Time       // when the last run ended; waiting for a registry after it is part of the interval
+	hurry  time.Duration   // the next cycle comes that soon, if that is within the interval; 0: when it is its time
 
 	mu       sync.Mutex
 	root     trust.Root // in force
@@ -188,11 +189,19 @@ func (a *Agent) spread() time.Duration {
 	return time.Duration(float64(a.interval) * (0.8 + 0.1*a.Jitter()))
 }
 
+// gap is the time to the next cycle.
+func (a *Agent) gap() time.Duration {
+	if gap := a.spread(); a.hurry == 0 || gap < a.hurry {
+		return gap
+	}
+	return a.hurry
+}
+
 // pause waits until the next cycle is due, within an interval of when the last began, and returns false when ctx ends first. A new interval
 // holds at once: it is counted from the same moment.
 func (a *Agent) pause(ctx context.Context, began time.Time) bool {
 	for {
-		wait := a.spread() - time.Since(began)
+		wait := a.gap() - time.Since(began)
 		left, guarded := a.guard.Left()
 		stuck := guarded && a.guard.Stuck()
 		if wait <= 0 || guarded && left <= 0 && !stuck {

@@ -97,7 +97,7 @@ func (a *Agent) inForce() string {
 // converge enforces what is in force and keeps the report.
 func (a *Agent) converge(ctx context.Context, h *host.Host, set trait.Set) report.Run {
 	run := a.enforce(ctx, h, set)
-	a.worked = time.Now()
+	a.worked, a.hurry = time.Now(), a.haste(run)
 	if run.Bundle != "" && !a.DryRun {
 		if err := a.keep(ctx, run); err != nil {
 			a.trouble(err)

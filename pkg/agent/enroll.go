@@ -60,7 +60,7 @@ func Enroll(ctx context.Context, s State, o EnrollOptions) (Enrolment, error) {
 		return Enrolment{}, fmt.Errorf("reading the trust root of the fleet: %w", err)
 	}
 	e := Enrolment{Node: answer.Node, Fleet: answer.Fleet, Channel: answer.Channel, Labels: answer.Labels, Server: o.Server, Servers: answer.Servers,
-		Mirrors: o.Mirrors, Registry: answer.Registry, Interval: answer.Interval}
+		Mirrors: o.Mirrors, Registry: answer.Registry, Interval: answer.Interval, Enrolled: o.Now().UTC().Truncate(time.Second)}
 	if err := s.beginTrust(e); err != nil {
 		return Enrolment{}, err
 	}

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"vigo.dev/pkg/bundle"
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/redact"
+	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/seal"
 )
 
@@ -21,11 +23,46 @@ type opened struct {
 	digest string // empty: there is no artifact
 	values *catalog.Secrets
 	known  *redact.Redactor
+	until  time.Time // nothing is sealed to this node, which has just joined: so long that is no failure; zero: it is not so
 }
+
+// joining is how long a node may be without secrets after it has joined, before that is a failure. A controller needs a look at the
+// report service for them (15 s as a rule), and a hub one at the registry.
+const joining = 5 * time.Minute
 
 // none is what a node has to which nothing is sealed.
 func (a *Agent) none(digest string) *opened {
 	return &opened{digest: digest, values: catalog.NewSecrets(nil, nil), known: a.remember(nil)}
+}
+
+// unsealed is what a node has for which an artifact, if there is one, holds nothing. One that has just joined may be unknown to the
+// controller still, and waits.
+func (a *Agent) unsealed(digest string) *opened {
+	none, until := a.none(digest), a.Enrolment.Enrolled.Add(joining)
+	if now := a.Now(); a.Enrolment.Enrolled.IsZero() || now.Before(a.Enrolment.Enrolled) || !now.Before(until) {
+		return none
+	}
+	none.until, none.values = until, catalog.AwaitedSecrets(until)
+	return none
+}
+
+// waiting says whether nothing is sealed to this node, which is no failure yet.
+func (o *opened) waiting(now time.Time) bool { return o != nil && now.Before(o.until) }
+
+// over says whether that has become one.
+func (o *opened) over(now time.Time) bool { return !o.until.IsZero() && !now.Before(o.until) }
+
+// soonest is the shortest time to the next cycle of a node that waits for its secrets.
+const soonest = 2 * time.Second
+
+// haste is how soon the next cycle is to come; 0: when it is its time. A node that has just joined and waits for its secrets looks again
+// after half of the time since it joined: soon, and less and less often at a controller that does not come.
+func (a *Agent) haste(run report.Run) time.Duration {
+	now := a.Now()
+	if run.Counts.Waiting == 0 || !a.secrets.Load().waiting(now) {
+		return 0
+	}
+	return max(soonest, now.Sub(a.Enrolment.Enrolled)/2)
 }
 
 // remember masks values from now on, beside those that were in force a while ago: what was taken away or changed may still be
@@ -59,11 +96,14 @@ func (a *Agent) privateKey() ed25519.PrivateKey {
 
 // openSecrets fetches and opens what the artifact that a pointer names holds for this node. An error means that it could not be
 // looked at; an artifact that holds nothing for this node, or nothing it can open, is no error: the resources that need it
-// say so, and the rest is enforced.
+// say so, or wait, and the rest is enforced.
 func (a *Agent) openSecrets(ctx context.Context, src bundle.Source, t bundle.Target) (*opened, error) {
 	key := a.privateKey()
-	if t.Digest == "" || len(key) == 0 {
+	switch {
+	case len(key) == 0:
 		return a.none(t.Digest), nil
+	case t.Digest == "":
+		return a.unsealed(""), nil
 	}
 	d := bundle.Descriptor{MediaType: bundle.ManifestMediaType, Digest: t.Digest, Size: t.Size}
 	sealed, err := seal.Find(ctx, src, d, a.Enrolment.Fleet, a.Enrolment.Channel, seal.ID(key.Public().(ed25519.PublicKey)))
@@ -71,7 +111,7 @@ func (a *Agent) openSecrets(ctx context.Context, src bundle.Source, t bundle.Tar
 		return nil, err
 	}
 	if sealed == nil {
-		return a.none(t.Digest), nil
+		return a.unsealed(t.Digest), nil
 	}
 	e, err := seal.Open(key, a.Enrolment.Fleet, a.Enrolment.Channel, a.Enrolment.Node, sealed)
 	if err != nil {
@@ -130,7 +170,7 @@ func (l *loaded) give(s *opened) { l.secrets, l.built = s, built{} }
 // withSecrets sees to it that a loaded bundle has the secrets that are in force with it. Without them what needs none is
 // enforced.
 func (a *Agent) withSecrets(ctx context.Context, l *loaded, src bundle.Source, t bundle.Target) {
-	if l.secrets != nil && l.secrets.digest == t.Digest {
+	if l.secrets != nil && l.secrets.digest == t.Digest && !l.secrets.over(a.Now()) {
 		a.secrets.Store(l.secrets)
 		return
 	}

@@ -44,6 +44,7 @@ type Enrolment struct {
 	Mirrors  []string          `json:"mirrors,omitempty"` // references to pull from first, in order
 	Registry []string          `json:"registry"`          // references to pull from, in order, as the service has told
 	Interval time.Duration     `json:"interval"`
+	Enrolled time.Time         `json:"enrolled,omitzero"` // by the clock of this host; zero: before that was kept
 }
 
 // State is the state directory of an agent.

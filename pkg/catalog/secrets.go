@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"text/template"
+	"time"
 
+	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/policy"
 )
 
@@ -16,6 +18,7 @@ type Secrets struct {
 	values       map[string]Secret
 	salt         []byte
 	placeholders bool
+	until        time.Time // see [AwaitedSecrets]
 }
 
 // A Secret is one value. Version is the digest of the file in git that it was read from; empty: it is from elsewhere. Lacks says
@@ -27,6 +30,10 @@ type Secret struct{ Value, Version, Lacks string }
 func NewSecrets(values map[string]Secret, salt []byte) *Secrets {
 	return &Secrets{values: values, salt: salt}
 }
+
+// AwaitedSecrets are those of a node to which nothing was sealed yet, as it has just joined: until then, what needs one waits for
+// the controller, which is no failure.
+func AwaitedSecrets(until time.Time) *Secrets { return &Secrets{until: until} }
 
 // Placeholders stand in for every secret where a policy is looked at without a node: plan, tests.
 func Placeholders() *Secrets { return &Secrets{placeholders: true} }
@@ -63,6 +70,14 @@ var errStandIn = errors.New("its secrets are known on its nodes alone, and what 
 
 // standIn says whether a placeholder stands for one of these secrets.
 func (s *Secrets) standIn(names []string) bool { return s != nil && s.placeholders && len(names) > 0 }
+
+// awaited says what a resource waits for that lacks a secret; nil: it does not wait.
+func (s *Secrets) awaited(name string) error {
+	if s == nil || s.until.IsZero() {
+		return nil
+	}
+	return &host.Wait{Reason: fmt.Sprintf("it waits for the controller to seal secret %s to this node, which has just joined; from %s on that is a failure", name, s.until.UTC().Format("15:04:05 MST"))}
+}
 
 // value returns the value of a secret, and a placeholder where there is none; what it is rendered into is not used then.
 func (s *Secrets) value(name string) string {

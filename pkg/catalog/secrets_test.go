@@ -2,12 +2,15 @@ package catalog_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"vigo.dev/pkg/catalog"
+	"vigo.dev/pkg/host"
 	"vigo.dev/pkg/policy"
 	"vigo.dev/pkg/resource"
 	"vigo.dev/pkg/resources"
@@ -152,6 +155,29 @@ func TestUnavailable(t *testing.T) {
 		if _, broken := cat.Items[1].Resource.(*catalog.Unavailable); broken {
 			t.Error("a resource without secrets was not made")
 		}
+	}
+}
+
+// TestAwaitedSecrets has what needs a secret wait on a node to which none can have been sealed yet, and no longer.
+func TestAwaitedSecrets(t *testing.T) {
+	t.Parallel()
+	p, c := readSecretRepo(t)
+	l := language()
+	until := time.Date(2026, 11, 29, 12, 5, 7, 0, time.FixedZone("", 3600))
+	cat, err := l.Build(p, c, catalog.Input{Node: "db-1", Labels: l.Labels(p, "db-1"), Traits: trait.Set{}, Secrets: catalog.AwaitedSecrets(until)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = cat.Items[0].Resource.Plan(t.Context(), nil)
+	wait, is := errors.AsType[*host.Wait](err)
+	if !is {
+		t.Fatalf("it does not wait: %v", err)
+	}
+	if want := "it waits for the controller to seal secret tls/key to this node, which has just joined; from 11:05:07 UTC on that is a failure"; wait.Reason != want {
+		t.Errorf("it says %q, want %q", wait.Reason, want)
+	}
+	if _, broken := cat.Items[1].Resource.(*catalog.Unavailable); broken {
+		t.Error("a resource without secrets was not made")
 	}
 }
 

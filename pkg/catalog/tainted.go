@@ -75,9 +75,14 @@ func (b *builder) missing(s secretive) error {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.names)) {
-		if why := b.secrets.lacks(b.policy, name); why != "" {
-			return fault.WithHint(fmt.Errorf("secret %s cannot be used: %s", name, why), "docs/secrets.md says what to look at")
+		why := b.secrets.lacks(b.policy, name)
+		if why == "" {
+			continue
 		}
+		if wait := b.secrets.awaited(name); wait != nil {
+			return wait
+		}
+		return fault.WithHint(fmt.Errorf("secret %s cannot be used: %s", name, why), "docs/secrets.md says what to look at")
 	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // Unavailable stands for a resource that cannot be made on this node: it lacks a secret, or a template asks for a value that it
-// does not have. It fails, what depends on it is skipped, and the rest of the catalog is enforced.
+// does not have. It fails, or waits if Why is a [*host.Wait]; what depends on it is skipped, and the rest of the catalog is enforced.
 type Unavailable struct{ Why error }
 
 var _ resource.Resource = (*Unavailable)(nil)

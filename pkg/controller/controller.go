@@ -92,6 +92,7 @@ type Controller struct {
 	cfg     Config
 	metrics *metrics
 	nudge   chan struct{}
+	joins   joins
 
 	state state  // of the goroutine that runs
 	bad   string // hash of a commit that does not compile: it is not tried again
@@ -149,7 +150,7 @@ func newController(cfg Config, lead *Controller, from policy.Origin) (*Controlle
 		return nil, err
 	}
 	c := &Controller{
-		cfg: cfg, metrics: newMetrics(from), lead: lead, from: from, turn: &turn{by: map[string]*Controller{}}, sourcesNow: st.Sources, nudge: make(chan struct{}, 1), state: st, clean: map[string]bool{}, policies: map[string]policyKnown{}, agreements: map[string]agreed{}, pushed: map[string]bool{}, waits: map[string]Wait{},
+		cfg: cfg, metrics: newMetrics(from), lead: lead, from: from, turn: &turn{by: map[string]*Controller{}}, sourcesNow: st.Sources, nudge: make(chan struct{}, 1), joins: joins{came: make(chan struct{}, 1)}, state: st, clean: map[string]bool{}, policies: map[string]policyKnown{}, agreements: map[string]agreed{}, pushed: map[string]bool{}, waits: map[string]Wait{},
 		orders: map[string]trust.Ordered{}, declared: map[string]map[string]bool{},
 		status: Status{Fleet: st.Fleet, Source: cfg.Git.URL(), Branch: cfg.Git.Branch()},
 		last:   cfg.Now(),
@@ -183,11 +184,8 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 	for {
 		_ = c.Step(ctx) // it is in the status, the metrics and the log
-		select {
-		case <-ctx.Done():
+		if !c.joins.rest(ctx, tick.C, c.nudge) {
 			return nil
-		case <-tick.C:
-		case <-c.nudge:
 		}
 	}
 }

@@ -96,6 +96,7 @@ func (c *Controller) sealed(ctx context.Context, name, slot string, t bundle.Tar
 	if len(uses) == 0 {
 		return nil, nil
 	}
+	c.joins.sealing.Store(true) // before it is asked who is there: who joins from now on is told of
 	roster, err := s.Roster.Recipients(ctx)
 	if err != nil {
 		return before, failed(FailedSecrets, fmt.Errorf("asking which nodes there are: %w", err))

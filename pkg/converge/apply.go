@@ -66,8 +66,13 @@ func (r *run) converge(ctx context.Context, i int, res *report.Result) (plan res
 }
 
 // planFailed says why an item could not be planned; in a dry run what depends on a change that was not made may only be
-// known afterwards.
+// known afterwards. One that has to wait may differ or not: nobody knows, so it counts as something new that waits.
 func (r *run) planFailed(ctx context.Context, i int, err error, res *report.Result) {
+	if wait, is := errors.AsType[*host.Wait](err); is {
+		res.Outcome, res.Reason, res.Waits = report.Skipped, wait.Reason, true
+		r.states[i] = state{cause: r.name(i), waits: true}
+		return
+	}
 	if r.DryRun && r.dependsOnPending(i) && (errors.Is(err, host.ErrNotFound) || errors.Is(err, errors.ErrUnsupported)) {
 		res.Outcome = report.Drift
 		res.Changes = []change.Change{{Field: r.cat.Items[i].ID.Type, To: change.Unknown}}

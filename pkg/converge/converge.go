@@ -132,7 +132,7 @@ type run struct {
 type state struct {
 	cause   string // root cause, when it failed or was skipped
 	pending bool   // has changes that were not made (dry run, audit)
-	waits   bool   // cause, for its window or turn
+	waits   bool   // cause, for its window, its turn or its secrets
 	left    bool   // out of the run
 }
 
@@ -192,7 +192,7 @@ func (r *run) blocked(ctx context.Context, i int) string {
 		}
 		name := r.cat.Items[dep].Name()
 		if cause == name && r.states[dep].waits {
-			return fmt.Sprintf("requires %s, which waits for its window", name)
+			return fmt.Sprintf("requires %s, which waits", name)
 		}
 		if cause == name {
 			return fmt.Sprintf("requires %s, which failed", name)

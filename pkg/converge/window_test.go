@@ -1,6 +1,7 @@
 package converge_test
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"testing"
@@ -42,7 +43,7 @@ func TestAWindowHoldsChangesBack(t *testing.T) {
 		got := runAt(t, j, noon, dry, nil, items...)
 		want := []string{
 			"m/thing:kept skipped: outside of the window nights, which opens Mon 2 Mar 22:00 UTC",
-			"m/thing:after skipped: requires m/thing:kept, which waits for its window",
+			"m/thing:after skipped: requires m/thing:kept, which waits",
 			"m/thing:other changed",
 		}
 		if dry {
@@ -136,5 +137,40 @@ func TestOnlySomeResources(t *testing.T) {
 	}
 	if got.Counts.Total() != 2 || w.values["left"] != "" || j.enforced["m/thing:left"] != "0" || !j.pending["m/thing:left"] {
 		t.Errorf("%+v, values %v, journal %v %v", got.Counts, w.values, j.enforced, j.pending)
+	}
+}
+
+// What cannot be planned yet, and says so, is skipped and not failed, whatever was in force before: nobody knows whether it still is. What
+// requires it waits, the rest is done, and a later run does it.
+func TestWhatHasToWaitIsNoFailure(t *testing.T) {
+	t.Parallel()
+	for _, dry := range []bool{false, true} {
+		w := &world{values: map[string]string{}}
+		j := newMemory(w)
+		j.enforced["m/thing:secret"] = "1"
+		early := &thing{w: w, name: "secret", want: "1", planErr: fmt.Errorf("looking: %w", &host.Wait{Reason: "its secret is not sealed yet"})}
+		items := []resource.Item{item(early, nil, []int{1}), item(&thing{w: w, name: "after", want: "1"}, []int{0}, nil), item(&thing{w: w, name: "other", want: "1"}, nil, nil)}
+		got := run(t, j, dry, items...)
+		want := []string{
+			"m/thing:secret skipped: its secret is not sealed yet",
+			"m/thing:after skipped: requires m/thing:secret, which waits",
+			"m/thing:other changed",
+		}
+		if dry {
+			want[2] = "m/thing:other drift"
+		}
+		if diff := cmp.Diff(want, outcomes(got)); diff != "" {
+			t.Errorf("dry %v: (-want +got)\n%s", dry, diff)
+		}
+		if got.Counts.Failed != 0 || got.Counts.Waiting != 2 || got.Compliance() != report.ComplianceDrift {
+			t.Errorf("dry %v: compliance %s, %+v", dry, got.Compliance(), got.Counts)
+		}
+		if dry {
+			continue
+		}
+		early.planErr = nil
+		if got := run(t, j, false, items...); got.Compliance() != report.ComplianceChanged || w.values["secret"]+w.values["after"] != "11" {
+			t.Errorf("later: %+v, %v", got, w.values)
+		}
 	}
 }

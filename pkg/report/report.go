@@ -34,8 +34,8 @@ type Result struct {
 	Guard    string          `json:"guard,omitempty"`   // what becomes of a change that no check-in has confirmed yet
 	Took     time.Duration   `json:"took,omitempty"`
 	Controls []string        `json:"controls,omitempty"`
-	// Waits says that something the bundle has new is yet to be done here, in a window or at the turn of the node. What was done
-	// before and only has to be repaired waits without it.
+	// Waits says that something the bundle has new is yet to be done here: in a window, at the turn of the node, or when its secrets
+	// are sealed to it. What was done before and only has to be repaired waits without it.
 	Waits bool `json:"waits,omitempty"`
 }
 

@@ -68,6 +68,9 @@ func (s *Service) Enroll(ctx context.Context, r api.EnrollRequest) (api.EnrollAn
 	s.indexed(s.nodes[n.Name])
 	s.mu.Unlock()
 	s.Log.Info("a node has joined", "node", n.Name, "channel", n.Channel, "token", n.Token)
+	if s.Joined != nil && !n.Hub {
+		s.Joined()
+	}
 	return api.EnrollAnswer{Node: n.Name, Fleet: s.Fleet, Channel: n.Channel, Labels: n.Labels, Interval: interval,
 		Certificate: string(chain), CA: string(s.CA.CertPEM()), TrustRoot: s.TrustRoot, Registry: s.Registry}.SealedBy(s.CA)
 }

@@ -159,3 +159,30 @@ func TestReplay(t *testing.T) {
 	}
 	must(t, r.Accept("web-1", 91))
 }
+
+// TestWhoHasJoinedIsTold tells of each node that joins, so that its secrets are sealed at once; not of a hub, which has none, and not of who
+// was refused. By then the node is among those that may be sealed to.
+func TestWhoHasJoinedIsTold(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var told []int
+	r.Joined = func() {
+		list, err := r.Recipients(t.Context())
+		must(t, err)
+		told = append(told, len(list))
+	}
+	r.join(t, "web-1")
+	key, err := identity.NewNodeKey()
+	must(t, err)
+	if _, err = r.enroll(t, key, r.tokenFor(t, api.TokenRequest{Uses: 1}), "web-1"); err == nil {
+		t.Error("the name of another is given away")
+	}
+	csr, err := key.CSR("hub-1")
+	must(t, err)
+	_, err = r.Enroll(t.Context(), api.EnrollRequest{Token: r.tokenFor(t, api.TokenRequest{Uses: 1, Hub: true}), Node: "hub-1", CSR: string(csr), Hub: true})
+	must(t, err)
+	r.join(t, "web-2")
+	if fmt.Sprint(told) != "[1 2]" {
+		t.Errorf("told with so many nodes: %v", told)
+	}
+}

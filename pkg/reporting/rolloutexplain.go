@@ -155,7 +155,7 @@ func (e explaining) having() string {
 	case e.p.Word == rollout.Healthy:
 		return fmt.Sprintf("%s and has been well for %s", has, e.since(e.p.Good))
 	case e.p.Word == rollout.Partial:
-		return fmt.Sprintf("%s, and %d of its resources wait for windows or turns of their own to do what is new (vigo node %s)", has, e.says.waiting, e.node)
+		return fmt.Sprintf("%s, and %d of its resources wait to do what is new, for a window, a turn or secrets (vigo node %s)", has, e.says.waiting, e.node)
 	case e.p.Word == rollout.Failed && e.p.Check != "":
 		return fmt.Sprintf("%s, and the check %s does not hold", has, e.p.Check)
 	case e.p.Word == rollout.Failed:

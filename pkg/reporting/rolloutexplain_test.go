@@ -25,7 +25,7 @@ func TestExplainHasASentenceForEveryWord(t *testing.T) {
 		rollout.Waiting:      {rollout.Progress{Word: rollout.Waiting}, 3, "does not while the window of the rollout is closed"},
 		rollout.Admitted:     {rollout.Progress{Word: rollout.Admitted}, 3, "stage canary has let it in"},
 		rollout.Adopting:     {rollout.Progress{Word: rollout.Adopting}, 3, "about to take"},
-		rollout.Partial:      {rollout.Progress{Word: rollout.Partial}, 3, "2 of its resources wait for windows or turns of their own to do what is new (vigo node web-1)"},
+		rollout.Partial:      {rollout.Progress{Word: rollout.Partial}, 3, "2 of its resources wait to do what is new, for a window, a turn or secrets (vigo node web-1)"},
 		rollout.Applied:      {rollout.Progress{Word: rollout.Applied, Good: good, Reports: 1}, 3, "is watched: well for 1m0s"},
 		rollout.Healthy:      {rollout.Progress{Word: rollout.Healthy, Good: good}, 3, "been well for 1m0s"},
 		rollout.Failed:       {rollout.Progress{Word: rollout.Failed, Check: "serves"}, 3, "the check serves does not hold"},

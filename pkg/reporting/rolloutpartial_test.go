@@ -16,7 +16,7 @@ func TestResourcesThatWaitHoldAStage(t *testing.T) {
 		s.waits[name] = 1
 	}
 	s.pass(t, 3*time.Hour)
-	got := s.want(t, rollout.Running, rollout.WaitingResources, "0 of 3 healthy; on 3, resources wait for windows of their own")
+	got := s.want(t, rollout.Running, rollout.WaitingResources, "0 of 3 healthy; on 3, resources wait to do what is new")
 	if got.Counts[rollout.Partial] != 3 || got.Stages[0].Used > 5*time.Minute {
 		t.Errorf("%v, of the deadline %s are used", got.Counts, got.Stages[0].Used)
 	}

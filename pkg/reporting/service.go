@@ -41,6 +41,8 @@ type Config struct {
 	Anchor string
 	// Approve says whether the site wants a certificate to be issued, hook.ErrRefused if not; nil: it does.
 	Approve func(context.Context, hook.Request) error
+	// Joined is told when a node has joined; it must not block. nil: nobody is told.
+	Joined func()
 	// OIDC lets people in who an identity provider vouches for; nil: nobody is.
 	OIDC LoginVerifier
 	// Keep is for how long what it was told is kept; the zero value: [DefaultKeep].

@@ -29,7 +29,7 @@ type Node struct {
 	Digest   string // of the bundle in force
 	Adopting string // of the bundle that it said it is about to put in force
 	Failed   int    // resources that failed in its last run
-	Waiting  int    // those that have yet to do what the bundle has new, in windows or at turns of their own
+	Waiting  int    // those that have yet to do what the bundle has new, in windows, at turns of their own or with secrets that are yet to be sealed
 	PutAside bool   // it could not run the candidate, and went back by itself
 	Pinned   bool   // to a bundle, by an operator of the node
 	Muted    bool   // it is maintained
@@ -65,7 +65,7 @@ const (
 	Waiting      Word = "waiting-window" // its turn has come, and the window is closed: excused
 	Admitted     Word = "admitted"       // its turn has come
 	Adopting     Word = "adopting"       // it said that it is about to
-	Partial      Word = "partial"        // it has the candidate, and some of it waits for windows of resources
+	Partial      Word = "partial"        // it has the candidate, and some of it waits: for windows, turns or secrets
 	Applied      Word = "applied"        // it has the candidate, and is watched
 	Healthy      Word = "healthy"
 	Failed       Word = "failed"

@@ -62,7 +62,7 @@ func TestAWindowThatNeverComes(t *testing.T) {
 	s.want(rollout.Running, rollout.WaitingResources, 0)
 	s.pass(2*24*time.Hour, nil)
 	s.want(rollout.Paused, rollout.ProgressDeadline, 0)
-	if !strings.Contains(s.state.Detail, "3 of 4 healthy; on 1, resources wait for windows of their own") {
+	if !strings.Contains(s.state.Detail, "3 of 4 healthy; on 1, resources wait to do what is new") {
 		t.Error(s.state.Detail)
 	}
 	s.do(rollout.Command{Do: rollout.DoResume, By: "ann"})

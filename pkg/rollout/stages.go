@@ -240,7 +240,7 @@ func (m *machine) gate() {
 	case t.members == 0:
 		m.because(NoEligibleNodes, "every member is offline, pinned or maintained")
 	case !open && m.held(t, enough):
-		m.because(WaitingResources, fmt.Sprintf("%d of %d healthy; on %d, resources wait for windows of their own", t.healthy, t.members, m.s.Counts[Partial]))
+		m.because(WaitingResources, fmt.Sprintf("%d of %d healthy; on %d, resources wait to do what is new", t.healthy, t.members, m.s.Counts[Partial]))
 	case t.outside == 0 && t.settled == t.members:
 		m.because(Soaking, fmt.Sprintf("%d of %d healthy", t.healthy, t.members))
 	default:

@@ -37,7 +37,7 @@ const (
 	Applying         Reason = "applying"          // members have yet to apply the candidate
 	Soaking          Reason = "soaking"           // they have, and are watched
 	WaitingWindow    Reason = "waiting-window"    // outside of the windows
-	WaitingResources Reason = "waiting-resources" // members have it, and some of it waits for windows of resources
+	WaitingResources Reason = "waiting-resources" // members have it, and some of it waits: for windows, turns or secrets
 	WaitingApproval  Reason = "waiting-approval"  // somebody must agree
 	NoEligibleNodes  Reason = "no-eligible-nodes" // the stage has no node that could show anything
 	CheckUnknown     Reason = "check-unknown"     // a check cannot be looked at

@@ -221,8 +221,15 @@ func (s *Stack) openReports(ctx context.Context, root []byte, reference string) 
 	}
 	s.reports, err = reporting.New(ctx, reporting.Config{DB: s.db, CA: s.ca, Fleet: s.Fleet, Channel: s.Channel, Interval: s.Interval,
 		Registry: []string{reference}, TrustRoot: root, Schema: s.Language.Schema, Log: s.Log, Now: s.Now,
-		Anchor: filepath.Join(s.Data, "audit.checkpoint"), Keep: s.Keep, RetireAfter: s.RetireAfter, OIDC: s.OIDC, Approve: s.Approve, Alerts: alerts, Examine: s.Examine})
+		Anchor: filepath.Join(s.Data, "audit.checkpoint"), Keep: s.Keep, RetireAfter: s.RetireAfter, OIDC: s.OIDC, Joined: s.joined, Approve: s.Approve, Alerts: alerts, Examine: s.Examine})
 	return err
+}
+
+// joined has the controller, where it runs here, seal to a node that has just joined what it may have.
+func (s *Stack) joined() {
+	if s.publish != nil {
+		s.publish.SealSoon()
+	}
 }
 
 // receivers is the file that says who is told of alerts.

@@ -22,7 +22,7 @@ func TestResourcesWaitForTheirWindow(t *testing.T) {
 	f.enrol(f.address, 4)
 	f.begin()
 	f.commit("two", "  - file: /etc/later\n    content: \"later\\n\"\n    window: later\n")
-	f.awaitReason(rollout.WaitingResources, "0 of 2 healthy; on 2, resources wait for windows of their own")
+	f.awaitReason(rollout.WaitingResources, "0 of 2 healthy; on 2, resources wait to do what is new")
 	f.explained(map[string]rollout.Word{"node-00": rollout.Partial, "node-01": rollout.Partial, "node-02": rollout.Pending, "node-03": rollout.Pending})
 	f.stays(4*time.Second, "nobody else gets it", func() string {
 		if n := f.having("two"); n != 2 {
@@ -35,7 +35,7 @@ func TestResourcesWaitForTheirWindow(t *testing.T) {
 		f.kill(name)
 		f.run(name)
 	}
-	f.awaitReason(rollout.WaitingResources, "2 of 4 healthy; on 2, resources wait for windows of their own")
+	f.awaitReason(rollout.WaitingResources, "2 of 4 healthy; on 2, resources wait to do what is new")
 	if st := f.status(); states(st.Stages) != "canary passed, rest open" {
 		t.Errorf("the stages are %s", states(st.Stages))
 	}

@@ -231,7 +231,7 @@ func (s *spoken) takenOver() {
 	s.says("node-00", rollout.WhyAdopted, "it took the new bundle when it was its turn")
 	s.is("node-01", rollout.Failed, "its last run failed")
 	s.says("node-01", rollout.WhyAdopted, "keeps it")
-	s.is("node-03", rollout.Partial, "by stage canary, and 1 of its resources wait for windows or turns of their own to do what is new")
+	s.is("node-03", rollout.Partial, "by stage canary, and 1 of its resources wait to do what is new, for a window, a turn or secrets")
 	s.kill("node-03")
 	s.is("node-03", rollout.Lost, "it took the new bundle by stage canary and has been silent for")
 	s.is("node-00", rollout.Healthy, "it has the new bundle by stage canary and has been well for")

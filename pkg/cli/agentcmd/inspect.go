@@ -39,7 +39,7 @@ func newStatusCommand(g *globals) *cobra.Command {
 				guarded = append(guarded, s.Resource+": "+s.Reason)
 			}
 			return g.env.Columns([]string{"FIELD", "VALUE"}, [][]string{
-				{"node", st.Node}, {"fleet", st.Fleet}, {"channel", st.Channel}, {"server", st.Server},
+				{"node", st.Node}, {"fleet", st.Fleet}, {"channel", st.Channel}, {"server", st.Server}, {"enrolled", enrolledText(st)},
 				{"registry", strings.Join(slices.Concat(st.Mirrors, st.Registry), ", ")}, {"root", fmt.Sprint(st.Root)}, {"pointer", st.Pointer}, {"bundle", st.Bundle}, {"commit", st.Commit}, {"why", whyText(st.Turn)}, {"pinned", pinText(st.Pinned)},
 				{"spooled runs", fmt.Sprint(st.Spooled)}, {"pending refreshes", strings.Join(st.Pending, ", ")},
 				{"put aside", strings.Join(st.Aside, ", ")}, {"guarded", strings.Join(guarded, ", ")}, {"modes ordered", orderedText(st)},
@@ -48,6 +48,14 @@ func newStatusCommand(g *globals) *cobra.Command {
 	}
 	cli.FormatFlag(c, &format, cli.Table, cli.JSON, cli.YAML)
 	return c
+}
+
+// enrolledText is when the host has joined its fleet.
+func enrolledText(st agent.Status) string {
+	if st.Enrolled.IsZero() {
+		return ""
+	}
+	return st.Enrolled.UTC().Format(time.RFC3339)
 }
 
 // whyText says why a node runs what it runs, and how far the rollout is that its channel has.
