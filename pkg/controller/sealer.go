@@ -114,7 +114,7 @@ func (c *Controller) sealed(ctx context.Context, name, slot string, t bundle.Tar
 	if ctx.Err() != nil {
 		return before, ctx.Err()
 	}
-	to, err := c.sealTo(ctx, name, slot, p, needs, values, c.staged(name, slot, t, p, values), before)
+	to, err := c.sealTo(ctx, sealing{fleet: p.Fleet.Name, channel: name, slot: slot, needs: needs, values: values, outside: c.staged(name, slot, t, p, values)}, before)
 	if err != nil {
 		return before, failed(FailedSecrets, err)
 	}
@@ -184,16 +184,25 @@ func (c *Controller) treeOf(hash string) (fs.FS, error) {
 	return c.cfg.Git.Tree(commit)
 }
 
-// sealTo seals to each node what it needs, again only where something changed, and pushes the artifact if it is another.
-func (c *Controller) sealTo(ctx context.Context, name, slot string, p *policy.Policy, needs map[string]need, values map[string]seal.Value, out outside, before *bundle.Target) (*bundle.Target, error) {
+// A sealing is what goes into one artifact of secrets.
+type sealing struct {
+	fleet, channel string
+	slot           string                // of the book: that of the channel, or of its candidate
+	needs          map[string]need       // by node
+	values         map[string]seal.Value // of the secrets, as far as they could be opened
+	outside        outside               // what is known of those that are not of the repository
+}
+
+// sealTo seals to each node what it needs, again only where something changed, and pushes the artifact if it is another than the one
+// before.
+func (c *Controller) sealTo(ctx context.Context, s sealing, before *bundle.Target) (*bundle.Target, error) {
 	book := c.sealedBook()
-	old, next := book.Channels[slot], map[string]sealedNode{}
+	old, next := book.Channels[s.slot], map[string]sealedNode{}
 	sealed := map[string][]byte{}
 	same := before != nil
-	for _, node := range slices.Sorted(maps.Keys(needs)) {
-		n := needs[node]
-		id := seal.ID(n.key)
-		one, fresh, err := book.seal(p.Fleet.Name, name, node, n, values, out.held, old.Nodes[id])
+	for _, node := range slices.Sorted(maps.Keys(s.needs)) {
+		id := seal.ID(s.needs[node].key)
+		one, fresh, err := book.seal(s, node, old.Nodes[id])
 		if err != nil {
 			c.cfg.Log.Warn("nothing can be sealed to a node", "node", node, "err", err)
 			continue
@@ -204,14 +213,14 @@ func (c *Controller) sealTo(ctx context.Context, name, slot string, p *policy.Po
 	if same && len(next) == len(old.Nodes) && old.Target == *before {
 		_, err := c.cfg.Store.Resolve(ctx, seal.Tag(before.Digest))
 		if !errors.Is(err, bundle.ErrNotFound) {
-			return before, errors.Join(failed(FailedRegistry, err), c.keepOutside(slot, out))
+			return before, errors.Join(failed(FailedRegistry, err), c.keepOutside(s.slot, s.outside))
 		}
-		c.cfg.Log.Warn("the registry has lost sealed secrets: publishing them again", "channel", name)
+		c.cfg.Log.Warn("the registry has lost sealed secrets: publishing them again", "channel", s.channel)
 	}
 	if len(sealed) == 0 {
-		return nil, c.keepSealed(slot, sealedChannel{})
+		return nil, c.keepSealed(s.slot, sealedChannel{})
 	}
-	built, err := seal.Pack(p.Fleet.Name, name, sealed, c.cfg.Now())
+	built, err := seal.Pack(s.fleet, s.channel, sealed, c.cfg.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -219,23 +228,24 @@ func (c *Controller) sealTo(ctx context.Context, name, slot string, p *policy.Po
 		return nil, failed(FailedRegistry, err)
 	}
 	to := bundle.Target{Digest: built.Descriptor.Digest, Size: built.Descriptor.Size}
-	c.cfg.Log.Info("secrets are sealed", "channel", name, "nodes", len(sealed), "digest", to.Digest)
-	return &to, c.keepSealed(slot, sealedChannel{Target: to, Nodes: next, Bundle: out.bundle, Outside: out.macs})
+	c.cfg.Log.Info("secrets are sealed", "channel", s.channel, "nodes", len(sealed), "digest", to.Digest)
+	return &to, c.keepSealed(s.slot, sealedChannel{Target: to, Nodes: next, Bundle: s.outside.bundle, Outside: s.outside.macs})
 }
 
 // seal seals to one node, unless what was sealed to it before holds the same. A value that could not be opened now stays as it
 // was sealed, as long as the node gets everything that is in there; otherwise the node goes without it.
-func (b *sealedBook) seal(fleet, channel, node string, n need, values map[string]seal.Value, held map[string]bool, old sealedNode) (one sealedNode, fresh bool, err error) {
-	e := seal.Envelope{Fleet: fleet, Channel: channel, Node: node, Key: seal.ID(n.key), Secrets: map[string]seal.Value{}}
+func (b *sealedBook) seal(s sealing, node string, old sealedNode) (one sealedNode, fresh bool, err error) {
+	n := s.needs[node]
+	e := seal.Envelope{Fleet: s.fleet, Channel: s.channel, Node: node, Key: seal.ID(n.key), Secrets: map[string]seal.Value{}}
 	lacking := false
 	for _, name := range n.names {
-		v, ok := values[name]
+		v, ok := s.values[name]
 		if ok {
 			e.Secrets[name] = v
 		}
 		lacking = lacking || !ok
 	}
-	if old.Sealed != nil && slices.ContainsFunc(n.names, func(name string) bool { return held[name] }) && slices.Equal(old.Names, slices.Sorted(slices.Values(n.names))) {
+	if old.Sealed != nil && slices.ContainsFunc(n.names, func(name string) bool { return s.outside.held[name] }) && slices.Equal(old.Names, slices.Sorted(slices.Values(n.names))) {
 		return old, false, nil // it gets the new value with the bundle that brings it
 	}
 	allowed := func(name string) bool { return slices.Contains(n.names, name) }
