@@ -39,7 +39,8 @@ const guarded = "kind: Module\nresources:\n  - file: /etc/motd\n    content: \"n
 func guardRig(t *testing.T) (*rig, *bootClock, func(*Config)) {
 	t.Helper()
 	r := newRig(t)
-	if err := os.WriteFile(filepath.Join(r.root, "etc/motd"), []byte("old\n"), 0o604); err != nil {
+	motd := filepath.Join(r.root, "etc/motd")
+	if err := errors.Join(os.WriteFile(motd, []byte("old\n"), 0o604), os.Chmod(motd, 0o604)); err != nil { // whatever the umask is
 		t.Fatal(err)
 	}
 	r.publish(motdPolicy("", map[string]string{"modules/motd/module.yaml": guarded}))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -79,8 +80,8 @@ func (n *noter) Run(_ context.Context, c host.Command) (host.Result, error) {
 
 func (n *noter) Find(name string) (string, error) { return name, nil }
 
-// TestNoSecretInProc gives a program a secret through its environment and samples the command lines of all processes while it
-// runs.
+// TestNoSecretInProc gives a program a secret through its environment and samples the command lines of this process and of all
+// that it has started, while it runs. Others are no concern of the agent's, and may well be about this test.
 func TestNoSecretInProc(t *testing.T) {
 	t.Parallel()
 	r, key := newRig(t), nodeKey(t)
@@ -108,13 +109,9 @@ resources:
 	go func() { done <- r.once(a) }()
 	seen := false
 	for !seen {
-		files, err := filepath.Glob("/proc/[0-9]*/cmdline")
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			line, _ := os.ReadFile(file) // of a process that may be gone
-			leaks(t, file, line)
+		for _, process := range family(t) {
+			line, _ := os.ReadFile(filepath.Join(process, "cmdline")) // of a process that may be gone
+			leaks(t, process, line)
 			seen = seen || bytes.Contains(line, []byte("vigo-proc-test"))
 		}
 		select {
@@ -131,6 +128,33 @@ resources:
 		t.Errorf("what it printed is to be shown masked: %+v", run)
 	}
 	r.scan(run)
+}
+
+// family are the folders in /proc of this process, and of all that descend from it.
+func family(t *testing.T) (members []string) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parents := map[string]string{}
+	for _, process := range all {
+		stat, _ := os.ReadFile(filepath.Join(process, "stat")) // of a process that may be gone
+		_, after, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+		if fields := strings.Fields(after); len(fields) > 1 {
+			parents[process] = "/proc/" + fields[1]
+		}
+	}
+	self := fmt.Sprint("/proc/", os.Getpid())
+	for process := range parents {
+		for ancestor, more := process, true; more; ancestor, more = parents[ancestor] {
+			if ancestor == self {
+				members = append(members, process)
+				break
+			}
+		}
+	}
+	return members
 }
 
 // waiting gives programs an input that does not end before the test wants it.
