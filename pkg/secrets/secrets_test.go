@@ -200,7 +200,8 @@ func TestVault(t *testing.T) {
 	token := "s.token"
 	o := &secrets.Opener{Now: func() time.Time { return now }, Vaults: map[string]secrets.Token{server.URL: func() (string, error) { return token + "\n", nil }}}
 	rules := policy.Secrets{Providers: map[string]policy.SecretProvider{
-		"prod":  {Kind: "vault", Address: server.URL, Mount: "kv", Path: "vigo", Namespace: "team", Timeout: 200 * time.Millisecond},
+		"prod":  {Kind: "vault", Address: server.URL, Mount: "kv", Path: "vigo", Namespace: "team", Timeout: time.Minute},
+		"hasty": {Kind: "vault", Address: server.URL, Mount: "kv", Path: "vigo", Timeout: 200 * time.Millisecond},
 		"thief": {Kind: "vault", Address: "http://thief.invalid"},
 	}}
 	open := func(name string) (string, error) {
@@ -214,7 +215,7 @@ func TestVault(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"prod/db": "has no field", "prod/db#nothing": "has no field", "prod/gone#x": "is deleted", "prod/destroyed": "is deleted", "prod/first": "not of a KV engine of version 2", "prod/nowhere": "there is no kv/vigo/nowhere", "prod/sealed": "Vault is sealed",
-		"prod/moved": "status 307", "prod/slow": "no answer within 200ms", "thief/x": "may not ask http://thief.invalid",
+		"prod/moved": "status 307", "hasty/slow": "no answer within 200ms", "thief/x": "may not ask http://thief.invalid",
 	} {
 		_, err := open(name)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s.token") || strings.Contains(err.Error(), "hunter2") || !errors.Is(err, secrets.ErrElsewhere) {

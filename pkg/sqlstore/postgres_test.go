@@ -48,7 +48,7 @@ func TestDatabaseAway(t *testing.T) {
 
 func eventually(t *testing.T, do func() error) {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		err := do()
 		if err == nil {

@@ -199,11 +199,11 @@ func TestSlow(t *testing.T) {
 		if _, err := fmt.Fprint(conn, said); err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%s: the connection is open after ten seconds", name)
+			t.Errorf("%s: the connection is open after a minute", name)
 		}
 		conn.Close()
 	}
@@ -214,12 +214,12 @@ func TestSlow(t *testing.T) {
 		}
 		began := time.Now()
 		_, err = io.WriteString(conn, c[0])
-		for err == nil && time.Since(began) < 10*time.Second { // each byte is in time, the whole is not
+		for err == nil && time.Since(began) < time.Minute { // each byte is in time, the whole is not
 			time.Sleep(20 * time.Millisecond)
 			_, err = io.WriteString(conn, c[1])
 		}
 		if err == nil {
-			t.Errorf("%s that does not end may go on for ten seconds", name)
+			t.Errorf("%s that does not end may go on for a minute", name)
 		}
 		conn.Close()
 	}

@@ -90,7 +90,7 @@ func run(t *testing.T, c Config) *running {
 // await asks for the status until it is as wanted.
 func (r *running) await(t *testing.T, what string, wanted func(report.Status) bool) report.Status {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		st, err := r.client.Status(t.Context(), 100)
 		if err == nil && wanted(st) {
