@@ -6,6 +6,8 @@ package gitsourcetest
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -107,14 +109,25 @@ func (r *Repo) CommitOn(message string, parents ...plumbing.Hash) string {
 		raw = []byte(strings.Replace(string(raw), "\n\n", "\ngpgsig "+signature+"\n\n", 1))
 	}
 	h := r.write(plumbing.CommitObject, raw, map[plumbing.Hash]bool{})
-	r.must(r.Git.Storer.SetReference(plumbing.NewHashReference("refs/heads/main", h)))
+	r.move("main", h)
 	return h.String()
 }
 
 // Branch makes a branch, or moves it, to a commit.
 func (r *Repo) Branch(name, commit string) {
 	r.tb.Helper()
-	r.must(r.Git.Storer.SetReference(plumbing.NewHashReference(plumbing.NewBranchReferenceName(name), plumbing.NewHash(commit))))
+	r.move(name, plumbing.NewHash(commit))
+}
+
+// move moves a branch as git does, in one step. go-git empties the file first: who fetches just then is told that the branch is
+// not there.
+func (r *Repo) move(branch string, to plumbing.Hash) {
+	r.tb.Helper()
+	path := filepath.Join(r.Dir, "refs", "heads", filepath.FromSlash(branch))
+	r.must(os.MkdirAll(filepath.Dir(path), 0o755))
+	next := filepath.Join(r.Dir, "next-tip")
+	r.must(os.WriteFile(next, []byte(to.String()+"\n"), 0o644))
+	r.must(os.Rename(next, path))
 }
 
 // tree writes the trees of files and returns the root.
