@@ -24,7 +24,7 @@ type place struct{ netns *os.File }
 // start runs a program there until the test ends, or its End is called.
 func (at *place) start(t *testing.T, cmd *exec.Cmd) *programs.Process {
 	t.Helper()
-	return programs.StartIn(t, cmd, at.enter)
+	return programs.StartIn(t, cmd, at.do)
 }
 
 // try runs a program to its end.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -60,23 +59,25 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	return p
 }
 
-// StartIn is Start on a thread that enter has changed, such as to be in a network namespace.
-func StartIn(t testing.TB, cmd *exec.Cmd, enter func() error) *Process {
+// StartIn is Start within what does it, such as in a network namespace. It is done until the program has ended, and must leave the
+// thread to others afterwards: a thread that ends takes with it all programs that were ever started from it, whoever did.
+func StartIn(t testing.TB, cmd *exec.Cmd, do func(func() error) error) *Process {
 	t.Helper()
 	p := prepared(cmd)
-	started := make(chan error)
+	started := make(chan error, 1)
 	go func() {
 		defer close(p.done)
-		// Nobody else may use a thread that was changed, so it ends with this goroutine. Programs get the signal at the death of
-		// their parent when the thread ends that started them: this one is kept for as long as its program runs.
-		runtime.LockOSThread()
-		err := enter()
-		if err == nil {
-			err = cmd.Start()
-		}
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
+		err := do(func() error {
+			err := cmd.Start()
+			started <- err
+			if err == nil {
+				_ = cmd.Wait()
+			}
+			return err
+		})
+		select {
+		case started <- err: // it was not even tried
+		default:
 		}
 	}()
 	if err := <-started; err != nil {
