@@ -26,7 +26,7 @@ var floors = []struct {
 
 	{"pkg/up", 5},
 
-	{"pkg/cli", 6}, {"test/postgres", 6},
+	{"pkg/cli", 6}, {"test/postgres", 6}, {"test/loopback", 0},
 
 	{"cmd", 7}, {"test", 7}, {"", 7},
 }

@@ -15,6 +15,7 @@ import (
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/sqlstore"
 	"vigo.dev/pkg/trust"
+	"vigo.dev/test/loopback"
 	"vigo.dev/test/programs"
 )
 
@@ -73,7 +74,7 @@ func TestAKilledHubLosesNothing(t *testing.T) {
 	here := &place{}
 	f := newFleet(t, here, "127.0.0.1")
 	uplink := newCable(t, f.address)
-	hub, address := f.startHub(here, "plant", "127.0.0.1:0", uplink.address, "--site-only")
+	hub, address := f.startHub(here, "plant", loopback.Any(), uplink.address, "--site-only")
 	for i := range 5 {
 		f.join(here, fmt.Sprint("web-", i), address)
 	}

@@ -13,6 +13,7 @@ import (
 	_ "modernc.org/sqlite" // to look at the file of the report service as a stranger would
 
 	"vigo.dev/pkg/gitsource/gitsourcetest"
+	"vigo.dev/test/loopback"
 )
 
 // fleet is a policy repository, a `vigo up` that can be started again and again at one address, and a node.
@@ -31,7 +32,7 @@ const files = 8
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{t: t, repo: gitsourcetest.New(t), data: filepath.Join(t.TempDir(), "data"), listen: "127.0.0.1:0", root: t.TempDir()}
+	f := &fleet{t: t, repo: gitsourcetest.New(t), data: filepath.Join(t.TempDir(), "data"), listen: loopback.Any(), root: t.TempDir()}
 	f.state = filepath.Join(f.root, "var/lib/vigo-agent")
 	f.repo.Put(map[string]string{
 		"fleet.yaml":     "kind: Fleet\nname: lab\ninterval: 1s\nchannels:\n  stable: {nodes: role == \"web\"}\nlabels: [role]\n",

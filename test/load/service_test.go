@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"vigo.dev/pkg/api"
+	"vigo.dev/test/loopback"
 	"vigo.dev/test/programs"
 	"vigo.dev/test/self"
 )
@@ -40,7 +40,9 @@ var rules = map[string]string{
 
 func newService(t *testing.T, dir string, every time.Duration) *service {
 	t.Helper()
-	s := &service{t: t, dir: dir, address: freeAddress(t), every: every}
+	address, err := loopback.Free()
+	must(t, err)
+	s := &service{t: t, dir: dir, address: address, every: every}
 	policy := filepath.Join(dir, "policy")
 	must(t, os.MkdirAll(filepath.Join(policy, "alerts"), 0o700))
 	for name, rule := range rules {
@@ -52,14 +54,6 @@ func newService(t *testing.T, dir string, every time.Duration) *service {
 		run(t, exec.Command("git", append([]string{"-C", policy}, args...)...))
 	}
 	return s
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	must(t, l.Close())
-	return l.Addr().String()
 }
 
 func (s *service) data() string { return filepath.Join(s.dir, "data") }

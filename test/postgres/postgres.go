@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"vigo.dev/test/loopback"
 )
 
 // ErrNone says that this machine has no PostgreSQL server: Debian's package postgresql.
@@ -25,9 +27,9 @@ var ErrNone = errors.New("no PostgreSQL server is installed (Debian: postgresql)
 
 // A Server is a cluster of databases. Its methods are not for concurrent use.
 type Server struct {
-	programs string // folder of them
-	dir      string // data
-	port     int
+	programs string              // folder of them
+	dir      string              // data
+	address  string              // host and port
 	as       *syscall.Credential // who it runs as; nil: who the test runs as
 	running  *exec.Cmd
 }
@@ -45,6 +47,9 @@ func New(ctx context.Context, dir string) (*Server, error) {
 		return nil, errors.Join(ErrNone, err)
 	}
 	s := &Server{programs: filepath.Dir(slices.Max(found))}
+	if os.Getuid() == 0 && !open(os.TempDir()) {
+		dir = "/tmp" // the folders of this test are for root alone, and the server is not root
+	}
 	if s.dir, err = os.MkdirTemp(dir, "postgres-"); err != nil {
 		return nil, err
 	}
@@ -52,6 +57,16 @@ func New(ctx context.Context, dir string) (*Server, error) {
 		return nil, fmt.Errorf("making a PostgreSQL cluster: %w", err)
 	}
 	return s, s.Start(ctx)
+}
+
+// open says whether everybody may enter a folder.
+func open(dir string) bool {
+	for ; dir != "/" && dir != "."; dir = filepath.Dir(dir) {
+		if info, err := os.Stat(dir); err != nil || info.Mode()&0o001 == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // identify finds somebody to run as: the server refuses to run as root.
@@ -72,7 +87,7 @@ func (s *Server) identify() error {
 		return err
 	}
 	s.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	for at := s.dir; at != "/" && at != os.TempDir(); at = filepath.Dir(at) {
+	for at := s.dir; at != "/" && at != "/tmp" && at != os.TempDir(); at = filepath.Dir(at) {
 		if err := os.Chmod(at, 0o755); err != nil { // the test's folders are for its own user alone
 			return err
 		}
@@ -89,25 +104,26 @@ func (s *Server) command(ctx context.Context, name string, args ...string) *exec
 }
 
 func (s *Server) init(ctx context.Context) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	s.port = listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
+	var err error
+	if s.address, err = loopback.Free(); err != nil {
 		return err
 	}
 	out, err := s.command(ctx, "initdb", "--pgdata=data", "--username=vigo", "--auth=trust", "--encoding=UTF8", "--no-sync").CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	return nil
+	// What initdb writes is for 127.0.0.1 alone.
+	return os.WriteFile(filepath.Join(s.dir, "data", "pg_hba.conf"), []byte("host all all 127.0.0.0/8 trust\n"), 0o600)
 }
 
 // Start starts the server again, and returns when it takes connections.
 func (s *Server) Start(ctx context.Context) error {
-	s.running = s.command(context.WithoutCancel(ctx), "postgres", "-D", "data", "-p", strconv.Itoa(s.port),
-		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=50")
+	host, port, err := net.SplitHostPort(s.address)
+	if err != nil {
+		return err
+	}
+	s.running = s.command(context.WithoutCancel(ctx), "postgres", "-D", "data", "-p", port,
+		"-c", "listen_addresses="+host, "-c", "unix_socket_directories=", "-c", "max_connections=50")
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
@@ -170,5 +186,5 @@ func (s *Server) Database(ctx context.Context, name string) (string, error) {
 
 // Address is that of a database of the server.
 func (s *Server) Address(name string) string {
-	return fmt.Sprintf("postgres://vigo@127.0.0.1:%d/%s?sslmode=disable", s.port, name)
+	return fmt.Sprintf("postgres://vigo@%s/%s?sslmode=disable", s.address, name)
 }

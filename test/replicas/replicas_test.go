@@ -23,6 +23,7 @@ import (
 	"vigo.dev/pkg/api"
 	"vigo.dev/pkg/identity"
 	"vigo.dev/pkg/report"
+	"vigo.dev/test/loopback"
 	"vigo.dev/test/postgres"
 	"vigo.dev/test/programs"
 	"vigo.dev/test/self"
@@ -49,7 +50,7 @@ type site struct {
 func newSite(t *testing.T, options ...string) *site {
 	t.Helper()
 	server := postgres.For(t, "")
-	s := &site{t: t, options: options, server: server, dir: t.TempDir(), front: newBalancer(t), replicas: make([]*programs.Process, 2), address: []string{"127.0.0.1:0", "127.0.0.1:0"}}
+	s := &site{t: t, options: options, server: server, dir: t.TempDir(), front: newBalancer(t), replicas: make([]*programs.Process, 2), address: []string{loopback.Any(), loopback.Any()}}
 	var err error
 	s.store, err = server.Database(t.Context(), "vigo")
 	must(t, err)

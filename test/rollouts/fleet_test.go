@@ -14,6 +14,7 @@ import (
 	"vigo.dev/pkg/gitsource/gitsourcetest"
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/rollout"
+	"vigo.dev/test/loopback"
 	"vigo.dev/test/programs"
 )
 
@@ -73,7 +74,7 @@ func newFleetAfter(t *testing.T, before func(data string), rollouts string, up .
 // prepare makes the repository of a fleet; nothing runs.
 func prepare(t *testing.T, rollouts string) *fleet {
 	t.Helper()
-	f := &fleet{t: t, repo: gitsourcetest.New(t), data: filepath.Join(t.TempDir(), "data"), dir: t.TempDir(), address: "127.0.0.1:0"}
+	f := &fleet{t: t, repo: gitsourcetest.New(t), data: filepath.Join(t.TempDir(), "data"), dir: t.TempDir(), address: loopback.Any()}
 	f.hosts = programs.NewHosts(f.dir, func(args ...string) *exec.Cmd { return programs.Command(t, nil, "vigo-agent", args...) })
 	f.repo.Put(map[string]string{
 		"fleet.yaml":           "kind: Fleet\nname: lab\ninterval: 1s\nlabels: [stage]\nnodes:\n  - {match: \"node-0[01]\", labels: {stage: trial}}\n",

@@ -11,6 +11,7 @@ import (
 
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/rollout"
+	"vigo.dev/test/loopback"
 	"vigo.dev/test/postgres"
 	"vigo.dev/test/programs"
 )
@@ -27,7 +28,7 @@ type pair struct {
 func newPair(t *testing.T, rollouts string) *pair {
 	t.Helper()
 	server := postgres.For(t, "")
-	p := &pair{apart: prepareApart(t, rollouts), front: newCable(t), at: [2]string{"127.0.0.1:0", "127.0.0.1:0"}}
+	p := &pair{apart: prepareApart(t, rollouts), front: newCable(t), at: [2]string{loopback.Any(), loopback.Any()}}
 	var err error
 	if p.store, err = server.Database(t.Context(), "vigo"); err != nil {
 		t.Fatal(err)
@@ -55,7 +56,7 @@ func (p *pair) start(i int) {
 		data += "1"
 	}
 	p.services[i], _ = p.reportAt(data, p.at[i], "--store", p.store, "--advertise", p.front.address)
-	if p.at[i] == "127.0.0.1:0" {
+	if strings.HasSuffix(p.at[i], ":0") {
 		p.at[i] = strings.TrimPrefix(p.client(filepath.Join(data, "operator.json"))["server"].(string), "https://")
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"vigo.dev/pkg/report"
 	"vigo.dev/pkg/rollout"
 	"vigo.dev/pkg/rollout/sim"
+	"vigo.dev/test/loopback"
 	"vigo.dev/test/programs"
 )
 
@@ -90,7 +91,7 @@ func (s story) tell(t *testing.T) {
 		"modules/motd/module.yaml": motd("one"),
 		"rollouts/stable.yaml":     s.spec,
 	}
-	f := &fleet{t: t, repo: gitsourcetest.New(t), data: filepath.Join(t.TempDir(), "data"), dir: t.TempDir(), address: "127.0.0.1:0"}
+	f := &fleet{t: t, repo: gitsourcetest.New(t), data: filepath.Join(t.TempDir(), "data"), dir: t.TempDir(), address: loopback.Any()}
 	f.repo.Put(files).Commit("one")
 	started := []string{"--interval", s.interval.String(), "--poll", wirePoll.String()}
 	f.serve(started...)
