@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -109,12 +110,13 @@ func TestASiteBehindAStockMirror(t *testing.T) {
 	f.converged(f.nodes...)
 	f.status("all well again", f.well)
 
-	// The mirror alone is cut off: it goes on to show the pointer it knows. That takes nobody back, and it is told.
+	// The mirror alone is cut off: it goes on to show the pointer it knows. That takes nobody back, and it is told. On a busy
+	// machine it may be passed over once for being late: who has the new pointer from the centre refuses the old one.
 	upstream.set(true)
 	f.commit()
 	f.status("nodes that a mirror keeps behind", func(st report.Status) error {
-		if n := told(st, "behind", "frozen"); n != len(f.nodes) {
-			return fmt.Errorf("%d nodes are behind: %+v", n, st.Problems)
+		if n := told(st, "behind", "frozen", "refused"); n != len(f.nodes) {
+			return fmt.Errorf("%d nodes are told of: %+v", n, st.Problems)
 		}
 		return nil
 	})
@@ -160,17 +162,15 @@ func (f *fleet) joinThrough(at *place, name, mirror string) {
 	f.nodes = append(f.nodes, n)
 }
 
-// told counts the problems of some kinds.
+// told counts the nodes that have problems of some kinds.
 func told(st report.Status, kinds ...string) int {
-	n := 0
+	nodes := map[string]bool{}
 	for _, p := range st.Problems {
-		for _, kind := range kinds {
-			if p.Kind == kind {
-				n++
-			}
+		if slices.Contains(kinds, p.Kind) {
+			nodes[p.Node] = true
 		}
 	}
-	return n
+	return len(nodes)
 }
 
 // blobs counts what a docker-registry holds.
