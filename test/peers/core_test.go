@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,7 +20,7 @@ import (
 // An agent that crashes while it holds a secret leaves it nowhere: in no core, no output, no state, on no command line.
 func TestNoSecretInACore(t *testing.T) {
 	t.Parallel()
-	const planted = "planted-core-5e81"
+	planted := "planted-core-" + rand.Text() // on no command line of anybody else, who may look for this very test
 	s := programs.NewSite(t, `  - file: $D/token
     content: '{{ secret "disk/password" }}'
     mode: "0600"

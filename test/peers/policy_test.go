@@ -143,15 +143,21 @@ func TestBug14ADryRunLooksLikeARun(t *testing.T) {
 // mgmt holds one inotify instance for each file: with the limits that a system has, 200 files end it.
 func TestBug18ManyFilesNeedManyDescriptors(t *testing.T) {
 	t.Parallel()
-	const files = 10_000
-	var declared strings.Builder
+	const files, modules = 10_000, 10 // a document has an end, and the folder of the test may have a long name
 	s := programs.NewSite(t, "  - file: $D/only\n    content: x\n")
-	for i := range files {
-		name := fmt.Sprintf("%02d/%d", i%100, i)
-		s.Put(name, "content\n")
-		fmt.Fprintf(&declared, "  - file: $D/%s\n    content: \"content\\n\"\n", name)
+	var named []string
+	for m := range modules {
+		declared := strings.Builder{}
+		declared.WriteString("kind: Module\nresources:\n")
+		for i := range files / modules {
+			name := fmt.Sprintf("%d-%02d/%d", m, i%10, i)
+			s.Put(name, "content\n")
+			fmt.Fprintf(&declared, "  - file: $D/%s\n    content: \"content\\n\"\n", name)
+		}
+		named = append(named, fmt.Sprint("m", m))
+		s.Write("modules/"+named[m]+"/module.yaml", declared.String())
 	}
-	s.Declare(declared.String())
+	s.Write("roles/all.yaml", "kind: Role\nmodules: ["+strings.Join(named, ", ")+"]\n")
 	limited := func(args ...string) (said string) {
 		cmd := s.Command(args...)
 		cmd.Args = append([]string{"prlimit", "--nofile=64:64", cmd.Path}, cmd.Args[1:]...)
