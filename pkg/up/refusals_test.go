@@ -1,21 +1,16 @@
 package up
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/gitsource/gitsourcetest"
@@ -161,69 +156,5 @@ func TestOutside(t *testing.T) {
 	}
 	if status, _ := get("/healthz", http.Header{"X-Long": {strings.Repeat("x", 2*maxHeader)}}); status != http.StatusRequestHeaderFieldsTooLarge {
 		t.Errorf("an oversized header: %d", status)
-	}
-}
-
-// TestSlow ends connections that say nothing, and those that take for ever to say it.
-func TestSlow(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	slow := limits{header: 200 * time.Millisecond, read: 400 * time.Millisecond, write: time.Second, idle: 300 * time.Millisecond}
-	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if _, err := io.Copy(w, r.Body); err != nil {
-			panic(http.ErrAbortHandler)
-		}
-	})
-	go func() { done <- serve(ctx, l, echo, nil, slog.New(slog.DiscardHandler), slow) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	}()
-	for name, said := range map[string]string{
-		"nothing":             "",
-		"half a header":       "GET / HTTP/1.1\r\nHost: x\r\nX-A",
-		"half a body":         "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf",
-		"a request, and idle": "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-	} {
-		conn, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := fmt.Fprint(conn, said); err != nil {
-			t.Fatal(err)
-		}
-		if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%s: the connection is open after a minute", name)
-		}
-		conn.Close()
-	}
-	for name, c := range map[string][2]string{"a header": {"GET / HTTP/1.1\r\nHost: x\r\n", "X-A: b\r\n"}, "a body": {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n", "b"}} {
-		conn, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		began := time.Now()
-		_, err = io.WriteString(conn, c[0])
-		for err == nil && time.Since(began) < time.Minute { // each byte is in time, the whole is not
-			time.Sleep(20 * time.Millisecond)
-			_, err = io.WriteString(conn, c[1])
-		}
-		if err == nil {
-			t.Errorf("%s that does not end may go on for a minute", name)
-		}
-		conn.Close()
-	}
-	if usual := usualLimits(); usual.header <= 0 || usual.read <= 0 || usual.write <= 0 || usual.idle <= 0 {
-		t.Errorf("a limit is missing: %+v", usual)
 	}
 }
