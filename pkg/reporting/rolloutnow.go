@@ -62,7 +62,9 @@ func (c *rolloutCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.Des
 
 // Collect implements prometheus.Collector.
 func (c *rolloutCollector) Collect(ch chan<- prometheus.Metric) {
-	heads, err := c.s.rolloutHeads(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	defer cancel()
+	heads, err := c.s.rolloutHeads(ctx)
 	if err != nil {
 		return
 	}

@@ -2,11 +2,16 @@ package reporting
 
 import (
 	"context"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"vigo.dev/pkg/sqlstore"
 )
+
+// scrapeTime is how long a collector waits for the store: Prometheus gives up after 10 s unless it is told otherwise, and a page
+// without a figure is worth more than none.
+const scrapeTime = 5 * time.Second
 
 // storeCollector asks the store for its figures.
 type storeCollector struct{ db *sqlstore.DB }
@@ -16,8 +21,10 @@ func (c *storeCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.Descr
 
 // Collect implements prometheus.Collector.
 func (c *storeCollector) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	defer cancel()
 	st := c.db.Stats()
-	if bytes, err := c.db.Size(context.Background()); err == nil { // a store that cannot be read shows in /readyz
+	if bytes, err := c.db.Size(ctx); err == nil { // a store that cannot be read shows in /readyz
 		gauge(ch, describe("store_bytes", "Size of the store."), float64(bytes))
 	}
 	count := func(name, help string, value float64) {
