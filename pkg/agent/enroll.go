@@ -52,7 +52,7 @@ func Enroll(ctx context.Context, s State, o EnrollOptions) (Enrolment, error) {
 	if err != nil {
 		return Enrolment{}, err
 	}
-	answer, err := api.Enroll(ctx, o.Server, o.Token, o.Node, o.Version, key, o.Now)
+	answer, err := api.Enrolling{URL: o.Server, Token: o.Token, Node: o.Node, Agent: o.Version, Key: key, Now: o.Now}.Enroll(ctx)
 	if err != nil {
 		return Enrolment{}, err
 	}

@@ -93,11 +93,6 @@ type Enrolling struct {
 	Now   func() time.Time
 }
 
-// Enroll gets the identity of a node; see [Enrolling.Enroll].
-func Enroll(ctx context.Context, url, token, node, agent string, key identity.NodeKey, now func() time.Time) (EnrollAnswer, error) {
-	return Enrolling{URL: url, Token: token, Node: node, Agent: agent, Key: key, Now: now}.Enroll(ctx)
-}
-
 // Enroll gets an identity with a token. The server is known by the fingerprint in the token; nothing is trusted on first
 // use. It may be repeated with the same key when an answer was lost.
 func (e Enrolling) Enroll(ctx context.Context) (EnrollAnswer, error) {

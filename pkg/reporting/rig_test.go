@@ -202,7 +202,7 @@ func (c *counter) Next() (int64, error) { c.n++; return c.n, nil }
 // agent enrols over the network and returns the client of the node.
 func (r *rig) agent(t *testing.T, url, name string, key identity.NodeKey) (*api.AgentClient, api.EnrollAnswer, error) {
 	t.Helper()
-	answer, err := api.Enroll(t.Context(), url, r.tokenFor(t, api.TokenRequest{Uses: 1}), name, "test", key, time.Now)
+	answer, err := api.Enrolling{URL: url, Token: r.tokenFor(t, api.TokenRequest{Uses: 1}), Node: name, Agent: "test", Key: key, Now: time.Now}.Enroll(t.Context())
 	if err != nil {
 		return nil, answer, err
 	}

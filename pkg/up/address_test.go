@@ -58,7 +58,7 @@ func TestNodesPullFromWhereTheyEnrolled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := api.Enroll(t.Context(), "https://localhost:"+port+"/", made.Token, "web-1", "test", key, time.Now)
+	answer, err := api.Enrolling{URL: "https://localhost:" + port + "/", Token: made.Token, Node: "web-1", Agent: "test", Key: key, Now: time.Now}.Enroll(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -177,7 +177,7 @@ func enrolled(t *testing.T, r *running, name string) (api.EnrollAnswer, identity
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := api.Enroll(t.Context(), "https://"+r.Local(), token.Token, name, "test", key, time.Now)
+	answer, err := api.Enrolling{URL: "https://" + r.Local(), Token: token.Token, Node: name, Agent: "test", Key: key, Now: time.Now}.Enroll(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

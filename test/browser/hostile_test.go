@@ -62,7 +62,7 @@ func hostileFleet(t *testing.T) *fleet {
 		must(t, err)
 		key, err := identity.NewNodeKey()
 		must(t, err)
-		if _, err := api.Enroll(t.Context(), f.url, made.Token, name, "0.1.0", key, time.Now); err == nil {
+		if _, err := (api.Enrolling{URL: f.url, Token: made.Token, Node: name, Agent: "0.1.0", Key: key, Now: time.Now}).Enroll(t.Context()); err == nil {
 			t.Errorf("a node may be called %s", name)
 		}
 	}

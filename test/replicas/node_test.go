@@ -46,7 +46,7 @@ func join(t *testing.T, url, token, name string) *node {
 	var err error
 	n.key, err = identity.NewNodeKey()
 	must(t, err)
-	answer, err := api.Enroll(t.Context(), url, token, name, "test", n.key, time.Now)
+	answer, err := api.Enrolling{URL: url, Token: token, Node: name, Agent: "test", Key: n.key, Now: time.Now}.Enroll(t.Context())
 	must(t, err)
 	n.cert, err = n.key.Certificate([]byte(answer.Certificate))
 	must(t, err)
