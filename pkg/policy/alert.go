@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -41,19 +40,12 @@ func LoadAlerts(fsys fs.FS) ([]report.AlertRule, error) {
 }
 
 func (l *loader) alerts(p *Policy) error {
-	entries, err := fs.ReadDir(l.fsys, "alerts") // sorted
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	names, err := l.named("alerts")
 	if err != nil {
-		return fmt.Errorf("reading alerts: %w", err)
+		return err
 	}
-	for _, e := range entries {
-		name, isYAML := strings.CutSuffix(e.Name(), ".yaml")
-		if e.IsDir() || !isYAML {
-			continue
-		}
-		file := path.Join("alerts", e.Name())
+	for _, name := range names {
+		file := path.Join("alerts", name+yamlEnding)
 		if !nameRule.MatchString(name) {
 			l.fail(file, "bad-name", "lower-case letters, digits, - and _", fmt.Sprintf("%q is not a name for a rule of alerts", name))
 			continue
@@ -62,15 +54,15 @@ func (l *loader) alerts(p *Policy) error {
 			l.fail(file, "too-many", "", fmt.Sprintf("there are more than %d rules of alerts", report.MaxAlertRules))
 			return nil
 		}
-		data, err := l.read(file)
+		r, n, err := l.document(file)
 		if err != nil {
-			return fmt.Errorf("reading %s: %w", file, err)
+			return err
 		}
-		r := l.reader(file)
-		if n := r.parse(data); data != nil && n != nil {
-			if a := r.alert(n, name); a != nil {
-				p.Alerts = append(p.Alerts, a)
-			}
+		if n == nil {
+			continue
+		}
+		if a := r.alert(n, name); a != nil {
+			p.Alerts = append(p.Alerts, a)
 		}
 	}
 	return nil

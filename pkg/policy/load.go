@@ -93,28 +93,28 @@ func (l *loader) read(file string) ([]byte, error) {
 		l.fail(file, "too-large", "", fmt.Sprintf("the document has %d bytes, more than the %d that are allowed", info.Size(), MaxDocument))
 		return nil, nil
 	}
-	return fs.ReadFile(l.fsys, file)
+	data, err := fs.ReadFile(l.fsys, file)
+	if data == nil {
+		data = []byte{} // an empty file is none that is too large
+	}
+	return data, err
 }
 
 func (l *loader) fleet(p *Policy) error {
 	const file = "fleet.yaml"
-	data, err := l.read(file)
+	r, n, err := l.document(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		l.fail(file, "missing-file", "a policy repository begins with it: kind: Fleet, name: acme", "the file is missing")
 		return nil
 	}
-	if err != nil || data == nil {
+	if err != nil || n == nil {
 		return err
 	}
-	r := l.reader(file)
-	if n := r.parse(data); n != nil {
-		if p.Fleet = r.fleet(n); p.Fleet == nil {
-			return nil
-		}
-		p.Needs = max(p.Needs, r.needs)
-		return errors.Join(l.data(p.Fleet), l.secrets(&p.Fleet.Secrets))
+	if p.Fleet = r.fleet(n); p.Fleet == nil {
+		return nil
 	}
-	return nil
+	p.Needs = max(p.Needs, r.needs)
+	return errors.Join(l.data(p.Fleet), l.secrets(&p.Fleet.Secrets))
 }
 
 func (l *loader) modules(p *Policy) error {
@@ -135,55 +135,47 @@ func (l *loader) modules(p *Policy) error {
 			p.broken[dir.Name()] = true
 			continue
 		}
-		data, err := l.read(file)
+		p.broken[dir.Name()] = true
+		r, n, err := l.document(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			l.fail(file, "missing-file", "every folder in modules/ has one", "the file is missing")
-			p.broken[dir.Name()] = true
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("reading %s: %w", file, err)
+			return err
 		}
-		p.broken[dir.Name()] = true
-		r := l.reader(file)
-		if n := r.parse(data); data != nil && n != nil {
-			if m := r.module(n, dir.Name()); m != nil {
-				p.Modules[dir.Name()] = m
-				delete(p.broken, dir.Name())
-			}
+		if n == nil {
+			continue
+		}
+		if m := r.module(n, dir.Name()); m != nil {
+			p.Modules[dir.Name()] = m
+			delete(p.broken, dir.Name())
 		}
 	}
 	return nil
 }
 
 func (l *loader) roles(p *Policy) error {
-	entries, err := fs.ReadDir(l.fsys, "roles")
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	names, err := l.named("roles")
 	if err != nil {
-		return fmt.Errorf("reading roles: %w", err)
+		return err
 	}
-	for _, e := range entries {
-		name, isYAML := strings.CutSuffix(e.Name(), ".yaml")
-		if e.IsDir() || !isYAML {
-			continue
-		}
-		file := path.Join("roles", e.Name())
+	for _, name := range names {
+		file := path.Join("roles", name+yamlEnding)
 		if !nameRule.MatchString(name) {
 			l.fail(file, "bad-name", "lower-case letters, digits, - and _", fmt.Sprintf("%q is not a name for a role", name))
 			continue
 		}
-		data, err := l.read(file)
+		r, n, err := l.document(file)
 		if err != nil {
-			return fmt.Errorf("reading %s: %w", file, err)
+			return err
 		}
-		r := l.reader(file)
-		if n := r.parse(data); data != nil && n != nil {
-			if role := r.role(n, name); role != nil {
-				p.Roles = append(p.Roles, role)
-				p.Needs = max(p.Needs, r.needs)
-			}
+		if n == nil {
+			continue
+		}
+		if role := r.role(n, name); role != nil {
+			p.Roles = append(p.Roles, role)
+			p.Needs = max(p.Needs, r.needs)
 		}
 	}
 	slices.SortFunc(p.Roles, func(a, b *Role) int { return strings.Compare(a.Name, b.Name) })
@@ -196,24 +188,20 @@ func (l *loader) data(f *Fleet) error {
 		return nil
 	}
 	f.Files = map[string]Data{}
-	err := fs.WalkDir(l.fsys, "data", func(file string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || !strings.HasSuffix(file, ".yaml") {
+	return fs.WalkDir(l.fsys, "data", func(file string, e fs.DirEntry, err error) error {
+		if file == "data" && errors.Is(err, fs.ErrNotExist) {
+			return nil // there need be none; a file of it that is gone is another matter
+		}
+		if err != nil || !e.Type().IsRegular() || !strings.HasSuffix(file, yamlEnding) {
 			return err
 		}
-		content, err := l.read(file)
-		if err != nil {
+		r, n, err := l.document(file)
+		if err != nil || n == nil {
 			return err
 		}
-		r := l.reader(file)
-		if n := r.parse(content); content != nil && n != nil {
-			f.Files[strings.TrimPrefix(file, "data/")] = r.data(n)
-		}
+		f.Files[strings.TrimPrefix(file, "data/")] = r.data(n)
 		return nil
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }
 
 // LoadFleet reads fleet.yaml alone.

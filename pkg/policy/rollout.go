@@ -1,11 +1,9 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"path"
-	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
@@ -53,35 +51,30 @@ func LoadRollouts(fsys fs.FS, fleet *Fleet) (map[string]rollout.Spec, map[string
 }
 
 func (l *loader) rollouts(p *Policy) error {
-	entries, err := fs.ReadDir(l.fsys, "rollouts") // sorted
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	names, err := l.named("rollouts")
 	if err != nil {
-		return fmt.Errorf("reading rollouts: %w", err)
+		return err
 	}
-	for _, e := range entries {
-		name, isYAML := strings.CutSuffix(e.Name(), ".yaml")
-		if e.IsDir() || !isYAML {
-			continue
-		}
-		file := path.Join("rollouts", e.Name())
+	for _, name := range names {
+		file := path.Join("rollouts", name+yamlEnding)
 		if len(p.Rollouts) >= MaxRollouts {
 			l.fail(file, "too-many", "", fmt.Sprintf("there are more than %d rollouts", MaxRollouts))
 			return nil
 		}
-		data, err := l.read(file)
+		r, n, err := l.document(file)
 		if err != nil {
-			return fmt.Errorf("reading %s: %w", file, err)
+			return err
 		}
-		r := l.reader(file)
-		if n := r.parse(data); data != nil && n != nil {
-			if one := r.rollout(n, name); one != nil {
-				p.Rollouts = append(p.Rollouts, one)
-				if err := l.consentFiles(one); err != nil {
-					return err
-				}
-			}
+		if n == nil {
+			continue
+		}
+		one := r.rollout(n, name)
+		if one == nil {
+			continue
+		}
+		p.Rollouts = append(p.Rollouts, one)
+		if err := l.consentFiles(one); err != nil {
+			return err
 		}
 	}
 	return nil
