@@ -72,6 +72,23 @@ func (d *DB) query(ctx context.Context, query string, args ...any) (*sql.Rows, e
 	return d.read.QueryContext(ctx, d.dialect.sql(query), args...)
 }
 
+// column reads rows of one column, unless there is the error they came with.
+func column(rows *sql.Rows, err error) ([]string, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, rows.Err()
+}
+
 // queryRow reads one row.
 func (d *DB) queryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	return d.read.QueryRowContext(ctx, d.dialect.sql(query), args...)

@@ -51,7 +51,7 @@ func (t *tx) noteFacetChanges(all map[string]Hot) error {
 
 // facetsOf reads the traits that are kept of some nodes.
 func (t *tx) facetsOf(nodes []string) (map[string]map[string]string, error) {
-	rows, err := t.d.conn.QueryContext(t.ctx, t.d.dialect.sql("SELECT node, name, digest FROM node_facet"+among), string(jsonOf(nodes)))
+	rows, err := t.rows("SELECT node, name, digest FROM node_facet"+among, string(jsonOf(nodes)))
 	if err != nil {
 		return nil, fmt.Errorf("reading the trait digests: %w", err)
 	}

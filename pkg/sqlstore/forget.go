@@ -76,11 +76,8 @@ func (d *DB) forgetNodes(ctx context.Context, names []string, before time.Time) 
 		}
 	}
 	err = d.commit(ctx, func(t *tx) error {
-		rows, err := t.d.conn.QueryContext(t.ctx, t.d.dialect.sql("DELETE FROM node WHERE retired > 0 AND retired <= ? AND name IN {items ?} RETURNING name"), nanos(before), of)
-		if err != nil {
-			return err
-		}
-		if gone, err = scanTexts(rows); err != nil {
+		var err error
+		if gone, err = column(t.rows("DELETE FROM node WHERE retired > 0 AND retired <= ? AND name IN {items ?} RETURNING name", nanos(before), of)); err != nil {
 			return err
 		}
 		t.change.Nodes = append(t.change.Nodes, gone...)

@@ -160,17 +160,3 @@ func (p *packer) readTrait(data []byte, e *report.HistoryEntry) error {
 	}
 	return nil
 }
-
-// scanTexts reads rows of one column.
-func scanTexts(rows *sql.Rows) ([]string, error) {
-	defer rows.Close()
-	var list []string
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		list = append(list, s)
-	}
-	return list, rows.Err()
-}

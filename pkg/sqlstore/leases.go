@@ -33,7 +33,7 @@ func (d *DB) Leases(ctx context.Context) ([]lease.Lease, error) {
 // place. Nobody else changes a lease meanwhile, in this service or another; when it returns nil, what was decided is on disk.
 func (d *DB) ChangeLease(ctx context.Context, node, group string, now time.Time, decide func(own *lease.Lease, held []lease.Lease) LeaseChange) error {
 	return d.commit(ctx, func(t *tx) error {
-		rows, err := t.d.conn.QueryContext(t.ctx, t.d.dialect.sql("SELECT doc FROM lease WHERE node = ?1 OR (grp = ?2 AND held <> 0) ORDER BY node"), node, group)
+		rows, err := t.rows("SELECT doc FROM lease WHERE node = ?1 OR (grp = ?2 AND held <> 0) ORDER BY node", node, group)
 		if err != nil {
 			return fmt.Errorf("reading the leases of %s: %w", group, err)
 		}

@@ -108,7 +108,7 @@ func (d *DB) PruneNodes(ctx context.Context, r Retention, now time.Time) (over m
 		}
 	}
 	for table, n := range least {
-		names, err := d.digests(ctx, "SELECT node FROM "+table+" WHERE node <> '' GROUP BY node HAVING count(*) > ?", n)
+		names, err := column(d.query(ctx, "SELECT node FROM "+table+" WHERE node <> '' GROUP BY node HAVING count(*) > ?", n))
 		if err != nil {
 			return over, fmt.Errorf("looking for nodes with too many rows of %s: %w", table, err)
 		}
@@ -130,7 +130,7 @@ func (d *DB) PruneNodes(ctx context.Context, r Retention, now time.Time) (over m
 
 // forgetDropped forgets the notes that say nothing any more: what is as old is gone of every node.
 func (d *DB) forgetDropped(ctx context.Context, r Retention, now time.Time) error {
-	keys, err := d.digests(ctx, "SELECT key FROM note WHERE substr(key, 1, ?) = ?", len(droppedOf), droppedOf)
+	keys, err := column(d.query(ctx, "SELECT key FROM note WHERE substr(key, 1, ?) = ?", len(droppedOf), droppedOf))
 	if err != nil {
 		return fmt.Errorf("reading what was forgotten of nodes: %w", err)
 	}

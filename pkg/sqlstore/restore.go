@@ -67,7 +67,7 @@ func WithdrawnAt(ctx context.Context, address string) (*Withdrawn, error) {
 
 func readWithdrawn(ctx context.Context, db *sql.DB) (*Withdrawn, error) {
 	w := &Withdrawn{operators: map[string]bool{}}
-	ids, err := strs(ctx, db, "SELECT id FROM operator")
+	ids, err := column(db.QueryContext(ctx, "SELECT id FROM operator"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the operators: %w", err)
 	}
@@ -124,7 +124,7 @@ func (d *DB) MarkRestored(ctx context.Context, r Restored, since *Withdrawn) (ta
 }
 
 func (t *tx) revokeTokens(taken *Taken) error {
-	docs, err := t.column("SELECT doc FROM token")
+	docs, err := column(t.rows("SELECT doc FROM token"))
 	if err != nil {
 		return fmt.Errorf("reading the tokens: %w", err)
 	}
@@ -156,7 +156,7 @@ func (t *tx) endLogins(taken *Taken) error {
 }
 
 func (t *tx) removeOperators(since *Withdrawn, taken *Taken) error {
-	ids, err := t.column("SELECT id FROM operator ORDER BY name, id")
+	ids, err := column(t.rows("SELECT id FROM operator ORDER BY name, id"))
 	if err != nil {
 		return fmt.Errorf("reading the operators: %w", err)
 	}
@@ -189,22 +189,4 @@ func (t *tx) retireAgain(since *Withdrawn, taken *Taken) error {
 		}
 	}
 	return nil
-}
-
-// column returns the one column of a query.
-func (t *tx) column(query string) ([]string, error) {
-	rows, err := t.d.conn.QueryContext(t.ctx, t.d.dialect.sql(query))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		all = append(all, s)
-	}
-	return all, rows.Err()
 }

@@ -139,7 +139,7 @@ func (d *DB) pruneFacets(ctx context.Context, before time.Time) (gone []string, 
 	if err != nil {
 		return nil, fmt.Errorf("forgetting traits of retired nodes: %w", err)
 	}
-	old, err := d.digests(ctx, "SELECT digest FROM facet WHERE at < ?"+unused, nanos(before)) // those who write do not wait for this
+	old, err := column(d.query(ctx, "SELECT digest FROM facet WHERE at < ?"+unused, nanos(before))) // those who write do not wait for this
 	if err != nil {
 		return nil, fmt.Errorf("forgetting traits: %w", err)
 	}
@@ -158,18 +158,9 @@ func (d *DB) pruneFacets(ctx context.Context, before time.Time) (gone []string, 
 
 // pruneDocuments forgets documents, unless they are in use again.
 func (t *tx) pruneDocuments(digests []string, before time.Time) ([]string, error) {
-	rows, err := t.d.conn.QueryContext(t.ctx, t.d.dialect.sql("DELETE FROM facet WHERE at < ? AND digest IN {items ?}"+unused+" RETURNING digest"),
-		nanos(before), string(jsonOf(digests)))
+	gone, err := column(t.rows("DELETE FROM facet WHERE at < ? AND digest IN {items ?}"+unused+" RETURNING digest", nanos(before), string(jsonOf(digests))))
 	if err != nil {
 		return nil, fmt.Errorf("forgetting traits: %w", err)
 	}
-	return scanTexts(rows)
-}
-
-func (d *DB) digests(ctx context.Context, query string, args ...any) ([]string, error) {
-	rows, err := d.query(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	return scanTexts(rows)
+	return gone, nil
 }

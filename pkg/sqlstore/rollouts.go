@@ -58,20 +58,11 @@ const channelsOfRollouts = `WITH RECURSIVE c (channel) AS (SELECT min(channel) F
 
 // RolloutChannels lists the channels that have documents.
 func (d *DB) RolloutChannels(ctx context.Context) ([]string, error) {
-	rows, err := d.query(ctx, channelsOfRollouts)
+	names, err := column(d.query(ctx, channelsOfRollouts))
 	if err != nil {
 		return nil, fmt.Errorf("reading which channels have rollouts: %w", d.dialect.explain(err))
 	}
-	defer rows.Close()
-	var names []string
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, fmt.Errorf("reading which channels have rollouts: %w", err)
-		}
-		names = append(names, name)
-	}
-	return names, rows.Err()
+	return names, nil
 }
 
 // PutRollout keeps documents of the rollouts of a channel, all of them or none, and returns after they are on disk. One that is

@@ -50,7 +50,7 @@ const maxBefore = 5
 
 // runsBefore returns the runs of a node that are kept and began before one, newest first, up to one that was done.
 func (t *tx) runsBefore(node string, r report.Run) ([]report.Run, error) {
-	rows, err := t.d.conn.QueryContext(t.ctx, t.d.dialect.sql("SELECT doc FROM run WHERE node = ? AND id <> ? ORDER BY received DESC, id DESC LIMIT ?"), node, r.ID, maxBefore)
+	rows, err := t.rows("SELECT doc FROM run WHERE node = ? AND id <> ? ORDER BY received DESC, id DESC LIMIT ?", node, r.ID, maxBefore)
 	if err != nil {
 		return nil, err
 	}
@@ -113,20 +113,15 @@ func (d *DB) PutFacets(ctx context.Context, facets []trait.Facet, received time.
 
 // FacetDigests returns the digests of all documents that are kept.
 func (d *DB) FacetDigests(ctx context.Context) (map[string]bool, error) {
-	rows, err := d.query(ctx, "SELECT digest FROM facet")
+	digests, err := column(d.query(ctx, "SELECT digest FROM facet"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the trait digests: %w", err)
 	}
-	defer rows.Close()
-	known := map[string]bool{}
-	for rows.Next() {
-		var digest string
-		if err := rows.Scan(&digest); err != nil {
-			return nil, fmt.Errorf("reading the trait digests: %w", err)
-		}
+	known := make(map[string]bool, len(digests))
+	for _, digest := range digests {
 		known[digest] = true
 	}
-	return known, rows.Err()
+	return known, nil
 }
 
 // Facets returns the documents with these digests; those that are not kept are left out.

@@ -180,7 +180,7 @@ func Inspect(ctx context.Context, path string) (c Contents, err error) {
 
 // integrity is what SQLite finds wrong with a file; "" when it is whole.
 func integrity(ctx context.Context, db *sql.DB) (string, error) {
-	found, err := strs(ctx, db, "PRAGMA integrity_check(5)")
+	found, err := column(db.QueryContext(ctx, "PRAGMA integrity_check(5)"))
 	if err != nil || len(found) == 1 && found[0] == "ok" {
 		return "", err
 	}
@@ -188,7 +188,7 @@ func integrity(ctx context.Context, db *sql.DB) (string, error) {
 }
 
 func countRows(ctx context.Context, db *sql.DB) (map[string]int64, error) {
-	names, err := strs(ctx, db, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
+	names, err := column(db.QueryContext(ctx, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"))
 	if err != nil {
 		return nil, err
 	}
@@ -201,22 +201,4 @@ func countRows(ctx context.Context, db *sql.DB) (map[string]int64, error) {
 		counts[name] = n
 	}
 	return counts, nil
-}
-
-// strs returns the one column of a query.
-func strs(ctx context.Context, db *sql.DB, query string) ([]string, error) {
-	rows, err := db.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			return nil, err
-		}
-		all = append(all, s)
-	}
-	return all, rows.Err()
 }

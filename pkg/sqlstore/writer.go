@@ -36,6 +36,11 @@ func (t *tx) exec(query string, args ...any) (sql.Result, error) {
 	return stmt.ExecContext(t.ctx, args...)
 }
 
+// rows reads what is there, or what a statement returns.
+func (t *tx) rows(query string, args ...any) (*sql.Rows, error) {
+	return t.d.conn.QueryContext(t.ctx, t.d.dialect.sql(query), args...)
+}
+
 func (t *tx) row(query string, args ...any) *sql.Row {
 	return t.d.conn.QueryRowContext(t.ctx, t.d.dialect.sql(query), args...)
 }
