@@ -69,6 +69,7 @@ func TestDecodeNamesEveryMistake(t *testing.T) {
 		`text: want a string, got the number 1 (put it in quotes)`:   {"text": 1},
 		`flag: want true or false, got the string "yes"`:             {"text": "a", "flag": "yes"},
 		`number: want a whole number, got the number 1.5`:            {"text": "a", "number": 1.5},
+		`got the string "1000" (write 1000, without quotes)`:         {"text": "a", "number": "1000"},
 		`mode: want a quoted string, got the number 420`:             {"text": "a", "mode": 420},
 		`mode: "rw" is not a file mode`:                              {"text": "a", "mode": "rw"},
 		`mode: "99999" is not a file mode`:                           {"text": "a", "mode": "99999"},

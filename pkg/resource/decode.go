@@ -184,7 +184,7 @@ func (d *decoder) plain(v reflect.Value, f Field, raw any, at string) {
 	case reflect.Int, reflect.Int64:
 		n, ok := integer(raw)
 		if !ok {
-			d.fail(at, "wrong-type", fmt.Sprintf("want a whole number, got %s", Describe(raw)), "")
+			d.fail(at, "wrong-type", fmt.Sprintf("want a whole number, got %s", Describe(raw)), numberHint(raw))
 			return
 		}
 		v.SetInt(n)
@@ -290,6 +290,15 @@ func quoteHint(raw any) string {
 	switch raw.(type) {
 	case int, int64, float64, bool:
 		return "put it in quotes"
+	}
+	return ""
+}
+
+// numberHint is for a number that was written as text.
+func numberHint(raw any) string {
+	text, ok := raw.(string)
+	if n, err := strconv.ParseInt(text, 10, 64); ok && err == nil {
+		return fmt.Sprintf("write %d, without quotes", n)
 	}
 	return ""
 }
