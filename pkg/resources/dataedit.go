@@ -91,14 +91,27 @@ func (d *dataEdit) requires() []resource.ID {
 
 func (d *dataEdit) plan(h *host.Host, f dataFormat) (resource.Plan, error) {
 	return textEdit{Path: d.Path, Create: d.Create, Validation: d.Validation, Edit: wholeText(func(text string) (string, error) {
-		e := &dataEditing{dataFormat: f, text: text}
-		var err error
-		if e.doc, err = f.parse(text); err != nil {
-			return "", fault.WithHint(err, "repair the file by hand: it is not edited while it cannot be read")
+		edited, err := d.inLine(text, f)
+		if err != nil || edited == text {
+			return edited, err
 		}
-		err = d.edit(e)
-		return e.text, err
+		if again, err := d.inLine(edited, f); err != nil || again != edited {
+			return "", fault.WithHint(fmt.Errorf("%s: what is written would not be found by the next run, and written again", d.At),
+				"an element that is looked for by a key is a mapping with that key and value")
+		}
+		return edited, nil
 	})}.plan(h)
+}
+
+// inLine returns the text of a document as it should be.
+func (d *dataEdit) inLine(text string, f dataFormat) (string, error) {
+	e := &dataEditing{dataFormat: f, text: text}
+	var err error
+	if e.doc, err = f.parse(text); err != nil {
+		return "", fault.WithHint(err, "repair the file by hand: it is not edited while it cannot be read")
+	}
+	err = d.edit(e)
+	return e.text, err
 }
 
 // edit brings a document into line.

@@ -41,6 +41,8 @@ func FuzzJSONTwice(f *testing.F) {
 	f.Add("{\"a\": [1, 2,], // x\n \"b\": {}\n}", "a[0]", `{"x": [1]}`, uint8(0))
 	f.Add("[{\"n\": \"x\"}]", "[n=x].y", `{"x": null}`, uint8(4))
 	f.Add("{\"a\":1,\"b\":2}", "b", `1`, uint8(1))
+	f.Add("[{\"n\": \"x\"}]", "[n=y]", `1`, uint8(2))
+	f.Add("[{\"n\": \"x\"}]", "[n=x].n", `"y"`, uint8(0))
 	fuzzData(f, func(d *dataEdit) resource.Resource { return (*JSON)(d) })
 }
 
