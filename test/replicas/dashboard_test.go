@@ -36,11 +36,12 @@ func newTab(t *testing.T) *tab {
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
 	t.Cleanup(stop)
 	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(cancel)
+	must(t, chromedp.Do(ctx)) // starts it: one that never was cannot be closed, and closing it waits for ever
 	t.Cleanup(func() {
 		if err := chromedp.Cancel(ctx); err != nil {
 			t.Logf("closing the browser: %v", err)
 		}
-		cancel()
 	})
 	return &tab{t, ctx}
 }
