@@ -75,16 +75,16 @@ func tabIn(t *testing.T, f *fleet, parent context.Context) *tab {
 	tb := &tab{t: t, f: f, news: make(chan struct{}, 1)}
 	ctx, cancel := chromedp.NewContext(parent, chromedp.WithListener(tb.hear))
 	tb.ctx = ctx
-	t.Cleanup(func() {
-		if err := chromedp.Cancel(ctx); err != nil {
-			t.Logf("closing the browser: %v", err)
-		}
-		cancel()
-	})
+	t.Cleanup(cancel)
 	tb.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, log.Enable, cdp.Empty{})
 		return err
 	}))
+	t.Cleanup(func() { // a browser that was never started cannot be closed: that waits for ever
+		if err := chromedp.Cancel(ctx); err != nil {
+			t.Logf("closing the browser: %v", err)
+		}
+	})
 	return tb
 }
 
