@@ -96,7 +96,11 @@ func TestBug09AStaleOrRacedLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = first.Wait() // it was killed
-	if err := os.Remove(filepath.Join(s.Dir, "never")); err != nil {
+	never, err := os.OpenFile(filepath.Join(s.Dir, "never"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(never.Name()), never.Close()); err != nil { // who reads it is at its end, and does not stay behind
 		t.Fatal(err)
 	}
 	if run := s.Apply(); !run.Quiet() {
