@@ -46,6 +46,19 @@ func exitCode(ts *testscript.TestScript, err error) int {
 	return 0
 }
 
+// quiet holds that the last program wrote nothing to standard error, but for what a busy machine makes it say: what it does for
+// more than a second.
+func quiet(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: quiet")
+	}
+	for line := range strings.Lines(ts.ReadFile("stderr")) {
+		if !strings.HasPrefix(line, "vigo") || !strings.HasSuffix(line, " …\n") {
+			ts.Fatalf("standard error has: %s", line)
+		}
+	}
+}
+
 // until runs a program again and again until it ends with a status; what it waits for happens in another process, which
 // says nothing of it elsewhere.
 func until(ts *testscript.TestScript, neg bool, args []string) {

@@ -66,7 +66,7 @@ func Run(t *testing.T, dir string, update bool) {
 		},
 		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "key": key, "cosign-key": cosignKey, "keyless": keyless, "up": up, "hub": hub, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt, "workflow": workflow,
+			"exits": exits, "quiet": quiet, "key": key, "cosign-key": cosignKey, "keyless": keyless, "up": up, "hub": hub, "down": down, "registry": startRegistry, "shows": shows, "until": until, "corrupt": corrupt, "workflow": workflow,
 			"forge": startForge, "issuer": issuer, "browse": browse, "postgres": startPostgres, "pager": startPager,
 		},
 	})
