@@ -57,13 +57,9 @@ func runEnroll(ctx context.Context, g *globals, o enrollOptions) error {
 	if err != nil {
 		return err
 	}
-	state, err := agent.OpenState(g.stateDir())
+	state, unlock, err := g.ownState()
 	if err != nil {
 		return err
-	}
-	unlock, err := state.Lock()
-	if err != nil {
-		return fault.WithHint(err, "stop the agent first: systemctl stop vigo-agent")
 	}
 	defer unlock()
 	if o.node == "" {

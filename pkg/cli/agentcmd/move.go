@@ -10,7 +10,6 @@ import (
 
 	"vigo.dev/pkg/agent"
 	"vigo.dev/pkg/cli"
-	"vigo.dev/pkg/fault"
 )
 
 func newMoveCommand(g *globals) *cobra.Command {
@@ -42,13 +41,9 @@ EXIT STATUS
 			if len(mirrors) > 0 {
 				o.Mirrors = slices.DeleteFunc(mirrors, func(ref string) bool { return ref == "none" })
 			}
-			state, err := agent.OpenState(g.stateDir())
+			state, unlock, err := g.ownState()
 			if err != nil {
 				return err
-			}
-			unlock, err := state.Lock()
-			if err != nil {
-				return fault.WithHint(err, "stop the agent first: systemctl stop vigo-agent")
 			}
 			defer unlock()
 			o.Access, o.Now = g.env.Access(), g.env.Now

@@ -13,10 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"vigo.dev/pkg/agent"
 	"vigo.dev/pkg/catalog"
 	"vigo.dev/pkg/cli"
 	"vigo.dev/pkg/cli/adoptcmd"
 	"vigo.dev/pkg/expr"
+	"vigo.dev/pkg/fault"
 	"vigo.dev/pkg/resources"
 	"vigo.dev/pkg/traits"
 )
@@ -87,6 +89,17 @@ func (g *globals) stateDir() string {
 		return g.state
 	}
 	return filepath.Join(g.root, DefaultState)
+}
+
+// ownState opens the state of the agent for a command that changes it, which nobody else may do until unlock is called.
+func (g *globals) ownState() (state agent.State, unlock func(), err error) {
+	if state, err = agent.OpenState(g.stateDir()); err != nil {
+		return state, nil, err
+	}
+	if unlock, err = state.Lock(); err != nil {
+		return state, nil, fault.WithHint(err, "stop the agent first: systemctl stop vigo-agent")
+	}
+	return state, unlock, nil
 }
 
 func (g *globals) log() *slog.Logger {
